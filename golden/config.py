@@ -1,0 +1,175 @@
+"""Configurations: what may be chosen about the hardware, and the shape of a layer.
+
+Everything here is frozen and validated on construction; values derived from a choice are properties, so that no
+two rooms compute them differently. Sizes are in elements unless a name says bits, bytes or words (64 bits).
+"""
+
+from dataclasses import dataclass, fields
+
+WORD_BYTES = 8
+BLOCK_ROWS = 8
+BLOCK_COLS = 4
+CHUNK_ROWS = 4
+BANK_LANES = 16
+
+
+def _require(name: str, value: int, low: int, high: int, multiple: int = 1) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be in {low}..{high}, not {value}")
+    if value % multiple:
+        raise ValueError(f"{name} must be a multiple of {multiple}, not {value}")
+
+
+@dataclass(frozen=True)
+class AcceleratorConfig:
+    """Parameters of the accelerator (the defaults are the design point of the paper).
+
+    Attributes:
+        n_pe: processing elements of 4 MACs; ``n_pe - 1`` work on W x, one on U h (2..8).
+        slots: buffers of one W x result (4H sums) each, shared evenly by the ``n_pe - 1`` W PEs.
+        max_x: largest input size X, elements, a multiple of 4.
+        max_h: largest hidden size H, elements, a multiple of 4.
+        max_t: largest number of time steps T of one run.
+        window: outstanding memory requests (64-bit words), a power of two; also the number of memory tags.
+    """
+
+    n_pe: int = 3
+    slots: int = 12
+    max_x: int = 1536
+    max_h: int = 1536
+    max_t: int = 65535
+    window: int = 64
+
+    def __post_init__(self) -> None:
+        _require("n_pe", self.n_pe, 2, 8)
+        _require("slots", self.slots, 2 * (self.n_pe - 1), 256)
+        _require("max_x", self.max_x, 4, 8192, 4)
+        # uint16 column offsets hold the words of one block column (at most 4.5 H) up to H = 14,563
+        _require("max_h", self.max_h, 4, 8192, 4)
+        _require("max_t", self.max_t, 1, 2**24 - 1)
+        _require("window", self.window, 4, 1024)
+        if self.window & (self.window - 1):
+            raise ValueError(f"window must be a power of two, not {self.window}")
+
+    @property
+    def w_pes(self) -> int:
+        """PEs that work on W x."""
+        return self.n_pe - 1
+
+    @property
+    def fuse_capacity(self) -> int:
+        """Largest N_fuse that runs: groups of ``N_fuse * w_pes`` steps are double-buffered."""
+        return self.slots // (2 * self.w_pes)
+
+    @property
+    def bank_slots(self) -> int:
+        """Results (of 4H sums) that one W PE's bank holds: two groups."""
+        return 2 * self.fuse_capacity
+
+    @property
+    def max_rows(self) -> int:
+        """Gate rows, 4H."""
+        return 4 * self.max_h
+
+    @property
+    def row_groups(self) -> int:
+        """Groups of 16 gate rows in one result."""
+        return self.max_rows // BANK_LANES
+
+    @property
+    def x_blocks(self) -> int:
+        return self.max_x // BLOCK_COLS
+
+    @property
+    def h_blocks(self) -> int:
+        return self.max_h // BLOCK_COLS
+
+    @property
+    def tag_bits(self) -> int:
+        return (self.window - 1).bit_length()
+
+    def as_dict(self) -> dict[str, int]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """Parameters of the RV64IM core.
+
+    Attributes:
+        reset_address: first pc after reset, bytes.
+        hart_id: value of mhartid.
+        rvfi: add the RVFI trace port (riscv-formal's names).
+    """
+
+    reset_address: int = 0x8000_0000
+    hart_id: int = 0
+    rvfi: bool = False
+
+    def __post_init__(self) -> None:
+        _require("reset_address", self.reset_address, 0, 2**64 - 4, 4)
+        _require("hart_id", self.hart_id, 0, 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """Shape of one LSTM layer as the hardware takes it: x (T, X), h (T, H), W (4H, X), U (4H, H), b (4H,)."""
+
+    x: int
+    h: int
+    t: int
+
+    def __post_init__(self) -> None:
+        _require("X", self.x, 4, 2**20, 4)
+        _require("H", self.h, 4, 2**20, 4)
+        _require("T", self.t, 1, 2**32 - 1)
+
+    @classmethod
+    def padded(cls, x: int, h: int, t: int) -> "LayerShape":
+        """The smallest hardware shape that holds a layer of any size."""
+        return cls(-(-x // 4) * 4, -(-h // 4) * 4, t)
+
+    @property
+    def rows(self) -> int:
+        return 4 * self.h
+
+    @property
+    def blocks_per_column(self) -> int:
+        """Blocks of 8 rows in one block column."""
+        return self.rows // BLOCK_ROWS
+
+    @property
+    def x_blocks(self) -> int:
+        return self.x // BLOCK_COLS
+
+    @property
+    def h_blocks(self) -> int:
+        return self.h // BLOCK_COLS
+
+
+ACCELERATOR_PRESETS: dict[str, AcceleratorConfig] = {
+    # Holds all six layers of the paper's Table 2.
+    "default": AcceleratorConfig(),
+    # Just large enough for one benchmark each.
+    "mnist": AcceleratorConfig(max_x=128, max_h=128, max_t=1023),
+    "ptb": AcceleratorConfig(max_x=800, max_h=800),
+    # For unit tests and slow simulators.
+    "tiny": AcceleratorConfig(slots=8, max_x=64, max_h=64, max_t=255, window=16),
+    # Off the paper's point in every parameter.
+    "wide": AcceleratorConfig(n_pe=5, slots=24, max_x=256, max_h=256, max_t=4095, window=128),
+}
+
+CORE_PRESETS: dict[str, CoreConfig] = {
+    "default": CoreConfig(),
+    "rvfi": CoreConfig(rvfi=True),
+}
+
+
+def preset(name: str) -> AcceleratorConfig:
+    """The accelerator preset of that name; ValueError names the ones that exist."""
+    try:
+        return ACCELERATOR_PRESETS[name]
+    except KeyError:
+        raise ValueError(f"no preset {name!r}; there are: {', '.join(ACCELERATOR_PRESETS)}") from None

@@ -1,0 +1,201 @@
+"""The instruction set: one table of instructions, flags, status bits, error codes and counters.
+
+The RTL's decoder, the C header, the documentation and the tests are all made from these tables. Numbers are never
+reused: a retired one stays in the table with its history.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+CUSTOM_0 = 0x0B
+"""Opcode of every instruction of the accelerator."""
+
+VERSION = 1
+"""Value of counter 1, bits 15:0: grows when a program could tell the difference."""
+
+
+class Funct(IntEnum):
+    """funct7 of each instruction."""
+
+    SIZES = 0
+    STEPS = 1
+    WEIGHTS = 2
+    FUSION = 3
+    DATA = 4
+    START = 5
+    EXTENSION = 6
+    COUNTER = 7
+    ABORT = 8
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One row of the instruction table; an operand that is None is not read and its xs bit may be 0."""
+
+    funct: Funct
+    rs1: str | None
+    rs2: str | None
+    effect: str
+
+
+INSTRUCTIONS: tuple[Instruction, ...] = (
+    Instruction(Funct.SIZES, "X, elements", "H, elements", "set the sizes of the layer"),
+    Instruction(Funct.STEPS, "threshold, fp32 bits", "T", "set the pruning threshold and the number of time steps"),
+    Instruction(Funct.WEIGHTS, "address of W", "address of the bias", "set the addresses of W and of the bias"),
+    Instruction(Funct.FUSION, "address of U's column offsets", "N_fuse", "set U's offsets and the fusion factor"),
+    Instruction(Funct.DATA, "address of x", "address of h", "set the addresses of input and output"),
+    Instruction(Funct.START, "address of U", "flags", "check everything set so far and start; returns at once"),
+    Instruction(
+        Funct.EXTENSION, "address of W's column offsets or 0", "address of the state or 0", "set the optional addresses"
+    ),
+    Instruction(Funct.COUNTER, "counter index", None, "read a counter; never waits for a run"),
+    Instruction(Funct.ABORT, None, None, "stop the run, clear all registers and errors; never waits for a run"),
+)
+
+
+class Flags(IntFlag):
+    """Flags of START (rs2)."""
+
+    TRACE = 1 << 0
+    H_SEQ = 1 << 1
+    H_PRUNED = 1 << 2
+    X_SKIP = 1 << 3
+    STATE_IN = 1 << 4
+    STATE_OUT = 1 << 5
+    IRQ = 1 << 6
+
+
+FLAG_MEANINGS: dict[Flags, str] = {
+    Flags.TRACE: "ignored (the original's trace flag)",
+    Flags.H_SEQ: "store every row of h, not only the last",
+    Flags.H_PRUNED: "stored rows of h are pruned: +0.0 in every block below the threshold",
+    Flags.X_SKIP: "skip all-zero 4-element blocks of x; needs W's column offsets",
+    Flags.STATE_IN: "start from the state in memory instead of h = c = 0",
+    Flags.STATE_OUT: "store the state after the last step",
+    Flags.IRQ: "raise the interrupt when the run ends",
+}
+
+SCHEDULE_SHIFT, SCHEDULE_BITS = 8, 2
+W_FORMAT_SHIFT, W_FORMAT_BITS = 12, 2
+U_FORMAT_SHIFT, U_FORMAT_BITS = 14, 2
+
+IMPLEMENTED_FLAGS = Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ
+"""Flags that the RTL runs; START with any other bit of rs2 set answers BAD_FLAGS."""
+
+
+class Error(IntEnum):
+    """Error codes, status bits 15:8. Of checks at START the first that fails, in this order, is reported."""
+
+    NONE = 0
+    BAD_COMMAND = 1
+    BAD_SIZE = 2
+    BAD_T = 3
+    BAD_N_FUSE = 4
+    MISALIGNED = 5
+    BAD_FLAGS = 6
+    BAD_THRESHOLD = 7
+    BAD_FORMAT = 8
+    BAD_WEIGHT = 9
+    BAD_BIAS = 10
+    BAD_X = 11
+    BAD_STATE = 12
+    MEM_READ = 13
+    MEM_WRITE = 14
+    ACC_OVERFLOW = 15
+    ABORTED = 16
+
+
+START_CHECKS = (
+    Error.BAD_COMMAND,
+    Error.BAD_SIZE,
+    Error.BAD_T,
+    Error.BAD_N_FUSE,
+    Error.MISALIGNED,
+    Error.BAD_FLAGS,
+    Error.BAD_THRESHOLD,
+)
+"""Errors found at START before memory is touched, in the order of checking."""
+
+ERROR_MEANINGS: dict[Error, str] = {
+    Error.NONE: "no error",
+    Error.BAD_COMMAND: "since the last START a command had an unknown funct or opcode, or lacked a needed operand",
+    Error.BAD_SIZE: "X or H is 0, no multiple of 4, or above the build's limit",
+    Error.BAD_T: "T is 0 or above the build's limit",
+    Error.BAD_N_FUSE: "N_fuse is 0",
+    Error.MISALIGNED: "an address in use is no multiple of 8",
+    Error.BAD_FLAGS: "an unknown or unbuilt flag, schedule or format, or a pointer that a flag needs is 0",
+    Error.BAD_THRESHOLD: "the threshold is NaN",
+    Error.BAD_FORMAT: "a malformed eSELL head, or a column whose heads disagree with its offset",
+    Error.BAD_WEIGHT: "a weight is infinite or NaN",
+    Error.BAD_BIAS: "a bias is not finite or |b| >= 2048",
+    Error.BAD_X: "an input is not finite after its conversion to fp16",
+    Error.BAD_STATE: "a state h is not finite, above 1 in magnitude, or not exact in fp16",
+    Error.MEM_READ: "a load was answered with an error",
+    Error.MEM_WRITE: "a store was answered with an error",
+    Error.ACC_OVERFLOW: "a product or a sum left the signed 32-bit range of Q12.20",
+    Error.ABORTED: "the run was ended by ABORT",
+}
+
+
+class Status(IntFlag):
+    """Low bits of the status word (counter 0); the code is in bits 15:8, complete rows of h in bits 63:32."""
+
+    BUSY = 1 << 0
+    DONE = 1 << 1
+    ERROR = 1 << 2
+
+
+STATUS_CODE_SHIFT = 8
+STATUS_ROWS_SHIFT = 32
+
+
+@dataclass(frozen=True)
+class StatusWord:
+    """A decoded status word."""
+
+    busy: bool
+    done: bool
+    error: bool
+    code: Error
+    rows: int
+
+    @classmethod
+    def decode(cls, word: int) -> "StatusWord":
+        """Raises ValueError on a code that the table does not have."""
+        return cls(
+            bool(word & Status.BUSY),
+            bool(word & Status.DONE),
+            bool(word & Status.ERROR),
+            Error(word >> STATUS_CODE_SHIFT & 0xFF),
+            word >> STATUS_ROWS_SHIFT & 0xFFFF_FFFF,
+        )
+
+
+class Counter(IntEnum):
+    """Index of each counter (COUNTER, rs1). All but VERSION are cleared at START and hold after the run."""
+
+    STATUS = 0
+    VERSION = 1
+    CYCLES = 2
+    W_WORDS = 3
+    U_WORDS = 4
+    KEPT_BLOCKS = 5
+    N_FUSE = 6
+
+
+COUNTER_MEANINGS: dict[Counter, str] = {
+    Counter.STATUS: "status word: busy, done, error, code, complete rows of h",
+    Counter.VERSION: "version (bits 15:0), N_pe (23:16), slots (31:24), max X (47:32), max H (63:48)",
+    Counter.CYCLES: "clock cycles from the acceptance of START to the fall of busy",
+    Counter.W_WORDS: "64-bit words of W loaded, over all passes",
+    Counter.U_WORDS: "64-bit words of U loaded, over all steps",
+    Counter.KEPT_BLOCKS: "blocks of s(h) that were kept, summed over all steps",
+    Counter.N_FUSE: "fusion factor that ran: the one asked for, or the capacity if that is smaller",
+}
+
+
+def encode(
+    funct: int, *, xd: bool = False, xs1: bool = True, xs2: bool = True, rd: int = 0, opcode: int = CUSTOM_0
+) -> int:
+    """The 32-bit instruction word, rs1 and rs2 as registers x1 and x2."""
+    return funct << 25 | 2 << 20 | 1 << 15 | int(xd) << 14 | int(xs1) << 13 | int(xs2) << 12 | rd << 7 | opcode

@@ -1,0 +1,161 @@
+"""The versioned run-result schema: what every command that simulates writes as JSON, and what reports read.
+
+Fields are only ever added; a change of meaning is a new ``schema`` string. A missing field is an error that names it.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+SCHEMA = "elstm.run/1"
+
+
+class ResultError(ValueError):
+    """A result file that does not follow the schema; the message names file and field."""
+
+
+@dataclass
+class Mismatch:
+    """The first difference between golden and RTL, in the order of storing."""
+
+    layer: str
+    step: int
+    unit: int
+    golden: float
+    rtl: float
+    lsb: int
+    """Difference RTL - golden in units of 2^-24."""
+
+
+@dataclass
+class LayerRun:
+    """One layer of one input on the RTL.
+
+    Cycles are clock cycles of the run by the accelerator's counter, ``harness_cycles`` the same counted outside.
+    ``w_words``, ``u_words``: size of the packed arrays; ``*_loaded``: what the run loaded, over all passes.
+    """
+
+    layer: str
+    x: int
+    h: int
+    t: int
+    n_pe: int
+    n_fuse: int
+    threshold: float
+    cycles: int
+    harness_cycles: int
+    w_words: int
+    u_words: int
+    w_words_loaded: int
+    u_words_loaded: int
+    kept_blocks: int
+    exact: bool
+    mismatch: Mismatch | None = None
+    max_abs_error: float | None = None
+    """Largest |h - float64 h| with golden's keep mask."""
+
+
+@dataclass
+class InputRun:
+    """One input (a digit, a sentence) through every layer."""
+
+    index: int
+    exact: bool
+    layers: list[LayerRun]
+    label: int | None = None
+    prediction: int | None = None
+    golden_prediction: int | None = None
+
+
+@dataclass
+class RunResult:
+    """One command's result."""
+
+    kind: str
+    exact: bool
+    engine: str
+    system: str
+    preset: str
+    config: dict[str, int]
+    verilog_sha256: str
+    seed: int
+    commit: str
+    command: str
+    versions: dict[str, str]
+    inputs: list[InputRun]
+    accuracy: float | None = None
+    simulated_cycles: int = 0
+    wall_seconds: float = 0.0
+    cycles_per_second: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    schema: str = SCHEMA
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the JSON whole or not at all."""
+        return write_whole(Path(path), self.to_json().encode() + b"\n")
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write to a temporary file beside ``path``, then rename. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        # mkstemp makes private files; a result is as public as any other file of the user's
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return path
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if origin in (Union, UnionType):
+        if value is None and type(None) in get_args(kind):
+            return None
+        return _build(next(a for a in get_args(kind) if a is not type(None)), value, where)
+    if origin is list:
+        if not isinstance(value, list):
+            raise ResultError(f"{where}: expected a list, not {value!r}")
+        return [_build(get_args(kind)[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ResultError(f"{where}: expected an object, not {value!r}")
+        return {key: _build(get_args(kind)[1], item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(kind, type) and is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ResultError(f"{where}: expected an object, not {value!r}")
+        hints = get_type_hints(kind)
+        names = [f.name for f in fields(kind)]
+        for name in names:
+            if name not in value:
+                raise ResultError(f"{where}: field {name!r} is missing")
+        return kind(**{name: _build(hints[name], value[name], f"{where}.{name}") for name in names})
+    wanted = (int, float) if kind is float else kind
+    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+        raise ResultError(f"{where}: expected {kind.__name__}, not {value!r}")
+    return value
+
+
+def from_json(text: str, where: str = "result") -> RunResult:
+    """Parse and check a result. Raises ResultError naming the field."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ResultError(f"{where}: not JSON: {error}") from None
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        found = value.get("schema") if isinstance(value, dict) else value
+        raise ResultError(f"{where}: schema must be {SCHEMA!r}, not {found!r}")
+    return _build(RunResult, value, where)
