@@ -104,6 +104,9 @@ class MemorySignature(Signature):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MemorySignature) and other.tag_bits == self.tag_bits
 
+    def __hash__(self) -> int:
+        return hash(self.tag_bits)
+
 
 class RoccSignature(Signature):
     """The whole port, seen from the core (a coprocessor has it as ``In``)."""
