@@ -1,0 +1,290 @@
+"""The eSELL format: pack, check and decode (DAC'19 paper, section 4, with the 3-bit widths of its published code).
+
+A block is 8 rows x 4 columns, two chunks of 4 rows: one head word, then the value words of chunk 0 and of chunk 1,
+4 fp16 values a word. Blocks are numbered in the order of the array: block column by block column, in each from the
+top row down. Head bits of chunk k, from bit 32k up: CHKw (3), 4 column-set codes (3 each), 4 row indices (3 each),
+5 spare.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from golden.config import BLOCK_COLS, BLOCK_ROWS, CHUNK_ROWS
+from golden.numbers import Float16, fp16_bits, fp16_from_bits
+from golden.tables import COLUMN_SETS, COLUMN_TABLE
+
+Words = NDArray[np.uint64]
+
+MAX_WIDTH = 4
+MAX_COLUMN_WORDS = 0xFFFF
+"""Words of one block column: offsets are 16 bits."""
+SPARE_BITS = 0xF800_0000
+
+_LANES = np.uint64(16) * np.arange(4, dtype=np.uint64)
+_TABLE = np.array(COLUMN_TABLE, dtype=np.int64)
+_SETS = [tuple(c for c in range(BLOCK_COLS) if mask >> c & 1) for mask in range(1 << BLOCK_COLS)]
+_CODE_OF_MASK = np.array([COLUMN_SETS[s] for s in _SETS], dtype=np.uint64)
+_COLUMN_OF_MASK = np.array([s + (0,) * (BLOCK_COLS - len(s)) for s in _SETS])
+_COUNT_OF_MASK = np.array([len(s) for s in _SETS])
+
+
+class FormatError(ValueError):
+    """A malformed array. ``block``: its number in the array; ``chunk``: 0 or 1; ``word``: index in the array."""
+
+    def __init__(self, block: int, chunk: int, word: int, reason: str) -> None:
+        super().__init__(f"block {block}, chunk {chunk}, word {word}: {reason}")
+        self.block, self.chunk, self.word, self.reason = block, chunk, word, reason
+
+
+@dataclass(frozen=True, eq=False)
+class Esell:
+    """A packed matrix.
+
+    words: uint64, the array as the hardware reads it; offsets: (cols / 4,) uint16, words of each block column;
+    rows, cols: after padding to multiples of 8 and 4; nonzeros: values that are not +-0.
+    """
+
+    words: Words
+    offsets: NDArray[np.uint16]
+    rows: int
+    cols: int
+    nonzeros: int
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a decoder reads from an array: values with their places, in the array's order.
+
+    row, col: int64; value: fp16 (zeros are left out, a place may occur more than once); faults: the first fault of
+    each faulty block column (the places decoded before it are included); bad_columns: block columns with a value that
+    is not finite.
+    """
+
+    rows: int
+    cols: int
+    row: NDArray[np.int64]
+    col: NDArray[np.int64]
+    value: Float16
+    faults: dict[int, FormatError]
+    bad_columns: NDArray[np.int64]
+    words_read: int
+
+
+def _check_size(rows: int, cols: int) -> None:
+    if rows < BLOCK_ROWS or rows % BLOCK_ROWS:
+        raise ValueError(f"rows must be a positive multiple of {BLOCK_ROWS}, not {rows}")
+    if cols < BLOCK_COLS or cols % BLOCK_COLS:
+        raise ValueError(f"cols must be a positive multiple of {BLOCK_COLS}, not {cols}")
+
+
+def pad(matrix: ArrayLike, row_multiple: int = BLOCK_ROWS, col_multiple: int = BLOCK_COLS) -> Float16:
+    """A matrix (R, C) with zero rows and columns added up to the next multiples."""
+    m = np.asarray(matrix)
+    if m.dtype != np.float16:
+        raise TypeError(f"matrix must be float16, not {m.dtype}")
+    if m.ndim != 2 or 0 in m.shape:
+        raise ValueError(f"matrix must have two dimensions, none 0, not shape {m.shape}")
+    return np.pad(m, ((0, -m.shape[0] % row_multiple), (0, -m.shape[1] % col_multiple)))
+
+
+def pack(matrix: ArrayLike) -> Esell:
+    """Pack a float16 matrix (R, C) of any size and density; +-0 is no nonzero.
+
+    Raises TypeError for another dtype, ValueError for another number of dimensions or when a block column needs more
+    words than a 16-bit offset holds (dense: more than 58,248 rows).
+    """
+    m = pad(matrix)
+    rows, cols = m.shape
+    block_rows, block_cols = rows // BLOCK_ROWS, cols // BLOCK_COLS
+    # (blocks, 8, 4) in the array's order
+    by_column = m.reshape(block_rows, BLOCK_ROWS, block_cols, BLOCK_COLS).transpose(2, 0, 1, 3)
+    blocks = np.ascontiguousarray(by_column).reshape(-1, BLOCK_ROWS, BLOCK_COLS)
+    mask = ((blocks != 0) << np.arange(BLOCK_COLS)).sum(axis=2)
+    order = np.argsort(-_COUNT_OF_MASK[mask], axis=1, kind="stable")
+    mask = np.take_along_axis(mask, order, axis=1)
+    count = _COUNT_OF_MASK[mask]
+    column = _COLUMN_OF_MASK[mask]
+    bits = fp16_bits(np.take_along_axis(blocks, order[:, :, None], axis=1))
+    # Widened before any shift: 16-bit integers shifted left lose their upper bits silently
+    bits = np.take_along_axis(bits, column, axis=2).astype(np.uint64)
+    bits *= np.arange(BLOCK_COLS) < count[:, :, None]
+
+    width = count[:, [0, CHUNK_ROWS]]
+    fields = np.zeros(mask.shape, dtype=np.uint64)
+    fields |= _CODE_OF_MASK[mask] << (3 + 3 * np.arange(BLOCK_ROWS, dtype=np.uint64) % 12)
+    fields |= order.astype(np.uint64) << (15 + 3 * np.arange(BLOCK_ROWS, dtype=np.uint64) % 12)
+    chunks = np.bitwise_or.reduce(fields.reshape(-1, 2, CHUNK_ROWS), axis=2) | width.astype(np.uint64)
+    lanes = bits.reshape(-1, 2, CHUNK_ROWS, BLOCK_COLS) << _LANES[:, None]
+    values = np.bitwise_or.reduce(lanes, axis=2)
+
+    everything = np.empty((len(blocks), 1 + 2 * BLOCK_COLS), dtype=np.uint64)
+    everything[:, 0] = chunks[:, 0] | chunks[:, 1] << np.uint64(32)
+    everything[:, 1:] = values.reshape(-1, 2 * BLOCK_COLS)
+    used = np.ones(everything.shape, dtype=bool)
+    used[:, 1:] = (np.arange(BLOCK_COLS) < width[:, :, None]).reshape(-1, 2 * BLOCK_COLS)
+    per_column = used.reshape(block_cols, -1).sum(axis=1)
+    if per_column.max() > MAX_COLUMN_WORDS:
+        raise ValueError(f"a block column has {per_column.max()} words, a 16-bit offset holds {MAX_COLUMN_WORDS}")
+    return Esell(everything[used], per_column.astype(np.uint16), rows, cols, int(count.sum()))
+
+
+def _head_fault(head: int) -> tuple[int, str]:
+    """Chunk and reason of the first fault of a malformed head word."""
+    seen: set[int] = set()
+    for chunk in range(2):
+        half = head >> 32 * chunk & 0xFFFF_FFFF
+        if half & 7 > MAX_WIDTH:
+            return chunk, f"CHKw is {half & 7}, more than {MAX_WIDTH}"
+        if half & SPARE_BITS:
+            return chunk, f"spare bits 31:27 are {half >> 27:#x}, not 0"
+        for i in range(CHUNK_ROWS):
+            row = half >> 15 + 3 * i & 7
+            if row in seen:
+                return chunk, f"IDXrow names row {row} twice"
+            seen.add(row)
+    raise ValueError(f"head {head:#x} is well-formed")
+
+
+def _bad_heads(words: Words) -> NDArray[np.bool_]:
+    """Where a word, read as a head, is malformed."""
+    bad = (words & np.uint64(SPARE_BITS << 32 | SPARE_BITS)) != 0
+    seen = np.zeros(len(words), dtype=np.uint64)
+    for shift in (0, 32):
+        bad |= words >> np.uint64(shift) & np.uint64(7) > MAX_WIDTH
+        for i in range(CHUNK_ROWS):
+            seen |= np.uint64(1) << (words >> np.uint64(shift + 15 + 3 * i) & np.uint64(7))
+    return bad | (seen != 0xFF)
+
+
+def _walk(
+    words: Words, column_blocks: int, columns: int, offsets: NDArray[np.uint16] | None
+) -> tuple[list[int], list[int], dict[int, FormatError], int]:
+    """Follow the heads. Returns their words, their blocks, the first fault of each block column and the end."""
+    size = len(words)
+    steps = (1 + (words & np.uint64(7)) + (words >> np.uint64(32) & np.uint64(7))).tolist()
+    bad = _bad_heads(words).tolist()
+    heads: list[int] = []
+    blocks: list[int] = []
+    faults: dict[int, FormatError] = {}
+    position = end = 0
+
+    def fault(block: int, chunk: int, word: int, reason: str) -> None:
+        faults[block // column_blocks] = FormatError(block, chunk, word, reason)
+
+    for column in range(columns):
+        # Without offsets only the array's end limits a column
+        if offsets is None:
+            end = limit = size
+        else:
+            position, end = end, end + int(offsets[column])
+            limit = min(end, size)
+        what = "the array" if limit == size else f"block column {column}"
+        first = position
+        for block in range(column * column_blocks, (column + 1) * column_blocks):
+            if position >= limit:
+                fault(block, 0, position, f"{what} ends before this block's head")
+                break
+            if bad[position]:
+                chunk, reason = _head_fault(int(words[position]))
+                fault(block, chunk, position, reason)
+                break
+            after = position + steps[position]
+            if after > limit:
+                chunk = int(position + 1 + (int(words[position]) & 7) <= limit)
+                fault(block, chunk, limit, f"{what} ends inside this block")
+                break
+            heads.append(position)
+            blocks.append(block)
+            position = after
+        else:
+            if offsets is None or position == end:
+                continue
+            reason = f"block column {column} has {position - first} words by its heads, {end - first} by its offset"
+            fault((column + 1) * column_blocks - 1, 1, position, reason)
+        if offsets is None:
+            break
+    return heads, blocks, faults, position
+
+
+def decode(words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Decoded:
+    """Read an array as the hardware's decoder does: any row order, any column-set code.
+
+    With offsets each block column starts where they say and faults stay in their column; without, everything from the
+    first fault on is unread. Words after the last block are not looked at. Raises ValueError for sizes that are no
+    multiples of 8 and 4 or offsets of the wrong length.
+    """
+    _check_size(rows, cols)
+    w = np.ascontiguousarray(words, dtype=np.uint64)
+    lengths = None if offsets is None else np.asarray(offsets, dtype=np.uint16)
+    if lengths is not None and lengths.shape != (cols // BLOCK_COLS,):
+        raise ValueError(f"offsets must have shape ({cols // BLOCK_COLS},), not {lengths.shape}")
+    column_blocks = rows // BLOCK_ROWS
+    head_list, block_list, faults, words_read = _walk(w, column_blocks, cols // BLOCK_COLS, lengths)
+    heads, blocks = np.array(head_list, dtype=np.int64), np.array(block_list, dtype=np.int64)
+
+    head = w[heads].astype(np.int64)
+    width = np.stack([head & 7, head >> 32 & 7], axis=1)
+    # One row per value word: its block (index into heads), chunk and number in the chunk
+    at, chunk, j = np.nonzero(np.arange(MAX_WIDTH) < width[:, :, None])
+    value_words = w[heads[at] + 1 + np.where(chunk == 1, width[at, 0], 0) + j]
+    bits = unpack_halves(value_words, 4 * len(value_words)).reshape(-1, CHUNK_ROWS)
+    lane = np.arange(CHUNK_ROWS)
+    half = head[at] >> 32 * chunk
+    code = half[:, None] >> (3 + 3 * lane) & 7
+    index = half[:, None] >> (15 + 3 * lane) & 7
+    row = blocks[at, None] % column_blocks * BLOCK_ROWS + index
+    col = blocks[at, None] // column_blocks * BLOCK_COLS + _TABLE[j[:, None], code]
+    present = (bits & 0x7FFF) != 0
+    value = fp16_from_bits(bits[present])
+    col = col[present]
+    bad = np.unique(col[~np.isfinite(value)] // BLOCK_COLS)
+    return Decoded(rows, cols, row[present], col, value, faults, bad, words_read)
+
+
+def check(words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Decoded:
+    """Decode a whole array; raises FormatError at its first fault, a word after the last block included."""
+    w = np.asarray(words, dtype=np.uint64)
+    decoded = decode(w, rows, cols, offsets)
+    if decoded.faults:
+        raise decoded.faults[min(decoded.faults)]
+    if decoded.words_read < len(w):
+        last = rows // BLOCK_ROWS * (cols // BLOCK_COLS) - 1
+        extra = len(w) - decoded.words_read
+        raise FormatError(last, 1, decoded.words_read, f"{extra} words are left over after the last block")
+    return decoded
+
+
+def unpack(words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Float16:
+    """The matrix (rows, cols) float16 of a well-formed array.
+
+    Raises FormatError, also when a place holds two values: the hardware adds both products, a matrix cannot.
+    """
+    decoded = check(words, rows, cols, offsets)
+    if np.bincount(decoded.row * cols + decoded.col, minlength=1).max() > 1:
+        raise ValueError("the array holds two values for one place; decode() gives both")
+    matrix = np.zeros((rows, cols), dtype=np.float16)
+    matrix[decoded.row, decoded.col] = decoded.value
+    return matrix
+
+
+def pack_offsets(offsets: ArrayLike) -> Words:
+    """Column offsets, 4 to a word, lowest first: ceil(n / 4) words."""
+    o = np.asarray(offsets)
+    if o.size and not (o.min() >= 0 and o.max() <= MAX_COLUMN_WORDS):
+        raise ValueError(f"offsets must be in 0..{MAX_COLUMN_WORDS}, not {int(o.min())}..{int(o.max())}")
+    return pack_halves(o.astype(np.uint16))
+
+
+def pack_halves(halves: ArrayLike) -> Words:
+    """16-bit numbers, 4 to a word, lowest first, the last word filled with 0."""
+    h = np.ascontiguousarray(halves, dtype=np.uint16).astype(np.uint64)
+    return np.bitwise_or.reduce(np.pad(h, (0, -len(h) % 4)).reshape(-1, 4) << _LANES, axis=1)
+
+
+def unpack_halves(words: ArrayLike, count: int) -> NDArray[np.uint16]:
+    """The first ``count`` 16-bit numbers of an array of words."""
+    w = np.asarray(words, dtype=np.uint64)
+    lanes = w[:, None] >> _LANES & np.uint64(0xFFFF)
+    return lanes.astype(np.uint16).ravel()[:count]
