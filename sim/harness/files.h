@@ -1,0 +1,58 @@
+// Job and outcome files: little-endian 64-bit words, strings and blobs as a length and their bytes (sim/wire.py).
+#pragma once
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+[[noreturn]] inline void fail(const std::string &message) {
+    std::fprintf(stderr, "%s\n", message.c_str());
+    std::exit(3);
+}
+
+class Reader {
+    std::string path;
+    std::FILE *file;
+
+  public:
+    explicit Reader(const char *name) : path(name), file(std::fopen(name, "rb")) {
+        if (!file) fail("cannot open " + path);
+    }
+    ~Reader() { std::fclose(file); }
+    Reader(const Reader &) = delete;
+
+    void bytes(void *to, size_t count) {
+        if (std::fread(to, 1, count, file) != count) fail(path + " is truncated");
+    }
+    uint64_t u64() {
+        uint64_t value;
+        bytes(&value, 8);
+        return value;
+    }
+    std::string text() {
+        std::string value(u64(), '\0');
+        bytes(value.data(), value.size());
+        return value;
+    }
+};
+
+class Writer {
+    std::string path;
+    std::FILE *file;
+
+  public:
+    explicit Writer(const char *name) : path(name), file(std::fopen(name, "wb")) {
+        if (!file) fail("cannot write " + path);
+    }
+    Writer(const Writer &) = delete;
+
+    void bytes(const void *from, size_t count) {
+        if (std::fwrite(from, 1, count, file) != count) fail("cannot write " + path);
+    }
+    void u64(uint64_t value) { bytes(&value, 8); }
+    void close() {
+        if (std::fclose(file)) fail("cannot write " + path);
+    }
+};

@@ -1,0 +1,135 @@
+// A CXXRTL model as a clocked component: ports as integers, one call a cycle, waveforms.
+//
+// Compile with -DMODEL='"path of the generated source"', and with -DWAVES for a model with debug information.
+#pragma once
+#include MODEL
+#ifdef WAVES
+#include <cxxrtl/cxxrtl_vcd.h>
+#endif
+#include "files.h"
+
+template <size_t BITS>
+inline void put(cxxrtl::value<BITS> &port, uint64_t value) {
+    static_assert(BITS <= 64, "ports are at most 64 bits");
+    port.data[0] = uint32_t(value);
+    if constexpr (BITS > 32) port.data[1] = uint32_t(value >> 32);
+}
+
+template <size_t BITS>
+inline uint64_t get(const cxxrtl::value<BITS> &port) {
+    static_assert(BITS <= 64, "ports are at most 64 bits");
+    uint64_t value = port.data[0];
+    if constexpr (BITS > 32) value |= uint64_t(port.data[1]) << 32;
+    return value;
+}
+
+template <size_t BITS>
+inline uint64_t get(const cxxrtl::wire<BITS> &port) {
+    return get(port.curr);
+}
+
+// Which cycles go to a waveform; an empty path is none.
+struct WaveWindow {
+    std::string path;
+    uint64_t first, last;
+
+    void read(Reader &in) { path = in.text(), first = in.u64(), last = in.u64(); }
+};
+
+// Runs Top one clock cycle at a time: set inputs, settle(), look at outputs, edge().
+//
+// A model without feedback through combinational wires settles in one evaluation, and that same evaluation, done as
+// if the clock had just risen, also computes the next state, which edge() then only commits: one evaluation a cycle.
+// Any other model is evaluated until it is stable, once at the low and once at the high clock.
+template <class Top>
+class Clocked {
+    bool one_pass = false;
+#ifdef WAVES
+    cxxrtl::debug_items items;
+    cxxrtl::vcd_writer vcd;
+    WaveWindow window;
+    std::FILE *wave = nullptr;
+#endif
+
+  public:
+    Top top;
+    uint64_t cycle = 0;
+
+    Clocked() {
+        top.p_clk.data[0] = 0;
+        one_pass = top.eval();
+        top.commit();
+    }
+
+    ~Clocked() {
+#ifdef WAVES
+        if (wave) std::fclose(wave);
+#endif
+    }
+
+    // Dump the window to a file; only a model built with waves can.
+    void open(const WaveWindow &wanted) {
+        if (wanted.path.empty()) return;
+#ifdef WAVES
+        window = wanted;
+        wave = std::fopen(window.path.c_str(), "wb");
+        if (!wave) fail("cannot write " + window.path);
+        top.debug_info(&items, nullptr, "");
+        vcd.timescale(1, "ns");
+        vcd.add_without_memories(items);
+#else
+        fail("this model was built without waves");
+#endif
+    }
+
+    void settle() {
+        if (one_pass) {
+            top.prev_p_clk.data[0] = 0;
+            top.p_clk.data[0] = 1;
+            top.eval();
+        } else {
+            top.p_clk.data[0] = 0;
+            top.step();
+        }
+#ifdef WAVES
+        if (wave && cycle >= window.first && cycle <= window.last) {
+            uint32_t clock = top.p_clk.data[0];
+            top.p_clk.data[0] = 1;
+            vcd.sample(10 * cycle);
+            top.p_clk.data[0] = 0;
+            vcd.sample(10 * cycle + 5);
+            top.p_clk.data[0] = clock;
+            std::fwrite(vcd.buffer.data(), 1, vcd.buffer.size(), wave);
+            vcd.buffer.clear();
+        }
+#endif
+    }
+
+    void edge() {
+        if (one_pass)
+            top.commit();
+        else {
+            top.p_clk.data[0] = 1;
+            top.step();
+        }
+        cycle++;
+    }
+
+    // Reset for a few cycles with the inputs as they are, then count from cycle 0.
+    void reset() {
+        top.p_rst.data[0] = 1;
+        for (int i = 0; i < 4; i++) {
+#ifdef WAVES
+            std::FILE *kept = wave;
+            wave = nullptr;
+            settle();
+            wave = kept;
+#else
+            settle();
+#endif
+            edge();
+        }
+        top.p_rst.data[0] = 0;
+        cycle = 0;
+    }
+};
