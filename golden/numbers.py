@@ -138,5 +138,5 @@ def threshold_q24(threshold: float) -> int:
 def keep_blocks(h: ArrayLike, threshold: int) -> NDArray[np.bool_]:
     """Which blocks of 4 stay: sum |h| >= th or any 2 |h| >= th, in Q24. h: (..., H) fp16; gives (..., H/4) bool."""
     h = np.asarray(h, dtype=np.float16)
-    a = np.abs(q24_of_fp16(h.reshape(*h.shape[:-1], -1, 4)))
+    a = np.abs(q24_of_fp16(h.reshape(*h.shape[:-1], h.shape[-1] // 4, 4)))
     return (a.sum(axis=-1) >= threshold) | (2 * a.max(axis=-1) >= threshold)
