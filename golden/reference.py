@@ -1,0 +1,88 @@
+"""The layer in float64, beside the bit-exact one: how far apart are they, and does pruning choose differently?
+
+Weights are the packed fp16 ones, x is taken as given (fp32, not rounded to fp16), nothing else is rounded. Run it
+free, pruning by its own h, or with golden's keep mask: one flipped block changes everything after it, so only the
+second bounds the arithmetic.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from golden import esell
+from golden.config import BLOCK_COLS
+from golden.layer import GATES, PackedLayer
+from golden.memory import padded_x
+from golden.spmv import Matrix
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """h, c: (..., T, H) float64, h unpruned; kept: (..., T, H/4) bool, the mask applied to h of the step before."""
+
+    h: Float64
+    c: Float64
+    kept: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Golden against float64: |h - h64| at most and on average, and blocks on whose keeping the two disagree."""
+
+    max_abs: float
+    mean_abs: float
+    flips: int
+    blocks: int
+
+
+def _sigmoid(z: Float64) -> Float64:
+    return 0.5 * (1 + np.tanh(0.5 * z))
+
+
+def _keep(h: Float64, threshold: float) -> NDArray[np.bool_]:
+    a = np.abs(h.reshape(len(h), -1, BLOCK_COLS))
+    return (a.sum(axis=2) >= threshold) | (a.max(axis=2) >= threshold / 2)
+
+
+def reference(packed: PackedLayer, x: ArrayLike, threshold: float, kept: ArrayLike | None = None) -> Reference:
+    """Run the layer in float64 from h = c = 0.
+
+    x: (T, X) or (N, T, X); threshold: fp32; kept: (..., T, H/4), golden's mask, or None to prune freely.
+    Raises FormatError for malformed words, ValueError for shapes that do not fit.
+    """
+    batch = padded_x(packed, x).astype(np.float64)
+    single = batch.ndim == 2
+    batch = batch.reshape(-1, *batch.shape[-2:])
+    n, steps, _ = batch.shape
+    w = Matrix(esell.check(packed.w.words, packed.w.rows, packed.w.cols)).dense()
+    u = Matrix(esell.check(packed.u.words, packed.u.rows, packed.u.cols, packed.u.offsets)).dense()
+    b = packed.bias.astype(np.float64)
+    th = float(np.float32(threshold))
+    blocks = packed.h // BLOCK_COLS
+    mask = None if kept is None else np.asarray(kept, dtype=bool).reshape(-1, steps, blocks)
+    if mask is not None and len(mask) != n:
+        raise ValueError(f"kept must have shape (..., {steps}, {blocks}) for {n} sequences, not {np.asarray(kept).shape}")
+
+    all_h, all_c = np.empty((2, n, steps, packed.h))
+    all_kept = np.empty((n, steps, blocks), dtype=bool)
+    h, c = np.zeros((2, n, packed.h))
+    for t in range(steps):
+        keep = _keep(h, th) if mask is None else mask[:, t]
+        z = b + batch[:, t] @ w.T + np.where(np.repeat(keep, BLOCK_COLS, axis=1), h, 0.0) @ u.T
+        f, i, g, o = np.moveaxis(z.reshape(n, GATES, packed.h), 1, 0)
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        h = _sigmoid(o) * np.tanh(c)
+        all_h[:, t], all_c[:, t], all_kept[:, t] = h, c, keep
+    if single:
+        return Reference(all_h[0], all_c[0], all_kept[0])
+    return Reference(all_h, all_c, all_kept)
+
+
+def deviation(h: ArrayLike, kept: ArrayLike, to: Reference) -> Deviation:
+    """How golden's h and keep mask differ from a reference."""
+    error = np.abs(np.asarray(h, dtype=np.float64) - to.h)
+    mask = np.asarray(kept, dtype=bool)
+    return Deviation(float(error.max()), float(error.mean()), int((mask != to.kept).sum()), mask.size)
