@@ -127,7 +127,7 @@ Step = Command | WaitIdle | WaitCycles | WaitReads
 
 @dataclass(frozen=True)
 class WaveRequest:
-    """A waveform of the cycles ``first`` .. ``last`` to a VCD file."""
+    """A waveform of the cycles ``first`` .. ``last``: a VCD file, from Icarus an FST file, from pysim the whole run."""
 
     path: str
     first: int = 0

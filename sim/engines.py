@@ -1,0 +1,21 @@
+"""The engines by name."""
+
+from sim.cxxrtl import CxxrtlEngine
+from sim.icarus import IcarusEngine
+from sim.protocol import Engine, EngineError
+from sim.pysim import PysimEngine
+
+_ENGINES = {engine.name: engine for engine in (CxxrtlEngine, PysimEngine, IcarusEngine)}
+
+NAMES = tuple(_ENGINES)
+DEFAULT = "cxxrtl"
+
+
+def get(name: str) -> Engine:
+    """The engine of that name, ready to run. Raises EngineError when it is unknown or something is not installed."""
+    if name not in _ENGINES:
+        raise EngineError(f"no engine {name!r}; there are: {', '.join(NAMES)}")
+    engine = _ENGINES[name]()
+    if missing := engine.missing():
+        raise EngineError(f"engine {name}: {missing}")
+    return engine

@@ -1,0 +1,104 @@
+"""``python -m hdl.build`` on a design of the test's own; the tops themselves are built in test_build_tops.py."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from typer.testing import CliRunner
+
+from hdl import build
+
+
+class Adder(wiring.Component):
+    """A register, a RAM without and a ROM with contents."""
+
+    i: In(8)
+    o: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.ram = ram = Memory(shape=8, depth=16, init=[])
+        m.submodules.rom = rom = Memory(shape=8, depth=4, init=[0, 3, 5, 7])
+        write, read, constant = ram.write_port(), ram.read_port(), rom.read_port()
+        count = Signal(5)
+        m.d.sync += count.eq(count + 1)
+        m.d.comb += [write.en.eq(1), write.addr.eq(count), write.data.eq(self.i), read.addr.eq(count)]
+        m.d.comb += [constant.addr.eq(self.i), self.o.eq(read.data + constant.data)]
+        return m
+
+
+@pytest.fixture
+def adder(monkeypatch):
+    top = build.Top("small_adder", f"{__name__}:Adder", {"default": None})
+    monkeypatch.setattr(build.Top, "elaborate", lambda self, config: Adder())
+    monkeypatch.setitem(build.TOPS, "adder", top)
+
+
+def run(*arguments):
+    app = build.typer.Typer()
+    app.command()(build.main)
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_prints_what_it_wrote(adder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("--top", "adder")
+    assert result.exit_code == 0, result.output
+    path = tmp_path / "build/small_adder_default.v"
+    lines = result.output.splitlines()
+    assert lines[0] == "build/small_adder_default.v"
+    assert [line.split() for line in lines[1:5]] == [
+        ["input", "clk", "1"],
+        ["input", "rst", "1"],
+        ["input", "i", "8"],
+        ["output", "o", "8"],
+    ]
+    # the counter; output registers of memories belong to the memories
+    assert lines[5] == f"registers 5 bits, memories {16 * 8 + 4 * 8} bits"
+    assert lines[6] == f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def test_same_bytes_in_another_process(adder, tmp_path):
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_build as t; from hdl.build import *;"
+    code += "sys.stdout.write(emit_verilog(emit_rtlil(t.Adder(), 'small_adder')))"
+    here = str(build.Path(__file__).parent)
+    text = subprocess.run([sys.executable, "-c", code, here], capture_output=True, text=True, check=True).stdout
+    run("--top", "adder", "-o", tmp_path / "a.v")
+    assert (tmp_path / "a.v").read_text() == text
+    assert "module small_adder(" in text
+    assert "src =" not in text
+    assert str(build.Path.cwd()) not in text
+
+
+def test_only_a_rom_has_initial_contents(adder, tmp_path):
+    run("--top", "adder", "-o", tmp_path / "a.v")
+    text = (tmp_path / "a.v").read_text()
+    assert text.count("initial begin") == 1
+    assert "8'h07" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--top", "gpu"), "no top 'gpu'; there are: accelerator, core, adder"),
+        (("--top", "adder", "--preset", "huge"), "no preset 'huge' of adder; there are: default"),
+        (("--top", "adder", "-o", "/proc/x/y.v"), "cannot write /proc/x/y.v: No such file or directory"),
+        (("--top", "adder", "-o", "/tmp"), "cannot write /tmp: it is a directory"),
+    ],
+)
+def test_bad_arguments_are_one_line(adder, arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr == message + "\n"
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
+def test_icarus_takes_it(adder, tmp_path):
+    run("--top", "adder", "-o", tmp_path / "a.v")
+    subprocess.run(["iverilog", "-g2012", "-Wall", "-o", tmp_path / "a.vvp", tmp_path / "a.v"], check=True)

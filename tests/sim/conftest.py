@@ -1,0 +1,14 @@
+from pathlib import Path
+
+import pytest
+
+from sim import designs
+from sim.protocol import Design
+from tests.sim import fake_unit
+
+
+@pytest.fixture(scope="session")
+def fake() -> Design:
+    """A design for the engines that is not the accelerator."""
+    designs.register("fake", "fake_unit", fake_unit.FakeUnit, [Path(fake_unit.__file__)])
+    return Design("fake", fake_unit.FakeConfig())
