@@ -44,7 +44,7 @@ class AcceleratorConfig:
 
     def __post_init__(self) -> None:
         _require("n_pe", self.n_pe, 2, 8)
-        _require("slots", self.slots, 2 * (self.n_pe - 1), 256)
+        _require("slots", self.slots, 2 * (self.n_pe - 1), 255)
         _require("max_x", self.max_x, 4, 8192, 4)
         # uint16 column offsets hold the words of one block column (at most 4.5 H) up to H = 14,563
         _require("max_h", self.max_h, 4, 8192, 4)

@@ -22,7 +22,7 @@ def test_paper_point() -> None:
     ("field", "value", "text"),
     [
         ("n_pe", 1, "n_pe must be in 2..8, not 1"),
-        ("slots", 3, "slots must be in 4..256, not 3"),
+        ("slots", 3, "slots must be in 4..255, not 3"),
         ("max_x", 6, "max_x must be a multiple of 4, not 6"),
         ("max_h", 0, "max_h must be in 4..8192, not 0"),
         ("window", 48, "window must be a power of two, not 48"),

@@ -1,0 +1,60 @@
+"""tanh and sigmoid of a Q12.20 value by linear interpolation in one table of 512 segments."""
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.tables import TANH, TANH_SEGMENTS
+from hdl.common.ram import Ram
+
+ACTIVATION_LATENCY = 4
+_POINT_BITS = 16
+_STEP_BITS = 11
+_POSITION_BITS = 14
+_LIMIT = TANH_SEGMENTS << _POSITION_BITS
+
+
+class Activation(wiring.Component):
+    """``y`` is tanh(z), or sigmoid(z) where ``sigmoid`` came with it, ACTIVATION_LATENCY cycles later; one a cycle.
+
+    Both in units of 2^-20. Symmetric tables cost one bit: sigmoid(z) = (1 + tanh(z / 2)) / 2.
+    """
+
+    z: In(signed(32))
+    sigmoid: In(1)
+    y: Out(signed(21))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        rows = [TANH[i] | (TANH[i + 1] - TANH[i]) << _POINT_BITS for i in range(TANH_SEGMENTS)]
+        m.submodules.points = points = Ram(_POINT_BITS + _STEP_BITS, TANH_SEGMENTS, init=rows)
+
+        # 1: magnitude, limited to the table
+        argument = Signal(signed(32))
+        magnitude = Signal(33)
+        position = Signal(23)
+        negative = Signal(3)
+        sigmoid = Signal(3)
+        m.d.comb += [
+            argument.eq(Mux(self.sigmoid, self.z >> 1, self.z)),
+            magnitude.eq(Mux(argument < 0, -argument, argument)),
+        ]
+        m.d.sync += [
+            position.eq(Mux(magnitude >= _LIMIT, _LIMIT - 1, magnitude)),
+            negative.eq(Cat(argument < 0, negative)),
+            sigmoid.eq(Cat(self.sigmoid, sigmoid)),
+        ]
+        # 2: the table
+        m.d.comb += [points.read_en.eq(1), points.read_addr.eq(position >> _POSITION_BITS)]
+        fraction = Signal(_POSITION_BITS)
+        m.d.sync += fraction.eq(position)
+        # 3: interpolation
+        point = points.read_data[:_POINT_BITS]
+        step = points.read_data[_POINT_BITS:]
+        value = Signal(20)
+        m.d.sync += value.eq(Cat(Const(0, 4), point) + ((step * fraction + 512) >> 10))
+        # 4: sign, and the shift from tanh to sigmoid
+        result = Signal(signed(22))
+        m.d.comb += result.eq(Mux(negative[2], -value, value))
+        m.d.sync += self.y.eq(Mux(sigmoid[2], (result + (1 << 20)) >> 1, result))
+        return m

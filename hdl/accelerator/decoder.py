@@ -1,0 +1,160 @@
+"""The eSELL decoder: head and value words in, decoded value words out."""
+
+from amaranth import Array, Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import AcceleratorConfig
+from golden.tables import COLUMN_TABLE
+from hdl.accelerator.layout import Widths, column_layout, item_layout
+
+
+class EsellDecoder(wiring.Component):
+    """Takes one word a cycle; the block columns to expect come from ``columns``, in order.
+
+    Every value word becomes an item in the next cycle. In a column marked ``first`` an empty chunk becomes an item
+    of zeros, so that every result row is written once before anything is added to it. An ``end`` entry of
+    ``columns`` becomes an ``end`` item. ``head`` pulses for each head word, ``head_values`` is then its number of
+    value words.
+
+    Parameters:
+        known_length: a column's words must be exactly as many as its entry says.
+
+    ``bad_format``, ``bad_weight``: a word breaks the format, holds a value that is not finite; the run is lost.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig, *, known_length: bool) -> None:
+        self.cfg, self.known_length = cfg, known_length
+        w = Widths(cfg)
+        super().__init__(
+            {
+                "blocks": In(w.blocks),
+                "words": In(stream.Signature(unsigned(64))),
+                "columns": In(stream.Signature(column_layout(cfg))),
+                "items": Out(stream.Signature(item_layout(cfg))),
+                "head": Out(1),
+                "head_values": Out(4),
+                "bad_format": Out(1),
+                "bad_weight": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        w = Widths(self.cfg)
+        tables = [Array(Const(v, 2) for v in row) for row in COLUMN_TABLE]
+
+        column = Signal(column_layout(self.cfg))
+        have_column = Signal()
+        block = Signal(w.blocks)
+        left = Signal(16)
+
+        # Fields of the block whose value words are being taken, rows in the order of the head.
+        rows = Signal(data.ArrayLayout(unsigned(3), 8))
+        codes = Signal(data.ArrayLayout(unsigned(3), 8))
+        in_values = Signal()
+        chunk = Signal()
+        value = Signal(2)
+        counts = Signal(data.ArrayLayout(unsigned(3), 2))
+        # Items that a chunk yields, and whether its only item is made here rather than loaded.
+        made = Signal(2)
+
+        word = self.words.payload
+        head_rows = [word[32 * (i // 4) + 15 + 3 * (i % 4) :][:3] for i in range(8)]
+        head_codes = [word[32 * (i // 4) + 3 + 3 * (i % 4) :][:3] for i in range(8)]
+        head_counts = [word[32 * k :][:3] for k in range(2)]
+        seen = Signal(8)
+        for row in head_rows:
+            m.d.comb += seen.bit_select(row, 1).eq(1)
+        spare = Cat(word[27:32], word[59:64]).any()
+        head_values = head_counts[0] + head_counts[1]
+        malformed = (head_counts[0] > 4) | (head_counts[1] > 4) | spare | ~seen.all()
+
+        out_free = ~self.items.valid | self.items.ready
+        take_head = Signal()
+        take_value = Signal()
+        make_zero = Signal()
+        take_end = Signal()
+        m.d.comb += [
+            make_zero.eq(in_values & made.bit_select(chunk, 1) & out_free),
+            take_value.eq(in_values & ~made.bit_select(chunk, 1) & out_free & self.words.valid),
+            take_head.eq(~in_values & have_column & ~column.end & self.words.valid),
+            take_end.eq(~in_values & have_column & column.end & out_free),
+            self.words.ready.eq(
+                (in_values & ~made.bit_select(chunk, 1) & out_free) | (~in_values & have_column & ~column.end)
+            ),
+            self.head.eq(take_head),
+            self.head_values.eq(head_values),
+        ]
+
+        block_done = Signal()
+        column_done = Signal()
+        column_free = Signal()
+        last_block = block + 1 == self.blocks
+        m.d.comb += [
+            column_done.eq(block_done & last_block),
+            column_free.eq(~have_column | column_done | take_end),
+            self.columns.ready.eq(column_free),
+        ]
+        with m.If(column_free):
+            m.d.sync += have_column.eq(self.columns.valid)
+            with m.If(self.columns.valid):
+                m.d.sync += [column.eq(self.columns.payload), left.eq(self.columns.payload.words)]
+        with m.Elif(take_head | take_value):
+            m.d.sync += left.eq(left - 1)
+        with m.If(block_done):
+            m.d.sync += block.eq(Mux(last_block, 0, block + 1))
+
+        has_items = [column.first | (count != 0) for count in head_counts]
+        with m.If(take_head):
+            m.d.sync += [
+                Cat(rows).eq(Cat(*head_rows)),
+                Cat(codes).eq(Cat(*head_codes)),
+                counts[0].eq(head_counts[0]),
+                counts[1].eq(head_counts[1]),
+                made.eq(Cat(count == 0 for count in head_counts)),
+                value.eq(0),
+                chunk.eq(~has_items[0]),
+                in_values.eq(has_items[0] | has_items[1]),
+            ]
+            m.d.comb += block_done.eq(~has_items[0] & ~has_items[1])
+        last_value = Signal()
+        m.d.comb += last_value.eq(made.bit_select(chunk, 1) | (value + 1 == Mux(chunk, counts[1], counts[0])))
+        with m.If(take_value | make_zero):
+            m.d.sync += value.eq(value + 1)
+            with m.If(last_value):
+                m.d.sync += value.eq(0)
+                with m.If(~chunk & (column.first | (counts[1] != 0))):
+                    m.d.sync += chunk.eq(1)
+                with m.Else():
+                    m.d.sync += in_values.eq(0)
+                    m.d.comb += block_done.eq(1)
+
+        item = self.items.payload
+        with m.If(out_free):
+            m.d.sync += self.items.valid.eq(take_value | make_zero | take_end)
+        with m.If(take_value | make_zero | take_end):
+            m.d.sync += [
+                Cat(item.values).eq(Mux(make_zero, 0, word)),
+                item.row_group.eq(block >> 1),
+                item.column.eq(column.column),
+                item.first.eq(column.first & (take_end | (value == 0))),
+                item.half.eq(column.half),
+                item.end.eq(take_end),
+            ]
+            for i in range(4):
+                row = Mux(chunk, rows[4 + i], rows[i])
+                code = Mux(chunk, codes[4 + i], codes[i])
+                m.d.sync += [
+                    item.lanes[i].eq(Cat(row, block[0])),
+                    item.selects[i].eq(Array(table[code] for table in tables)[value]),
+                ]
+
+        finite = Cat(~word[16 * i + 10 : 16 * i + 15].all() for i in range(4)).all()
+        m.d.comb += self.bad_weight.eq(take_value & ~finite)
+        wrong_length = Const(0)
+        if self.known_length:
+            taken = take_head | take_value
+            wrong_length = (take_head & (head_values >= left)) | (column_done & (left - taken != 0))
+        m.d.comb += self.bad_format.eq((take_head & malformed) | wrong_length)
+        return m

@@ -1,0 +1,141 @@
+"""The memory adapter: bursts of the loader become single-word RoCC requests, responses find their way back by tag."""
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import AcceleratorConfig
+from hdl.accelerator.layout import WORD_ADDRESS_BITS, FillSignature, Kind, OfferSignature, Widths
+from hdl.common.ram import Ram
+from hdl.rocc import MemoryCommand, MemorySignature
+
+
+class RoccMemory(wiring.Component):
+    """Issues one word a cycle, with up to ``cfg.window`` words outstanding, answered in any order.
+
+    ``fill`` carries each loaded word one cycle after its response. ``load_error`` and ``store_error`` pulse for
+    responses with an error, ``stored`` for each store that was answered. While ``stop`` is high nothing new is
+    requested (a request already offered stays until it is taken) and bursts are dropped. ``idle``: nothing is
+    offered or outstanding and no fill is on its way.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        super().__init__(
+            {
+                "burst": In(OfferSignature(cfg)),
+                "store_data": In(stream.Signature(unsigned(64))),
+                "fill": Out(FillSignature(cfg)),
+                "stored": Out(1),
+                "load_error": Out(1),
+                "store_error": Out(1),
+                "stop": In(1),
+                "idle": Out(1),
+                "mem": Out(MemorySignature(cfg.tag_bits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cfg = self.cfg
+        mem = self.mem
+        index_bits = Widths(cfg).index
+        target = data.StructLayout({"kind": Kind, "index": unsigned(index_bits)})
+        m.submodules.targets = targets = Ram(target.size, cfg.window)
+
+        # The burst in progress.
+        active = Signal()
+        addr = Signal(WORD_ADDRESS_BITS)
+        left = Signal(5)
+        kind = Signal(Kind)
+        index = Signal(index_bits)
+        # One bit a tag: issued and not answered. Tags are used in turn, so that one comparison finds a free one.
+        outstanding = Signal(cfg.window)
+        count = Signal(range(cfg.window + 1))
+        tag = Signal(cfg.tag_bits)
+
+        offered = Signal()
+        issue = Signal()
+        store = Signal()
+        m.d.comb += [
+            store.eq(kind == Kind.STORE),
+            issue.eq(
+                active
+                & ~self.stop
+                & (~offered | mem.req_ready)
+                & ~outstanding.bit_select(tag, 1)
+                & (~store | self.store_data.valid)
+            ),
+            self.store_data.ready.eq(issue & store),
+            self.burst.taken.eq(self.burst.valid & ~self.stop & (~active | (issue & (left == 1)))),
+        ]
+        with m.If(issue):
+            m.d.sync += [
+                mem.req_addr.eq(addr << 3),
+                mem.req_tag.eq(tag),
+                mem.req_cmd.eq(Mux(store, MemoryCommand.STORE, MemoryCommand.LOAD)),
+                mem.req_data.eq(self.store_data.payload),
+                tag.eq(tag + 1),
+                addr.eq(addr + 1),
+                index.eq(index + 1),
+                left.eq(left - 1),
+            ]
+            with m.If(left == 1):
+                m.d.sync += active.eq(0)
+        with m.If(mem.req_ready | ~offered):
+            m.d.sync += offered.eq(issue)
+        burst = self.burst
+        with m.If(burst.taken):
+            m.d.sync += [
+                active.eq(1),
+                addr.eq(burst.addr),
+                left.eq(burst.words),
+                kind.eq(burst.kind),
+                index.eq(burst.index),
+            ]
+        with m.If(self.stop):
+            m.d.sync += active.eq(0)
+        m.d.comb += [
+            mem.req_valid.eq(offered),
+            mem.req_size.eq(3),
+            mem.req_mask.eq(0xFF),
+            targets.write_en.eq(issue),
+            targets.write_addr.eq(tag),
+        ]
+        pushed = Signal(target)
+        m.d.comb += [pushed.kind.eq(kind), pushed.index.eq(index), targets.write_data.eq(pushed.as_value())]
+
+        # A response to a tag that is not outstanding (left over from before a reset) is ignored.
+        answered = Signal()
+        m.d.comb += [
+            answered.eq(mem.resp_valid & outstanding.bit_select(mem.resp_tag, 1)),
+            targets.read_en.eq(answered),
+            targets.read_addr.eq(mem.resp_tag),
+        ]
+        set_bit = Signal(cfg.window)
+        clear_bit = Signal(cfg.window)
+        m.d.comb += [
+            set_bit.bit_select(tag, 1).eq(issue),
+            clear_bit.bit_select(mem.resp_tag, 1).eq(answered),
+        ]
+        m.d.sync += [
+            outstanding.eq((outstanding | set_bit) & ~clear_bit),
+            count.eq(count + issue - answered),
+        ]
+        filled = Signal()
+        failed = Signal()
+        m.d.sync += [filled.eq(answered), failed.eq(mem.resp_error)]
+        with m.If(answered):
+            m.d.sync += self.fill.data.eq(mem.resp_data)
+        found = data.View(target, targets.read_data)
+        was_store = found.kind == Kind.STORE
+        m.d.comb += [
+            self.fill.valid.eq(filled & ~was_store & ~failed),
+            self.fill.kind.eq(found.kind),
+            self.fill.index.eq(found.index),
+            self.stored.eq(filled & was_store),
+            self.load_error.eq(filled & ~was_store & failed),
+            self.store_error.eq(filled & was_store & failed),
+            self.idle.eq((count == 0) & ~filled),
+        ]
+        return m

@@ -1,0 +1,66 @@
+"""A reorder buffer: room is allocated in the order of requests, words are delivered in that order."""
+
+from amaranth import Module, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import AcceleratorConfig
+from hdl.accelerator.layout import FillSignature, Kind, Widths
+from hdl.common.ram import Ram
+
+
+class Ring(wiring.Component):
+    """Buffers the loaded words of one stream (``kind``), deep enough to keep the memory port busy alone.
+
+    The requester takes ``alloc`` entries from ``next_index`` on in the cycle in which its burst is accepted, never
+    more than ``free``. Words leave at one a cycle, the first two cycles after its fill.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig, kind: Kind) -> None:
+        self.cfg, self.kind = cfg, kind
+        w = Widths(cfg)
+        self.depth = w.ring_depth
+        super().__init__(
+            {
+                "fill": In(FillSignature(cfg)),
+                "alloc": In(5),
+                "next_index": Out(w.ring),
+                "free": Out(range(self.depth + 1)),
+                "words": Out(stream.Signature(unsigned(64))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.rows = rows = Ram(64, self.depth)
+        present = Signal(self.depth)
+        head = Signal(range(self.depth))
+        free = Signal(range(self.depth + 1), init=self.depth)
+        arrived = Signal()
+        fetch = Signal()
+        set_bit = Signal(self.depth)
+        clear_bit = Signal(self.depth)
+        index = self.fill.index[: len(head)]
+        m.d.comb += [
+            arrived.eq(self.fill.valid & (self.fill.kind == self.kind)),
+            rows.write_en.eq(arrived),
+            rows.write_addr.eq(index),
+            rows.write_data.eq(self.fill.data),
+            # The RAM's output register is the output: it holds while the consumer is not ready.
+            fetch.eq(present.bit_select(head, 1) & (~self.words.valid | self.words.ready)),
+            rows.read_en.eq(fetch),
+            rows.read_addr.eq(head),
+            self.words.payload.eq(rows.read_data),
+            set_bit.bit_select(index, 1).eq(arrived),
+            clear_bit.bit_select(head, 1).eq(fetch),
+            self.free.eq(free),
+        ]
+        m.d.sync += [
+            present.eq((present | set_bit) & ~clear_bit),
+            head.eq(head + fetch),
+            free.eq(free + fetch - self.alloc),
+            self.next_index.eq(self.next_index + self.alloc),
+        ]
+        with m.If(self.words.ready | ~self.words.valid):
+            m.d.sync += self.words.valid.eq(fetch)
+        return m

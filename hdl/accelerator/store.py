@@ -1,0 +1,145 @@
+"""What a run writes: rows of h in the order of steps, then the state."""
+
+from amaranth import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.config import AcceleratorConfig
+from hdl.accelerator.layout import Kind, OfferSignature, Widths, burst_words, parameters_layout
+from hdl.common.arith import fp16_to_fp32
+from hdl.common.queue import Queue
+
+
+class StoreUnit(wiring.Component):
+    """Stores a row once all of it is computed (``row_done``), and waits for its answers before it counts.
+
+    ``rows`` is the number of complete rows; ``row_free`` pulses for each. ``finished`` rises after the last answer.
+    ``stored`` pulses per answered store. Rows of h are read through ``half``, ``addr`` (data one cycle later), c
+    through ``c_read``, ``c_addr``.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        w = Widths(cfg)
+        super().__init__(
+            {
+                "parameters": In(parameters_layout(cfg)),
+                "row_done": In(1),
+                "row_free": Out(1),
+                "rows": Out(w.t),
+                "finished": Out(1),
+                "half": Out(1),
+                "addr": Out(w.h_blocks),
+                "keep": In(1),
+                "h": In(data.ArrayLayout(unsigned(16), 4)),
+                "c_read": Out(1),
+                "c_addr": Out(range(cfg.max_h)),
+                "c": In(32),
+                "burst": Out(OfferSignature(cfg)),
+                "data": Out(stream.Signature(unsigned(64))),
+                "stored": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        w, p = Widths(self.cfg), self.parameters
+        m.submodules.queue = queue = Queue(unsigned(64), 16)
+        connect(m, queue.o, flipped(self.data))
+
+        waiting = Signal(2)
+        last = self.rows + 1 == p.steps
+        section_start = Signal()
+        prune = Signal()
+        is_c = Signal()
+        addr = Signal.like(self.burst.addr)
+        row_addr = Signal.like(addr)
+        left = Signal(w.h_blocks + 1)
+        unanswered = Signal(w.h_blocks + 1)
+        row_words = p.h_blocks << 1
+
+        # One section of H elements: a row, the state's h, or its c.
+        words = Signal(5)
+        level = Signal(5)
+        m.d.comb += [
+            words.eq(burst_words(addr, left)),
+            level.eq(queue.depth - queue.room),
+            self.burst.valid.eq((left != 0) & (level >= words)),
+            self.burst.addr.eq(addr),
+            self.burst.words.eq(words),
+            self.burst.kind.eq(Kind.STORE),
+        ]
+        with m.If(self.burst.taken):
+            m.d.sync += [addr.eq(addr + words), left.eq(left - words)]
+        with m.If(section_start):
+            m.d.sync += unanswered.eq(row_words)
+        with m.Else():
+            m.d.sync += unanswered.eq(unanswered - self.stored)
+
+        # Elements leave their memory one a cycle while the queue has room, and go in pairs.
+        element = Signal(w.h_blocks + 2)
+        reading = Signal()
+        read = Signal()
+        arrived = Signal()
+        which = Signal(2)
+        low = Signal(32)
+        value = Signal(32)
+        pruned = Signal()
+        row_value = Array(self.h[i] for i in range(4))[which]
+        m.d.comb += [
+            read.eq(reading & (queue.room >= 2)),
+            self.addr.eq(element >> 2),
+            self.half.eq(self.rows[0]),
+            self.c_read.eq(is_c),
+            self.c_addr.eq(element),
+            pruned.eq(prune & ~self.keep),
+            value.eq(Mux(is_c, self.c, fp16_to_fp32(m, Mux(pruned, 0, row_value), "h"))),
+            queue.i.valid.eq(arrived & which[0]),
+            queue.i.payload.eq(Cat(low, value)),
+        ]
+        m.d.sync += [arrived.eq(read), which.eq(element)]
+        with m.If(arrived):
+            m.d.sync += low.eq(value)
+        with m.If(read):
+            m.d.sync += element.eq(element + 1)
+            with m.If(element + 1 == p.h_blocks << 2):
+                m.d.sync += reading.eq(0)
+        with m.If(section_start):
+            m.d.sync += [element.eq(0), reading.eq(1), left.eq(row_words)]
+
+        m.d.sync += waiting.eq(waiting + self.row_done - self.row_free)
+        with m.FSM(name="store"):
+            with m.State("INIT"):
+                m.d.sync += row_addr.eq(p.h)
+                m.next = "ROW"
+            with m.State("ROW"), m.If(waiting != 0):
+                with m.If(p.h_seq | last):
+                    m.d.comb += section_start.eq(1)
+                    m.d.sync += [addr.eq(row_addr), row_addr.eq(row_addr + row_words), prune.eq(p.h_pruned)]
+                    m.next = "ROW_ANSWERS"
+                with m.Else():
+                    m.next = "ROW_COMPLETE"
+            with m.State("ROW_ANSWERS"), m.If(unanswered == 0):
+                m.next = "ROW_COMPLETE"
+            with m.State("ROW_COMPLETE"):
+                with m.If(last & p.state_out):
+                    m.d.comb += section_start.eq(1)
+                    m.d.sync += [addr.eq(p.state), prune.eq(0)]
+                    m.next = "STATE_H"
+                with m.Else():
+                    m.d.comb += self.row_free.eq(1)
+                    m.d.sync += self.rows.eq(self.rows + 1)
+                    with m.If(last):
+                        m.next = "DONE"
+                    with m.Else():
+                        m.next = "ROW"
+            with m.State("STATE_H"), m.If(unanswered == 0):
+                m.d.comb += section_start.eq(1)
+                m.d.sync += is_c.eq(1)
+                m.next = "STATE_C"
+            with m.State("STATE_C"), m.If(unanswered == 0):
+                m.d.sync += self.rows.eq(self.rows + 1)
+                m.next = "DONE"
+            with m.State("DONE"):
+                m.d.comb += self.finished.eq(1)
+        return m

@@ -1,0 +1,95 @@
+"""Requests of W: the whole matrix once per group of time steps, its length learned from the heads of the first pass."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import AcceleratorConfig
+from hdl.accelerator.layout import Kind, OfferSignature, Widths, burst_words, parameters_layout
+
+
+class WeightLoader(wiring.Component):
+    """Offers bursts of W as far as the ring has room.
+
+    W's length is not known to the program. On the first pass a word is requested only when the heads decoded so far
+    account for it, or when it may be the head of a block not yet decoded; so nothing outside the array is touched.
+    Later passes use the learned length, and ``bad_format`` says that the heads no longer add up to it.
+
+    ``head``, ``head_values``: pulses of the decoder. ``alloc``: entries taken in the ring this cycle.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        w = Widths(cfg)
+        super().__init__(
+            {
+                "parameters": In(parameters_layout(cfg)),
+                "burst": Out(OfferSignature(cfg)),
+                "head": In(1),
+                "head_values": In(4),
+                "next_index": In(w.ring),
+                "free": In(range(w.ring_depth + 1)),
+                "alloc": Out(5),
+                "bad_format": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
+        steps_left = Signal(w.t)
+        addr = Signal.like(self.burst.addr)
+        left = Signal(w.w_words)
+        length = Signal(w.w_words)
+        learned = Signal()
+        words = Signal(5)
+        m.d.comb += [
+            words.eq(burst_words(addr, left, self.free)),
+            self.burst.addr.eq(addr),
+            self.burst.words.eq(words),
+            self.burst.kind.eq(Kind.W),
+            self.burst.index.eq(self.next_index),
+            self.alloc.eq(Mux(self.burst.taken, words, 0)),
+        ]
+
+        # The decoder's progress through the pass it is in.
+        blocks = Signal(w.w_words)
+        blocks_left = Signal(w.w_words)
+        accounted = Signal(w.w_words)
+        total = Signal(w.w_words)
+        last = blocks_left == 1
+        m.d.comb += total.eq(accounted + self.head_values + 1)
+        with m.If(self.head):
+            m.d.sync += [blocks_left.eq(blocks_left - 1), accounted.eq(total)]
+            with m.If(last):
+                m.d.sync += [blocks_left.eq(blocks), accounted.eq(0), learned.eq(1)]
+                with m.If(~learned):
+                    m.d.sync += length.eq(total)
+            m.d.comb += self.bad_format.eq(learned & Mux(last, total != length, total + blocks_left > length))
+
+        capacity = (p.n_fuse * cfg.w_pes)[: w.group]
+        found = Mux(self.head & ~learned, self.head_values, 0)
+        m.d.sync += left.eq(left - self.alloc + found)
+        with m.FSM(name="passes"):
+            with m.State("INIT"):
+                m.d.sync += [steps_left.eq(p.steps), blocks.eq(p.x_blocks * (p.h_blocks << 1))]
+                m.next = "FIRST"
+            with m.State("FIRST"):
+                m.d.sync += [addr.eq(p.w), left.eq(blocks), blocks_left.eq(blocks)]
+                m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.comb += self.burst.valid.eq(words != 0)
+                with m.If(self.burst.taken):
+                    m.d.sync += addr.eq(addr + words)
+                with m.If((left == 0) & learned):
+                    with m.If(steps_left > capacity):
+                        m.d.sync += [
+                            steps_left.eq(steps_left - capacity),
+                            addr.eq(p.w),
+                            left.eq(length),
+                        ]
+                    with m.Else():
+                        m.next = "DONE"
+            with m.State("DONE"):
+                pass
+        return m

@@ -1,0 +1,145 @@
+"""Arithmetic on fixed-point and IEEE values as Amaranth expressions: every narrowing has a name.
+
+Fixed point is Q12.20 unless a name says otherwise: a signed 32-bit integer in units of 2^-20.
+"""
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import ValueCastable
+
+FRACTION_BITS = 20
+
+
+def _value(value: ValueCastable | Value) -> Value:
+    return Value.cast(value)
+
+
+def round_half_up(value: Value, bits: int) -> Value:
+    """``(value + 2^(bits-1)) >> bits``, signed, also for negative values."""
+    if bits < 1:
+        raise ValueError(f"bits must be at least 1, not {bits!r}")
+    signed_value = value if value.shape().signed else Cat(value, Const(0, 1)).as_signed()
+    return (signed_value + Const(1 << (bits - 1), bits + 1)) >> bits
+
+
+def saturate(value: Value, bits: int) -> Value:
+    """The nearest signed integer of ``bits`` bits."""
+    high = value[bits - 1 :]
+    fits = ~(high.any() & ~high.all())
+    limit = Cat((~value[-1]).replicate(bits - 1), value[-1]).as_signed()
+    return Mux(fits, value[:bits].as_signed(), limit)
+
+
+def add_wrapping(a: Value, b: Value) -> tuple[Value, Value]:
+    """Sum of two signed integers of the same width, wrapped, and whether it overflowed."""
+    width = len(a)
+    if len(b) != width:
+        raise ValueError(f"both terms must have the same width, not {width} and {len(b)} bits")
+    total = (a.as_signed() + b.as_signed())[:width]
+    return total.as_signed(), (a[-1] == b[-1]) & (total[-1] != a[-1])
+
+
+class Fp16:
+    """Fields of an fp16 value: significand with the hidden bit, and the exponent with subnormals at 1.
+
+    The magnitude is ``significand * 2^(exponent - 25)``.
+    """
+
+    def __init__(self, bits: Value) -> None:
+        bits = _value(bits)
+        if len(bits) != 16:
+            raise ValueError(f"an fp16 value has 16 bits, not {len(bits)}")
+        biased = bits[10:15]
+        self.sign = bits[15]
+        self.biased = biased
+        self.significand = Cat(bits[:10], biased.any())
+        self.exponent = Cat(biased[0] | ~biased.any(), biased[1:])
+        self.finite = ~biased.all()
+
+
+def fp16_magnitude(bits: Value) -> Value:
+    """|h| of a finite fp16 value of at most 1 as an integer in units of 2^-24 (25 bits)."""
+    half = Fp16(bits)
+    return (half.significand << (half.exponent - 1)[:4])[:25]
+
+
+def fp16_to_q20(bits: Value) -> Value:
+    """A finite fp16 value below 2048 in magnitude as Q12.20, rounded half up."""
+    half = Fp16(bits)
+    # significand * 2^(exponent - 25) = (significand << exponent) * 2^-25: five bits to round away
+    magnitude = (half.significand << half.exponent)[:37]
+    return round_half_up(Mux(half.sign, -magnitude, magnitude), 5)[:32].as_signed()
+
+
+class Fp16FromFp32:
+    """An fp32 value rounded to fp16, to nearest even.
+
+    Attributes: ``bits`` (16), ``inexact`` (the value is not an fp16 value), ``overflow`` (not finite in fp16).
+    Signals are created in ``m`` under ``name``.
+    """
+
+    def __init__(self, m: Module, value: Value, name: str) -> None:
+        value = _value(value)
+        biased, fraction, sign = value[23:31], value[:23], value[31]
+        normal = Signal(name=f"{name}_normal")
+        shift = Signal(4, name=f"{name}_shift")
+        wide = Signal(36, name=f"{name}_wide")
+        magnitude = Signal(17, name=f"{name}_magnitude")
+        self.bits = Signal(16, name=f"{name}_bits")
+        self.inexact = Signal(name=f"{name}_inexact")
+        self.overflow = Signal(name=f"{name}_overflow")
+        significand = Cat(fraction, Const(1, 1))
+        vanishes = biased < 101
+        m.d.comb += [
+            normal.eq(biased >= 113),
+            # a subnormal result loses one more bit for every step of the exponent below 2^-14
+            shift.eq(Mux(normal, 0, 113 - biased)),
+            wide.eq(Cat(Const(0, 12), significand) >> shift),
+            magnitude.eq(
+                Mux(normal, Cat(Const(0, 10), (biased - 113)[:7]), 0)
+                + wide[25:]
+                + (wide[24] & (wide[25] | wide[:24].any()))
+            ),
+            self.bits.eq(Mux(vanishes, Cat(Const(0, 15), sign), Cat(magnitude[:15], sign))),
+            self.inexact.eq(Mux(vanishes, biased.any() | fraction.any(), wide[:25].any())),
+            self.overflow.eq((biased >= 143) | (~vanishes & (magnitude >= 0x7C00))),
+        ]
+
+
+def fp16_from_q20_magnitude(m: Module, magnitude: Value, name: str) -> Value:
+    """fp16 magnitude (15 bits) of an integer 0..2^20 in units of 2^-20, rounded to nearest even."""
+    normalised = Signal(21, name=f"{name}_normalised")
+    leading = Signal(range(21), name=f"{name}_leading")
+    for bit in range(21):
+        with m.If(magnitude[bit]):
+            m.d.comb += [leading.eq(bit), normalised.eq(magnitude << (20 - bit))]
+    rounded = Cat(normalised[10:20], (leading - 5)[:5]) + (normalised[9] & (normalised[10] | normalised[:9].any()))
+    # below 2^-14 fp16 is fixed point with units of 2^-24
+    return Mux(leading >= 6, rounded[:15], Cat(Const(0, 4), magnitude[:6], Const(0, 5)))
+
+
+def fp16_to_fp32(m: Module, bits: Value, name: str) -> Value:
+    """The fp32 bits of a finite fp16 value, exact."""
+    fraction = bits[:10]
+    shifted = Signal(10, name=f"{name}_shifted")
+    leading = Signal(range(10), name=f"{name}_leading")
+    for bit in range(10):
+        with m.If(fraction[bit]):
+            m.d.comb += [leading.eq(bit), shifted.eq(fraction << (10 - bit))]
+    biased = bits[10:15]
+    zero = ~bits[:15].any()
+    exponent = Mux(biased.any(), biased + 112, Mux(zero, 0, leading + 103))
+    return Cat(Const(0, 13), Mux(biased.any(), fraction, shifted), exponent[:8], bits[15])
+
+
+__all__ = [
+    "FRACTION_BITS",
+    "Fp16",
+    "Fp16FromFp32",
+    "add_wrapping",
+    "fp16_from_q20_magnitude",
+    "fp16_magnitude",
+    "fp16_to_fp32",
+    "fp16_to_q20",
+    "round_half_up",
+    "saturate",
+]

@@ -1,0 +1,46 @@
+"""A small first-in first-out queue of registers with stream interfaces."""
+
+from amaranth import Array, Module, Signal
+from amaranth.hdl import ShapeLike
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class Queue(wiring.Component):
+    """``depth`` payloads (a power of two); what enters in one cycle may leave in the next.
+
+    ``room`` is the number of payloads that still fit, for producers that look ahead.
+    """
+
+    def __init__(self, shape: ShapeLike, depth: int) -> None:
+        if depth < 2 or depth & (depth - 1):
+            raise ValueError(f"depth must be a power of two and at least 2, not {depth!r}")
+        self.shape, self.depth = shape, depth
+        super().__init__(
+            {
+                "i": In(stream.Signature(shape)),
+                "o": Out(stream.Signature(shape)),
+                "room": Out(range(depth + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        rows = Array(Signal(self.shape, name=f"row_{i}") for i in range(self.depth))
+        head = Signal(range(self.depth))
+        tail = Signal(range(self.depth))
+        level = Signal(range(self.depth + 1))
+        push = self.i.valid & self.i.ready
+        pop = self.o.valid & self.o.ready
+        m.d.comb += [
+            self.i.ready.eq(level != self.depth),
+            self.o.valid.eq(level != 0),
+            self.o.payload.eq(rows[head]),
+            self.room.eq(self.depth - level),
+        ]
+        with m.If(push):
+            m.d.sync += [rows[tail].eq(self.i.payload), tail.eq(tail + 1)]
+        with m.If(pop):
+            m.d.sync += head.eq(head + 1)
+        m.d.sync += level.eq(level + push - pop)
+        return m
