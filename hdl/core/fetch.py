@@ -1,0 +1,89 @@
+"""Instruction fetch: runs ahead of the decoder by up to FETCH_DEPTH instructions, without prediction."""
+
+from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.core.bus import FETCH_DEPTH, InstructionBusSignature
+
+__all__ = ["Fetch"]
+
+Entry = data.StructLayout({"insn": unsigned(32), "error": unsigned(1)})
+
+
+class Fetch(wiring.Component):
+    """Instructions in program order from ``reset_address`` on.
+
+    ``redirect``: from this cycle on fetch at ``target`` (a multiple of 4); what was fetched before is dropped, and
+    ``valid`` must be ignored in that cycle. ``valid``, ``insn``, ``error`` (the fetch was answered with an error) and
+    ``pc`` are one instruction; ``ready`` takes it.
+    """
+
+    bus: Out(InstructionBusSignature())
+    redirect: In(1)
+    target: In(64)
+    flush: In(1)
+    valid: Out(1)
+    ready: In(1)
+    insn: Out(32)
+    error: Out(1)
+    pc: Out(64)
+
+    def __init__(self, reset_address: int) -> None:
+        self._reset_address = reset_address
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        bus = self.bus
+        ahead = Signal(64, init=self._reset_address)
+        pc = Signal(64, init=self._reset_address)
+        outstanding = Signal(range(FETCH_DEPTH + 1))
+        stale = Signal(range(FETCH_DEPTH + 1))
+        queued = Signal(range(FETCH_DEPTH + 1))
+        queue = [Signal(Entry, name=f"queue_{i}") for i in range(FETCH_DEPTH)]
+        everything = Cat(*(entry.as_value() for entry in queue))
+
+        room = Signal()
+        accepted = Signal()
+        fresh = Signal()
+        m.d.comb += [
+            room.eq((outstanding != FETCH_DEPTH) & (self.redirect | (outstanding - stale + queued < FETCH_DEPTH))),
+            bus.req_valid.eq(room),
+            bus.req_addr.eq(Mux(self.redirect, self.target, ahead)),
+            bus.flush.eq(self.flush),
+            accepted.eq(bus.req_valid & bus.req_ready),
+            fresh.eq(bus.resp_valid & (stale == 0)),
+        ]
+        m.d.sync += ahead.eq(Mux(accepted, bus.req_addr + 4, bus.req_addr))
+        m.d.sync += outstanding.eq(outstanding + accepted - bus.resp_valid)
+        with m.If(self.redirect):
+            m.d.sync += stale.eq(outstanding - bus.resp_valid)
+        with m.Elif(bus.resp_valid & (stale != 0)):
+            m.d.sync += stale.eq(stale - 1)
+
+        # the oldest instruction is in queue[0], or arriving
+        arriving = data.View(Entry, Signal(Entry.size, name="arriving"))
+        m.d.comb += [arriving.insn.eq(bus.resp_data), arriving.error.eq(bus.resp_error)]
+        head = data.View(Entry, Signal(Entry.size, name="head"))
+        taken = Signal()
+        m.d.comb += [
+            head.as_value().eq(Mux(queued == 0, arriving.as_value(), queue[0].as_value())),
+            self.valid.eq((queued != 0) | fresh),
+            self.insn.eq(head.insn),
+            self.error.eq(head.error),
+            self.pc.eq(pc),
+            taken.eq(self.valid & self.ready),
+        ]
+        with m.If(self.redirect):
+            m.d.sync += [queued.eq(0), pc.eq(self.target)]
+        with m.Else():
+            m.d.sync += queued.eq(queued + fresh - taken)
+            with m.If(taken):
+                m.d.sync += pc.eq(pc + 4)
+                m.d.sync += everything.eq(everything >> Entry.size)
+            with m.If(fresh):
+                for i, entry in enumerate(queue):
+                    with m.If(queued == i + taken):
+                        m.d.sync += entry.as_value().eq(arriving.as_value())
+        return m

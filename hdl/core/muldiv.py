@@ -1,0 +1,118 @@
+"""Multiplication in two pipelined stages, division in at most 64 steps."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.core.alu import sign_extend
+
+__all__ = ["Divider", "Multiplier"]
+
+
+class Multiplier(wiring.Component):
+    """64 x 64 bits: operands in one cycle, the result in the next, one multiplication per cycle.
+
+    ``funct3`` selects MUL 0, MULH 1, MULHSU 2, MULHU 3; ``word`` MULW. ``result`` belongs to the operands of the last
+    cycle in which ``enable`` was high.
+    """
+
+    enable: In(1)
+    funct3: In(3)
+    word: In(1)
+    a: In(64)
+    b: In(64)
+    result: Out(64)
+
+    def elaborate(self, platform):
+        m = Module()
+        a_high = Cat(self.a[32:], self.a[63] & (self.funct3[:2] != 3)).as_signed()
+        b_high = Cat(self.b[32:], self.b[63] & ~self.funct3[1]).as_signed()
+        low, cross_a, cross_b = Signal(64), Signal(65), Signal(65)
+        high = Signal(64)
+        word, upper = Signal(), Signal()
+        with m.If(self.enable):
+            m.d.sync += [
+                low.eq(self.a[:32] * self.b[:32]),
+                cross_a.eq(a_high * Cat(self.b[:32], 0).as_signed()),
+                cross_b.eq(b_high * Cat(self.a[:32], 0).as_signed()),
+                high.eq(a_high * b_high),
+                word.eq(self.word),
+                upper.eq(self.funct3[:2] != 0),
+            ]
+        # the middle partial products are signed 65-bit numbers; their sum with the carry of the low one needs 67 bits
+        middle = Signal(67)
+        m.d.comb += middle.eq(cross_a.as_signed() + cross_b.as_signed() + low[32:])
+        with m.If(word):
+            m.d.comb += self.result.eq(sign_extend(low[:32]))
+        with m.Elif(upper):
+            m.d.comb += self.result.eq(high.as_signed() + middle[32:].as_signed())
+        with m.Else():
+            m.d.comb += self.result.eq(Cat(low[:32], middle[:32]))
+        return m
+
+
+class Divider(wiring.Component):
+    """Restoring division, one quotient bit per cycle: 64 steps, 32 for the -W instructions, plus one to load.
+
+    ``funct3`` selects DIV 4, DIVU 5, REM 6, REMU 7. While ``enable`` is high with steady operands the division runs;
+    ``done`` comes with ``result``. Dropping ``enable`` for a cycle ends or abandons it.
+    """
+
+    enable: In(1)
+    funct3: In(3)
+    word: In(1)
+    a: In(64)
+    b: In(64)
+    done: Out(1)
+    result: Out(64)
+
+    def elaborate(self, platform):
+        m = Module()
+        signed = ~self.funct3[0]
+        a, b = Signal(64), Signal(64)
+        m.d.comb += [a.eq(self.a), b.eq(self.b)]
+        with m.If(self.word):
+            m.d.comb += [
+                a.eq(Cat(self.a[:32], (self.a[31] & signed).replicate(32))),
+                b.eq(Cat(self.b[:32], (self.b[31] & signed).replicate(32))),
+            ]
+        a_negative, b_negative = a[63] & signed, b[63] & signed
+        magnitude = Signal(64)
+        m.d.comb += magnitude.eq(Mux(a_negative, -a, a))
+
+        running = Signal()
+        steps = Signal(range(65))
+        divisor, quotient, remainder = Signal(64), Signal(64), Signal(64)
+        negate_quotient, negate_remainder = Signal(), Signal()
+        shifted, difference = Signal(65), Signal(66)
+        m.d.comb += [
+            shifted.eq(Cat(quotient[63], remainder)),
+            difference.eq(shifted - divisor),
+            self.done.eq(running & (steps == 0)),
+        ]
+        with m.If(~self.enable):
+            m.d.sync += running.eq(0)
+        with m.Elif(~running):
+            m.d.sync += [
+                running.eq(1),
+                steps.eq(Mux(self.word, 32, 64)),
+                remainder.eq(0),
+                quotient.eq(Mux(self.word, magnitude << 32, magnitude)),
+                divisor.eq(Mux(b_negative, -b, b)),
+                # dividing by zero gives all ones, whatever the sign of the dividend
+                negate_quotient.eq((a_negative ^ b_negative) & (b != 0)),
+                negate_remainder.eq(a_negative),
+            ]
+        with m.Elif(steps != 0):
+            m.d.sync += [
+                steps.eq(steps - 1),
+                quotient.eq(Cat(~difference[65], quotient)),
+                remainder.eq(Mux(difference[65], shifted, difference)),
+            ]
+        full = Signal(64)
+        with m.If(self.funct3[1]):
+            m.d.comb += full.eq(Mux(negate_remainder, -remainder, remainder))
+        with m.Else():
+            m.d.comb += full.eq(Mux(negate_quotient, -quotient, quotient))
+        m.d.comb += self.result.eq(Mux(self.word, sign_extend(full[:32]), full))
+        return m
