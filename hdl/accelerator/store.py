@@ -87,7 +87,8 @@ class StoreUnit(wiring.Component):
         pruned = Signal()
         row_value = Array(self.h[i] for i in range(4))[which]
         m.d.comb += [
-            read.eq(reading & (queue.room >= 2)),
+            # an even element waits in `low`; only an odd one needs its room, and the one before has taken its own
+            read.eq(reading & (queue.room != 0)),
             self.addr.eq(element >> 2),
             self.half.eq(self.rows[0]),
             self.c_read.eq(is_c),
