@@ -1,0 +1,149 @@
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from software.checkpoint import CheckpointError, load_checkpoint, load_digits
+
+SEED = 11
+
+
+def arrays():
+    rng = np.random.default_rng(SEED)
+
+    def normal(*shape, dtype=np.float16):
+        return rng.normal(size=shape).astype(dtype)
+
+    return {
+        "l1.w": normal(32, 5), "l1.u": normal(32, 8), "l1.b": normal(32),
+        "l2.w": normal(24, 8), "l2.u": normal(24, 6), "l2.b": normal(24),
+        "out.w": normal(10, 6, dtype=np.float32), "out.b": normal(10, dtype=np.float32),
+        "thresholds": np.array([0.3, 0.8], np.float32),
+        "meta": np.array(json.dumps({"note": "synthetic"})),
+    }  # fmt: skip
+
+
+def save(path, **changes):
+    content = arrays() | changes
+    np.savez(path, **{name: value for name, value in content.items() if value is not None})
+    return path
+
+
+def test_reads_every_layer(tmp_path):
+    checkpoint = load_checkpoint(save(tmp_path / "c.npz"))
+    assert [(layer.inputs, layer.hidden) for layer in checkpoint.layers] == [(5, 8), (8, 6)]
+    assert [layer.threshold for layer in checkpoint.layers] == [np.float32(0.3), np.float32(0.8)]
+    assert checkpoint.meta == {"note": "synthetic"}
+    assert (checkpoint.layers[1].u == arrays()["l2.u"]).all()
+
+
+def test_logits_ignore_padding(tmp_path):
+    checkpoint = load_checkpoint(save(tmp_path / "c.npz"))
+    h = np.random.default_rng(SEED).normal(size=(3, 8)).astype(np.float32)
+    expected = h[:, :6] @ arrays()["out.w"].T + arrays()["out.b"]
+    assert checkpoint.logits(h) == pytest.approx(expected)
+    assert checkpoint.logits(h[0]).shape == (10,)
+
+
+def test_wider_floats_are_taken_if_exact(tmp_path):
+    exact = arrays()["l1.w"].astype(np.float64)
+    assert load_checkpoint(save(tmp_path / "c.npz", **{"l1.w": exact})).layers[0].w.dtype == np.float16
+
+
+def changed(name, index, value, dtype=np.float32):
+    array = arrays()[name].astype(dtype)
+    array[index] = value
+    return {name: array}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"l1.u": None}, "array l1.u is missing"),
+        ({"l1.w": None}, "array l1.w is missing"),
+        ({"thresholds": None}, "array thresholds is missing"),
+        ({"l1.w": np.zeros((30, 5), np.float16)}, "l1.w must have 4H rows, not 30"),
+        ({"l1.w": np.zeros(32, np.float16)}, r"l1.w must have shape (any, any), not (32,)"),
+        ({"l1.u": np.zeros((32, 7), np.float16)}, "l1.u must have shape (32, 8), not (32, 7)"),
+        ({"l2.w": np.zeros((24, 9), np.float16)}, "l2.w must have shape (any, 8), not (24, 9)"),
+        ({"l2.w": np.zeros((24, 0), np.float16)}, "l2.w must have shape (any, 8), not (24, 0)"),
+        ({"out.w": np.zeros((10, 8), np.float32)}, "out.w must have shape (any, 6), not (10, 8)"),
+        ({"out.w": np.zeros((10, 6))}, "out.w must be float32, not float64"),
+        ({"thresholds": np.zeros(3, np.float32)}, "thresholds must have shape (2), not (3,)"),
+        ({"l1.b": np.zeros(32, np.int16)}, "l1.b must be float16, not int16"),
+        (changed("l1.w", (3, 4), 7e4), "l1.w[3, 4] is 70000.0, which fp16 cannot hold (finite, at most 65504)"),
+        (changed("l2.u", (0, 2), np.inf, np.float16), "l2.u[0, 2] is inf, which fp16 cannot hold"),
+        (changed("l1.b", 5, 0.1), "l1.b[5] is 0.1"),
+        (changed("thresholds", 1, np.nan), "thresholds[1] is nan, which is not finite"),
+        ({"meta": np.array("{")}, "meta must be a JSON object as text"),
+        ({"meta": np.array("[1]")}, "meta must be a JSON object as text"),
+        ({"meta": None}, "meta must be a JSON object as text"),
+    ],
+)
+def test_bad_checkpoint_is_named(tmp_path, changes, message):
+    path = save(tmp_path / "c.npz", **changes)
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path)
+    assert str(error.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
+def test_truncated_checkpoint(tmp_path, share):
+    path = save(tmp_path / "c.npz")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(CheckpointError, match="truncated or damaged"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_checkpoint(tmp_path, seed):
+    path = save(tmp_path / "c.npz")
+    rng = np.random.default_rng(seed)
+    damaged = bytearray(path.read_bytes())
+    start = int(rng.integers(len(damaged)))
+    damaged[start : start + 8] = rng.bytes(8)
+    path.write_bytes(damaged)
+    # damage that no checksum covers may pass; whatever is reported is reported as one line
+    with suppress(CheckpointError):
+        load_checkpoint(path)
+
+
+def test_damaged_values_are_noticed(tmp_path):
+    path = save(tmp_path / "c.npz")
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(arrays()["l1.u"].tobytes()) + 5] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match="truncated or damaged"):
+        load_checkpoint(path)
+
+
+def test_other_files(tmp_path):
+    with pytest.raises(CheckpointError, match="No such file"):
+        load_checkpoint(tmp_path / "none.npz")
+    with pytest.raises(CheckpointError, match="Is a directory"):
+        load_checkpoint(tmp_path)
+    (tmp_path / "t.npz").write_text("not an archive")
+    with pytest.raises(CheckpointError, match="not an .npz file"):
+        load_checkpoint(tmp_path / "t.npz")
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    with pytest.raises(CheckpointError, match="not an .npz file"):
+        load_checkpoint(tmp_path / "a.npy")
+
+
+def test_digits(tmp_path):
+    images = np.random.default_rng(SEED).integers(0, 256, (3, 28, 28)).astype(np.uint8)
+    labels = np.array([7, 2, 1], np.uint8)
+    np.savez(tmp_path / "d.npz", images=images, labels=labels)
+    digits = load_digits(tmp_path / "d.npz")
+    x = digits.inputs()
+    assert x.dtype == np.float32
+    assert x[1, 5, 6] == np.float32(images[1, 5, 6]) / np.float32(255)
+    np.savez(tmp_path / "d.npz", images=images, labels=labels[:2])
+    with pytest.raises(CheckpointError, match="labels must have shape"):
+        load_digits(tmp_path / "d.npz")
+    np.savez(tmp_path / "d.npz", images=images / 255, labels=labels)
+    with pytest.raises(CheckpointError, match="images must be uint8, not float64"):
+        load_digits(tmp_path / "d.npz")
