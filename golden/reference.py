@@ -64,7 +64,9 @@ def reference(packed: PackedLayer, x: ArrayLike, threshold: float, kept: ArrayLi
     blocks = packed.h // BLOCK_COLS
     mask = None if kept is None else np.asarray(kept, dtype=bool).reshape(-1, steps, blocks)
     if mask is not None and len(mask) != n:
-        raise ValueError(f"kept must have shape (..., {steps}, {blocks}) for {n} sequences, not {np.asarray(kept).shape}")
+        raise ValueError(
+            f"kept must have shape (..., {steps}, {blocks}) for {n} sequences, not {np.asarray(kept).shape}"
+        )
 
     all_h, all_c = np.empty((2, n, steps, packed.h))
     all_kept = np.empty((n, steps, blocks), dtype=bool)
@@ -82,7 +84,8 @@ def reference(packed: PackedLayer, x: ArrayLike, threshold: float, kept: ArrayLi
 
 
 def deviation(h: ArrayLike, kept: ArrayLike, to: Reference) -> Deviation:
-    """How golden's h and keep mask differ from a reference."""
-    error = np.abs(np.asarray(h, dtype=np.float64) - to.h)
+    """How golden's h (..., T, units, the padding left out or not) and keep mask differ from a reference."""
+    golden = np.asarray(h, dtype=np.float64)
+    error = np.abs(golden - to.h[..., : golden.shape[-1]])
     mask = np.asarray(kept, dtype=bool)
     return Deviation(float(error.max()), float(error.mean()), int((mask != to.kept).sum()), mask.size)

@@ -1,0 +1,62 @@
+"""What every command line here does alike: one clear line for a user's error, outputs whole or not at all."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+class UserError(Exception):
+    """Something the user can put right; the message names the value and the limit."""
+
+
+def run(main: Callable[..., Any]) -> None:
+    """Run a command and exit: 0, or 2 with one line on stderr for a UserError or a wrong command line."""
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except UserError as error:
+        message = str(error)
+    except Exception as error:
+        # Typer's own usage errors, wherever their classes live in this version
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Write several files, all or none: everything is written beside its target first, then renamed.
+
+    Raises UserError naming the file that cannot be written.
+    """
+    staged: list[tuple[str, Path]] = []
+    umask = os.umask(0)
+    os.umask(umask)
+    path = Path()
+    try:
+        for path, content in files.items():
+            if path.is_dir():
+                raise IsADirectoryError(21, "is a directory")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            staged.append((name, path))
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            # mkstemp makes private files; a result is as public as any other file of the user's
+            os.chmod(name, 0o666 & ~umask)
+        while staged:
+            name, path = staged[0]
+            os.replace(name, path)
+            del staged[0]
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        for name, _ in staged:
+            os.unlink(name)

@@ -1,0 +1,118 @@
+"""The binary image of a packed layer: one file with every array the hardware reads, for firmware and simulation.
+
+Little-endian. A header of 160 bytes, then the arrays, each 8-byte aligned, in the order of the table:
+
+| offset | type | field |
+|---|---|---|
+| 0 | 8 bytes | magic ``eLSTMimg`` |
+| 8 | u32 | version, 1 |
+| 12 | u32 | bytes of the header |
+| 16 | 4 x u32 | X, H (as the hardware takes them), T, N (sequences) |
+| 32 | 2 x u32 | inputs, hidden: sizes before padding |
+| 40 | u32 | formats of W and U, as in the flags of START (0 = eSELL) |
+| 44 | f32 | pruning threshold |
+| 48 | 6 x {u64, u64} | offset from the start of the image and bytes of: W, W offsets, U, U offsets, bias, x |
+| 144 | u64 | bytes of the image |
+| 152 | u32 | CRC-32 of everything else (this field read as 0) |
+| 156 | u32 | 0 |
+
+Loaded at an 8-byte aligned address, every array is aligned. x holds N sequences of T rows of X fp32.
+"""
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+
+from numpy.typing import ArrayLike
+
+from golden.config import WORD_BYTES
+from golden.layer import PackedLayer
+from golden.memory import LayerBytes, layer_bytes, padded_x, x_bytes
+
+MAGIC = b"eLSTMimg"
+VERSION = 1
+HEADER = struct.Struct("<8sII4I2IIf12QQII")
+ESELL = 0
+_CRC_AT = 152
+
+
+class ImageError(ValueError):
+    """Not an image of a layer that this version can use; the message says what differs."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A parsed image. x, h, steps, sequences: sizes as the hardware takes them; x_data: N x T rows of X fp32."""
+
+    x: int
+    h: int
+    steps: int
+    sequences: int
+    inputs: int
+    hidden: int
+    threshold: float
+    layer: LayerBytes
+    x_data: bytes
+
+
+def _crc(data: bytes) -> int:
+    return zlib.crc32(data[_CRC_AT + 4 :], zlib.crc32(bytes(4), zlib.crc32(data[:_CRC_AT])))
+
+
+def build(packed: PackedLayer, x: ArrayLike, threshold: float) -> bytes:
+    """The image of a layer and its input, (T, inputs) or (N, T, inputs)."""
+    shape = padded_x(packed, x).shape
+    sequences, steps = (1, shape[0]) if len(shape) == 2 else shape[:2]
+    layer = layer_bytes(packed)
+    arrays = (layer.w, layer.w_offsets, layer.u, layer.u_offsets, layer.bias, x_bytes(packed, x))
+    table: list[int] = []
+    at = HEADER.size
+    for array in arrays:
+        table += [at, len(array)]
+        at += len(array)
+    sizes = packed.x, packed.h, steps, sequences, packed.inputs, packed.hidden
+    header = HEADER.pack(MAGIC, VERSION, HEADER.size, *sizes, ESELL, threshold, *table, at, 0, 0)
+    data = bytearray(header + b"".join(arrays))
+    struct.pack_into("<I", data, _CRC_AT, _crc(bytes(data)))
+    return bytes(data)
+
+
+def parse(data: bytes) -> Image:
+    """Read an image. Raises ImageError for anything that ``build`` of this version did not write."""
+    if data[: len(MAGIC)] != MAGIC:
+        raise ImageError(f"not a layer image: it starts with {data[: len(MAGIC)]!r}, not {MAGIC!r}")
+    if len(data) < HEADER.size:
+        raise ImageError(f"the image ends in its header: {len(data)} of {HEADER.size} bytes")
+    _, version, header_bytes, *sizes, formats, threshold = HEADER.unpack_from(data)[:11]
+    *table, size, crc, spare = HEADER.unpack_from(data)[11:]
+    if version != VERSION or header_bytes != HEADER.size:
+        raise ImageError(
+            f"image version {version} with a header of {header_bytes} bytes, not {VERSION} with {HEADER.size}"
+        )
+    if len(data) != size:
+        raise ImageError(f"the image has {len(data)} bytes, its header says {size}")
+    if crc != _crc(data):
+        raise ImageError(f"the image is damaged: CRC-32 {_crc(data):#010x}, its header says {crc:#010x}")
+    if formats != ESELL or spare:
+        raise ImageError(f"formats {formats:#x} of W and U are unknown; 0 is eSELL")
+    x, h, steps, sequences, inputs, hidden = sizes
+    padded = (-(-inputs // 4) * 4, -(-hidden // 4) * 4)
+    if not inputs or not hidden or not steps or not sequences or (x, h) != padded or math.isnan(threshold):
+        raise ImageError(f"sizes do not fit: X {x}, H {h}, T {steps}, N {sequences}, inputs {inputs}, hidden {hidden}")
+    places = list(zip(table[::2], table[1::2], strict=True))
+    for at, length in places:
+        if at % WORD_BYTES or at < HEADER.size or at + length > size:
+            raise ImageError(f"an array of {length} bytes at {at} is not aligned or leaves the image")
+    w, w_offsets, u, u_offsets, bias, x_data = (data[at : at + length] for at, length in places)
+    expected = {
+        "W offsets": (w_offsets, 8 * -(-x // 16)),
+        "U offsets": (u_offsets, 8 * -(-h // 16)),
+        "bias": (bias, 8 * h),
+        "x": (x_data, 4 * x * steps * sequences),
+    }
+    for name, (array, length) in expected.items():
+        if len(array) != length:
+            raise ImageError(f"{name}: {len(array)} bytes, the sizes need {length}")
+    layer = LayerBytes(w=w, u=u, w_offsets=w_offsets, u_offsets=u_offsets, bias=bias)
+    return Image(x, h, steps, sequences, inputs, hidden, threshold, layer, x_data)

@@ -1,0 +1,168 @@
+"""Pack one LSTM layer to eSELL and run the bit-exact reference on the packed words.
+
+    python -m software.lstm_sim_esell LAYER.npz --out RESULT.npz --header layer.h --image layer.bin
+
+LAYER.npz holds w (4H, X), u (4H, H), b (4H,), gate rows in the order f, i, g, o, and x (T, X) or (N, T, X).
+RESULT.npz gets, for H units before padding:
+
+    w_words, u_words, bias_words  uint64, the arrays as the hardware reads them
+    w_offsets, u_offsets          uint16, words of each block column
+    h, c                          (..., T, H) float32, every step, unpruned; int32 in Q12.20
+    h_float64                     (..., T, H) float64, pruning by its own h
+    kept                          (..., T, ceil(H/4)) bool, the blocks of the step before that were used
+"""
+
+import io
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+if not __package__:
+    # Run as a script: the packages are beside this one, and this directory must not hide any
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from golden import memory, numbers
+from golden.isa import ERROR_MEANINGS, Error
+from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
+from golden.reference import Reference, deviation, reference
+from software import image
+from software.cli import UserError, run, write_all
+from software.header import header
+
+ARRAYS = ("w", "u", "b", "x")
+FP16_LIMIT = 65520
+"""Magnitudes from here on round to infinity in fp16."""
+
+
+def load(path: Path) -> dict[str, NDArray]:
+    """The arrays w, u, b, x of a file, as they are stored. Raises UserError."""
+    try:
+        # Opened here: numpy leaves a file open that turns out to be no archive
+        with path.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise UserError(f"{path}: not an .npz archive")
+            missing = [name for name in ARRAYS if name not in archive.files]
+            if missing:
+                raise UserError(f"{path}: no array {missing[0]!r}; it has: {', '.join(archive.files) or 'none'}")
+            arrays = {name: archive[name] for name in ARRAYS}
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise UserError(f"{path}: not a readable .npz archive: {error}") from None
+    for name, a in arrays.items():
+        if a.dtype.kind not in "fiu":
+            raise UserError(f"{path}: {name} must hold real numbers, not {a.dtype}")
+    return arrays
+
+
+def _first_bad(name: str, values: NDArray, good: NDArray[np.bool_], limit: str) -> None:
+    bad = np.argwhere(~good)
+    if len(bad):
+        at = tuple(bad[0].tolist())
+        raise UserError(f"{name}[{', '.join(map(str, at))}] is {values[at]}: {limit}")
+
+
+def to_layer(arrays: dict[str, NDArray]) -> tuple[PackedLayer, NDArray[np.float32]]:
+    """Pack the weights, rounded to fp16, and give x in fp32. Raises UserError naming the value and its limit."""
+    half: dict[str, NDArray[np.float16]] = {}
+    for name in ("w", "u", "b"):
+        with np.errstate(over="ignore", invalid="ignore"):
+            half[name] = arrays[name].astype(np.float16)
+        _first_bad(name, arrays[name], np.isfinite(half[name]), f"fp16 holds magnitudes below {FP16_LIMIT}")
+    _first_bad("b", arrays["b"], numbers.bias_valid(half["b"]), "the hardware takes biases below 2048 in magnitude")
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = arrays["x"].astype(np.float32)
+    _first_bad("x", arrays["x"], np.isfinite(numbers.to_fp16(x)), f"fp16 holds magnitudes below {FP16_LIMIT}")
+    try:
+        packed = pack_layer(half["w"], half["u"], half["b"])
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if x.ndim not in (2, 3) or x.shape[-1] != packed.inputs or 0 in x.shape:
+        raise UserError(f"x must have shape (T, {packed.inputs}) or (N, T, {packed.inputs}), not {x.shape}")
+    return packed, x
+
+
+def result_arrays(packed: PackedLayer, result: LayerResult, free: Reference) -> dict[str, NDArray]:
+    """What RESULT.npz holds."""
+    units = packed.hidden
+    return {
+        "w_words": packed.w.words,
+        "u_words": packed.u.words,
+        "w_offsets": packed.w.offsets,
+        "u_offsets": packed.u.offsets,
+        "bias_words": memory.bias_words(packed),
+        "h": result.h[..., :units],
+        "c": result.c[..., :units],
+        "h_float64": free.h[..., :units],
+        "kept": result.kept,
+    }
+
+
+def report(packed: PackedLayer, result: LayerResult, free: Reference, masked: Reference, threshold: float) -> Table:
+    """The summary that is printed."""
+    table = Table(
+        title=f"X {packed.x}, H {packed.h}, T {result.h.shape[-2]}, threshold {threshold:g}", show_header=False
+    )
+    for name, matrix in (("W", packed.w), ("U", packed.u)):
+        per = f", {len(matrix.words) / matrix.nonzeros:.3f} words per nonzero" if matrix.nonzeros else ""
+        table.add_row(name, f"{len(matrix.words):,} words, {matrix.nonzeros:,} nonzeros{per}")
+    table.add_row("kept blocks", f"{int(result.kept_blocks.sum()):,} of {result.kept.size:,}")
+    table.add_row("U words loaded", f"{int(result.u_words_loaded.sum()):,}")
+    for name, to in (("float64, golden's mask", masked), ("float64, free", free)):
+        d = deviation(result.h[..., : packed.hidden], result.kept, to)
+        table.add_row(name, f"|h - h64| max {d.max_abs:.2e}, mean {d.mean_abs:.2e}; {d.flips} blocks pruned otherwise")
+    return table
+
+
+def main(
+    layer: Annotated[Path, typer.Argument(help="LAYER.npz: w (4H, X), u (4H, H), b (4H,), x (T, X) or (N, T, X).")],
+    out: Annotated[Path, typer.Option(help="RESULT.npz to write.")],
+    threshold: Annotated[float, typer.Option(help="Hidden-state pruning threshold, fp32; 0 keeps all.")] = 0.0,
+    header_path: Annotated[Path | None, typer.Option("--header", help="Also write a C header.")] = None,
+    image_path: Annotated[Path | None, typer.Option("--image", help="Also write a binary image.")] = None,
+) -> None:
+    """Pack one LSTM layer to eSELL and run the bit-exact reference on the packed words.
+
+    Weights are rounded to fp16, x to fp32. Everything is written, or nothing.
+    """
+    if np.isnan(threshold):
+        raise UserError("--threshold must be a number, not nan")
+    with np.errstate(over="ignore"):
+        threshold = float(np.float32(threshold))
+    paths = [path for path in (layer, out, header_path, image_path) if path is not None]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UserError(f"input and outputs must be different files: {', '.join(map(str, paths))}")
+    packed, x = to_layer(load(layer))
+    result = Layer(packed).run(x, threshold)
+    if result.error != Error.NONE:
+        raise UserError(f"the hardware would stop at step {result.rows}: {ERROR_MEANINGS[result.error]}")
+    free = reference(packed, x, threshold)
+    masked = reference(packed, x, threshold, result.kept)
+
+    stream = io.BytesIO()
+    contents: dict[str, Any] = {**result_arrays(packed, result, free)}
+    np.savez(stream, **contents)
+    files = {out: stream.getvalue()}
+    if header_path is not None:
+        files[header_path] = header(packed, x, threshold).encode()
+    if image_path is not None:
+        files[image_path] = image.build(packed, x, threshold)
+    write_all(files)
+    console = Console()
+    console.print(report(packed, result, free, masked, threshold))
+    if result.overflow == "may":
+        console.print("sums come near the limit of Q12.20: the hardware may stop with ACC_OVERFLOW")
+    console.print(f"wrote {', '.join(map(str, files))}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,90 @@
+import struct
+
+import numpy as np
+import pytest
+
+from golden import memory
+from golden.layer import PackedLayer, pack_layer
+from software import image
+
+
+def example(inputs: int = 9, hidden: int = 10) -> PackedLayer:
+    rng = np.random.default_rng(1)
+    shapes = (4 * hidden, inputs), (4 * hidden, hidden), (4 * hidden,)
+    return pack_layer(*(rng.standard_normal(s).astype(np.float16) for s in shapes))
+
+
+def data(*shape: int) -> np.ndarray:
+    return np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (3, 5, 9)])
+def test_round_trip(shape: tuple[int, ...]) -> None:
+    packed, x = example(), data(*shape)
+    blob = image.build(packed, x, 0.3)
+    found = image.parse(blob)
+    assert (found.x, found.h, found.steps, found.inputs, found.hidden) == (12, 12, 5, 9, 10)
+    assert found.sequences == (1 if len(shape) == 2 else 3)
+    assert found.threshold == np.float32(0.3)
+    assert found.layer == memory.layer_bytes(packed)
+    assert found.x_data == memory.x_bytes(packed, x)
+
+
+def test_the_table_points_at_aligned_arrays() -> None:
+    packed = example()
+    blob = image.build(packed, data(5, 9), 0.3)
+    assert blob[:8] == b"eLSTMimg"
+    assert struct.unpack_from("<II", blob, 8) == (1, 160)
+    table = struct.unpack_from("<12Q", blob, 48)
+    layer = memory.layer_bytes(packed)
+    arrays = [layer.w, layer.w_offsets, layer.u, layer.u_offsets, layer.bias, memory.x_bytes(packed, data(5, 9))]
+    for k, array in enumerate(arrays):
+        at, size = table[2 * k : 2 * k + 2]
+        assert at % 8 == 0 and blob[at : at + size] == array
+    assert struct.unpack_from("<Q", blob, 144) == (len(blob),)
+
+
+def patched(offset: int, layout: str, value: float) -> bytes:
+    """An image with one field changed and the checksum put right."""
+    blob = bytearray(image.build(example(), data(5, 9), 0.3))
+    struct.pack_into(layout, blob, offset, value)
+    struct.pack_into("<I", blob, 152, image._crc(bytes(blob)))
+    return bytes(blob)
+
+
+@pytest.mark.parametrize(
+    ("blob", "text"),
+    [
+        (b"", "it starts with b'', not b'eLSTMimg'"),
+        (b"\x7fELF" + bytes(400), "not a layer image: it starts with b'.x7fELF"),
+        (b"eLSTMimg" + bytes(20), "ends in its header: 28 of 160 bytes"),
+        (patched(8, "<I", 2), "image version 2 with a header of 160 bytes, not 1 with 160"),
+        (patched(12, "<I", 128), "version 1 with a header of 128 bytes"),
+        (patched(40, "<I", 1), "formats 0x1 of W and U are unknown"),
+        (patched(16, "<I", 16), "sizes do not fit: X 16, H 12, T 5, N 1, inputs 9, hidden 10"),
+        (patched(24, "<I", 0), "sizes do not fit: X 12, H 12, T 0"),
+        (patched(24, "<I", 6), "x: 240 bytes, the sizes need 288"),
+        (patched(44, "<f", float("nan")), "sizes do not fit"),
+        (patched(48, "<Q", 164), "at 164 is not aligned or leaves the image"),
+        (patched(56, "<Q", 1 << 40), "bytes at 160 is not aligned or leaves the image"),
+        (patched(72, "<Q", 16), "W offsets: 16 bytes, the sizes need 8"),
+    ],
+)
+def test_anything_else_is_refused(blob: bytes, text: str) -> None:
+    with pytest.raises(image.ImageError, match=text):
+        image.parse(blob)
+
+
+def test_every_damaged_byte_and_every_cut_is_noticed() -> None:
+    blob = image.build(example(), data(2, 9), 0.3)
+    rng = np.random.default_rng(3)
+    for at in [*range(160), *rng.integers(160, len(blob), 60).tolist()]:
+        damaged = bytearray(blob)
+        damaged[at] ^= 1 << int(rng.integers(8))
+        with pytest.raises(image.ImageError):
+            image.parse(bytes(damaged))
+    for size in (159, 160, len(blob) - 8, len(blob) - 1):
+        with pytest.raises(image.ImageError):
+            image.parse(blob[:size])
+    with pytest.raises(image.ImageError, match="its header says"):
+        image.parse(blob + bytes(8))

@@ -1,0 +1,257 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden import esell, memory
+from golden.layer import pack_layer
+from golden.layer import run as golden_run
+from golden.reference import reference
+from software import image
+from software.cli import UserError, run, write_all
+from software.lstm_sim_esell import main
+
+
+def layer(inputs: int = 9, hidden: int = 10, x_shape: tuple[int, ...] = (5, 9), seed: int = 1) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+
+    def sparse(rows: int, cols: int) -> np.ndarray:
+        return (rng.standard_normal((rows, cols)) * (rng.random((rows, cols)) < 0.6)).astype(np.float16)
+
+    return {
+        "w": sparse(4 * hidden, inputs),
+        "u": sparse(4 * hidden, hidden),
+        "b": rng.standard_normal(4 * hidden).astype(np.float16),
+        "x": rng.standard_normal(x_shape).astype(np.float32),
+    }
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["lstm_sim_esell", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        run(main)
+    return stop.value.code or 0  # type: ignore[return-value]
+
+
+def save(path: Path, **changes: object) -> Path:
+    arrays = {**layer(), **changes}
+    np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
+    return path
+
+
+@pytest.mark.parametrize("x_shape", [(5, 9), (3, 5, 9)])
+def test_the_result_is_goldens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, x_shape: tuple[int, ...]) -> None:
+    arrays = layer(x_shape=x_shape)
+    source, out = save(tmp_path / "l.npz", **arrays), tmp_path / "deep" / "r.npz"
+    assert call(monkeypatch, source, "--out", out, "--threshold", "0.5") == 0
+    packed = pack_layer(arrays["w"], arrays["u"], arrays["b"])
+    golden = golden_run(packed, arrays["x"], 0.5)
+    with np.load(out) as found:
+        assert {k: found[k].dtype.str for k in found.files} == {
+            "w_words": "<u8", "u_words": "<u8", "w_offsets": "<u2", "u_offsets": "<u2", "bias_words": "<u8",
+            "h": "<f4", "c": "<i4", "h_float64": "<f8", "kept": "|b1",
+        }  # fmt: skip
+        assert np.array_equal(found["w_words"], packed.w.words) and np.array_equal(found["u_words"], packed.u.words)
+        assert np.array_equal(found["w_offsets"], packed.w.offsets)
+        assert np.array_equal(found["u_offsets"], packed.u.offsets)
+        assert found["bias_words"].tobytes() == packed.bias.tobytes()
+        assert found["h"].shape == (*x_shape[:-1], 10)
+        assert np.array_equal(found["h"], golden.h[..., :10]) and np.array_equal(found["c"], golden.c[..., :10])
+        assert np.array_equal(found["kept"], golden.kept) and 0 < golden.kept.mean() < 1
+        assert np.array_equal(found["h_float64"], reference(packed, arrays["x"], 0.5).h[..., :10])
+
+
+def arrays_of(header: str) -> dict[str, tuple[str, list[str]]]:
+    """Type and items of each array of a C header; the declared length must be right."""
+    found = {}
+    for kind, name, count, body in re.findall(r"^(\w+) (\w+)\[(\d+)\] [^=]*= \{\n(.*?)\n\};", header, re.S | re.M):
+        items = body.replace("\n", " ").split(", ")
+        assert len(items) == int(count), name
+        found[name] = kind, items
+    return found
+
+
+@pytest.mark.parametrize(("inputs", "hidden"), [(9, 10), (16, 16), (20, 4), (32, 12)])
+def test_the_header_has_the_original_arrays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inputs: int, hidden: int
+) -> None:
+    arrays = layer(inputs, hidden, (3, inputs))
+    arrays["x"][0, :3] = [1e-7, -0.0, 0.1]
+    source, path = save(tmp_path / "l.npz", **arrays), tmp_path / "l.h"
+    assert call(monkeypatch, source, "--out", tmp_path / "r.npz", "--header", path) == 0
+    packed = pack_layer(arrays["w"], arrays["u"], arrays["b"])
+    found = arrays_of(path.read_text())
+    assert list(found) == ["w", "w_offset", "u", "u_offset", "bias", "x"]
+    assert {name: kind for name, (kind, _) in found.items()} == {**dict.fromkeys(found, "uint64_t"), "x": "float"}
+    words = {name: [int(item, 16) for item in items] for name, (kind, items) in found.items() if kind == "uint64_t"}
+    assert words["w"] == packed.w.words.tolist() and words["u"] == packed.u.words.tolist()
+    for name, matrix in (("w", packed.w), ("u", packed.u)):
+        offsets = words[f"{name}_offset"]
+        assert len(offsets) == matrix.cols // 4 // 4 + 1
+        assert np.array_equal(esell.unpack_halves(offsets, matrix.cols // 4), matrix.offsets)
+    assert words["bias"] == memory.bias_words(packed).tolist()
+    x = np.array([float.fromhex(item.removesuffix("f")) for item in found["x"][1]], dtype=np.float32)
+    assert x.tobytes() == memory.x_bytes(packed, arrays["x"])
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+def test_a_compiler_reads_the_header_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    arrays = layer(x_shape=(2, 3, 9))
+    arrays["x"][0, 0, :4] = [1e-7, -0.0, 0.1, 2.0**-140]
+    source = save(tmp_path / "l.npz", **arrays)
+    assert call(monkeypatch, source, "--out", tmp_path / "r.npz", "--header", tmp_path / "l.h") == 0
+    (tmp_path / "p.c").write_text(
+        '#include <stdio.h>\n#include "l.h"\n'
+        "#define PUT(a) if ((unsigned long)(a) % 8 || fwrite(a, sizeof a, 1, stdout) != 1) return 1;\n"
+        "int main(void) { PUT(w) PUT(u) PUT(bias) PUT(x) return 0; }\n"
+    )
+    subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "p", tmp_path / "p.c"], check=True)
+    out = subprocess.run([tmp_path / "p"], capture_output=True, check=True).stdout
+    packed = pack_layer(arrays["w"], arrays["u"], arrays["b"])
+    data = memory.layer_bytes(packed)
+    assert out == data.w + data.u + data.bias + memory.x_bytes(packed, arrays["x"])
+
+
+def test_the_image_holds_the_layer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    arrays = layer(x_shape=(2, 3, 9))
+    path = tmp_path / "l.bin"
+    assert call(monkeypatch, save(tmp_path / "l.npz", **arrays), "--out", tmp_path / "r.npz", "--image", path) == 0
+    packed = pack_layer(arrays["w"], arrays["u"], arrays["b"])
+    assert image.parse(path.read_bytes()).layer == memory.layer_bytes(packed)
+    assert path.read_bytes() == image.build(packed, arrays["x"], 0.0)
+
+
+def test_the_same_input_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = save(tmp_path / "l.npz")
+    for name in ("a", "b"):
+        files = [tmp_path / f"{name}.{kind}" for kind in ("npz", "h", "bin")]
+        assert call(monkeypatch, source, "--out", files[0], "--header", files[1], "--image", files[2]) == 0
+    for kind in ("npz", "h", "bin"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_wider_types_are_rounded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    arrays = layer()
+    wide = {name: a.astype(np.float64) for name, a in arrays.items()}
+    wide["w"] = wide["w"] * (1 + 2.0**-14)
+    for name, changes in (("narrow", arrays), ("wide", wide)):
+        assert call(monkeypatch, save(tmp_path / f"{name}.npz", **changes), "--out", tmp_path / f"{name}.out.npz") == 0
+    with np.load(tmp_path / "narrow.out.npz") as a, np.load(tmp_path / "wide.out.npz") as b:
+        assert all(np.array_equal(a[k], b[k]) for k in a.files)
+
+
+def with_value(name: str, at: tuple[int, ...], value: float) -> dict[str, np.ndarray]:
+    a = layer()[name].astype(np.float64)
+    a[at] = value
+    return {name: a}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"u": None}, "no array 'u'; it has: w, b, x"),
+        ({"w": np.zeros((40, 9, 1))}, "w must have two dimensions, not shape (40, 9, 1)"),
+        ({"w": np.zeros((36, 9))}, "w must have 4H = 40 rows (u has H = 10 columns), not 36"),
+        ({"u": np.zeros((44, 10))}, "u must have 4H = 40 rows, not 44"),
+        ({"b": np.zeros(10)}, "b must have shape (40,), not (10,)"),
+        ({"x": np.zeros((5, 8))}, "x must have shape (T, 9) or (N, T, 9), not (5, 8)"),
+        ({"x": np.zeros(9)}, "x must have shape (T, 9) or (N, T, 9), not (9,)"),
+        ({"x": np.zeros((0, 9))}, "not (0, 9)"),
+        ({"w": np.zeros((40, 0))}, "w must have two dimensions, not shape (40, 0)"),
+        (with_value("w", (3, 4), 65520), "w[3, 4] is 65520.0: fp16 holds magnitudes below 65520"),
+        (with_value("u", (39, 9), -1e9), "u[39, 9] is -1000000000.0: fp16 holds"),
+        (with_value("u", (0, 0), np.nan), "u[0, 0] is nan: fp16 holds"),
+        (with_value("b", (7,), 2048), "b[7] is 2048.0: the hardware takes biases below 2048"),
+        (with_value("x", (4, 8), np.inf), "x[4, 8] is inf: fp16 holds"),
+        (with_value("x", (4, 8), 1e300), "x[4, 8] is 1e+300: fp16 holds"),
+        ({"w": np.full((40, 9), 1j)}, "w must hold real numbers, not complex128"),
+        ({"b": np.array(["a"] * 40)}, "b must hold real numbers, not <U1"),
+        ({"x": np.array([[None] * 9])}, "not a readable .npz archive: Object arrays cannot be loaded"),
+        (
+            {"w": np.full((40, 9), 60000), "x": np.full((5, 9), 60000)},
+            "the hardware would stop at step 0: a product or a",
+        ),
+    ],
+)
+def test_bad_layers_are_one_line_and_write_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    changes: dict[str, np.ndarray],
+    text: str,
+) -> None:
+    source = save(tmp_path / "l.npz", **changes)
+    outputs = tmp_path / "out"
+    arguments = ("--out", outputs / "r.npz", "--header", outputs / "l.h", "--image", outputs / "l.bin")
+    assert call(monkeypatch, source, *arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and text in err and err.count("\n") == 1
+    assert not outputs.exists()
+
+
+def test_files_that_are_no_layer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    whole = save(tmp_path / "l.npz").read_bytes()
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    cases = {
+        "cut.npz": (whole[: len(whole) // 2], "not a readable .npz archive"),
+        "damaged.npz": (whole[:300] + bytes(100) + whole[400:], "not a readable .npz archive"),
+        "empty.npz": (b"", "not a readable .npz archive"),
+        "text.npz": (b"hello", "not a readable .npz archive"),
+        "one.npy": ((tmp_path / "one.npy").read_bytes(), "not an .npz archive"),
+    }
+    for name, (content, text) in cases.items():
+        (tmp_path / name).write_bytes(content)
+        assert call(monkeypatch, tmp_path / name, "--out", tmp_path / "r.npz") == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: {tmp_path / name}: ") and text in err and err.count("\n") == 1, name
+    assert call(monkeypatch, tmp_path / "none.npz", "--out", tmp_path / "r.npz") == 2
+    assert "none.npz: No such file or directory" in capsys.readouterr().err
+    assert call(monkeypatch, tmp_path, "--out", tmp_path / "r.npz") == 2
+    assert "Is a directory" in capsys.readouterr().err
+    assert not (tmp_path / "r.npz").exists()
+
+
+def test_one_unwritable_output_leaves_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    source = save(tmp_path / "l.npz")
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "dir").mkdir()
+    out = tmp_path / "out"
+    for bad in (tmp_path / "file" / "l.bin", tmp_path / "dir"):
+        assert call(monkeypatch, source, "--out", out / "r.npz", "--header", out / "l.h", "--image", bad) == 2
+        err = capsys.readouterr().err
+        assert f"cannot write {bad}: " in err and err.count("\n") == 1
+        assert list(out.iterdir()) == []
+    assert call(monkeypatch, source, "--out", source) == 2
+    assert "must be different files" in capsys.readouterr().err
+    assert call(monkeypatch, source, "--out", out / "r.npz", "--header", out / "x" / ".." / "r.npz") == 2
+    assert call(monkeypatch, source, "--out", out / "r.npz", "--threshold", "nan") == 2
+    assert "--threshold must be a number, not nan" in capsys.readouterr().err
+    assert call(monkeypatch, source) == 2
+    assert "Missing option '--out'" in capsys.readouterr().err
+
+
+def test_write_all_replaces_and_keeps_permissions_public(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "new" / "b"
+    a.write_bytes(b"old")
+    write_all({a: b"1", b: b"2"})
+    assert (a.read_bytes(), b.read_bytes()) == (b"1", b"2")
+    assert b.stat().st_mode & 0o444 == 0o444 & ~_umask()
+    with pytest.raises(UserError, match=f"cannot write {tmp_path}: is a directory"):
+        write_all({a: b"3", tmp_path: b"4"})
+    assert a.read_bytes() == b"1"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "new"]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
