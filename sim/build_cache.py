@@ -107,7 +107,10 @@ def compiler() -> tuple[str, ...]:
 
 
 @cache
-def _compiler_version() -> str:
+def compiler_version() -> str:
+    """What the compiler says about itself; empty when there is none."""
+    if not compiler():
+        return ""
     done = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False)
     return done.stdout
 
@@ -127,9 +130,9 @@ def executable(design: Design, harness: str, defines: dict[str, str] | None = No
     model = cxxrtl_source(design, waves)
     macros = dict(defines or {}) | ({"WAVES": "1"} if waves else {})
     # A waveform is wanted soon and over few cycles; there the time to compile counts, not the speed.
-    flags = ["-std=c++17", "-O1" if waves else "-O2", "-march=native", "-fno-exceptions", "-w"]
+    flags = ["-std=c++17", "-O1" if waves else "-O2", "-march=native", "-fno-exceptions", "-w", "-DCXXRTL_NDEBUG", "-DNDEBUG"]
     flags += [f"-D{name}={value}" for name, value in sorted(macros.items())]
-    state = hashlib.sha256(repr((compiler(), _compiler_version(), flags, harness)).encode())
+    state = hashlib.sha256(repr((compiler(), compiler_version(), flags, harness)).encode())
     for path in [model, *sorted(HARNESS.iterdir())]:
         state.update(path.read_bytes())
 

