@@ -84,3 +84,42 @@ def test_a_mask_of_the_wrong_shape_is_named() -> None:
     packed = trained_like(8, 16, 2)
     with pytest.raises(ValueError, match=re.escape("kept must have shape (..., 4, 4) for 2 sequences, not (4, 4)")):
         reference(packed, data((2, 4, 8), 1), 0.0, np.ones((4, 4), bool))
+
+
+def test_golden_is_close_to_the_published_models_arithmetic() -> None:
+    # fp16 weights widened, fp32 products added in fp32 in ascending column order, (W x + U h) + b, fp32 state
+    packed = trained_like(12, 32, 5)
+    x = data((10, 12), 5)
+    golden = run(packed, x, 0.4)
+    w, u = (unpack(m.words, m.rows, m.cols).astype(np.float32) for m in (packed.w, packed.u))
+    b = packed.bias.astype(np.float32)
+    h, c = np.zeros((2, 32), dtype=np.float32)
+    one = np.float32(1)
+    for t in range(10):
+        s = np.where(np.repeat(golden.kept[t], 4), h, np.float32(0))
+        wx, uh = np.zeros((2, 128), dtype=np.float32)
+        for j in range(12):
+            wx += w[:, j] * x[t, j]
+        for j in range(32):
+            uh += u[:, j] * s[j]
+        z = ((wx + uh) + b).reshape(4, 32)
+        f, i, o = (one / (one + np.exp(-z[k])) for k in (0, 1, 3))
+        c = f * c + i * np.tanh(z[2])
+        h = o * np.tanh(c)
+        assert h.dtype == np.float32
+        assert np.abs(golden.h[t] - h).max() < 2e-3, t
+    assert not golden.kept.all() and golden.kept.any()
+
+
+def test_layers_chain_through_the_pruned_h() -> None:
+    # The next layer reads s(h): the same blocks that this layer's own next step reads
+    first, second = trained_like(8, 16, 6), trained_like(16, 12, 7)
+    x = data((3, 9, 8), 6)
+    one = run(first, x, 0.5)
+    assert one.h_pruned.shape[-1] == second.x
+    blocks = one.h_pruned.reshape(3, 9, 4, 4).any(axis=3)
+    assert np.array_equal(blocks[:, :-1], one.kept[:, 1:])
+    assert np.array_equal(one.h_pruned[one.h_pruned != 0], one.h[one.h_pruned != 0])
+    two = run(second, one.h_pruned, 0.2)
+    found = deviation(two.h, two.kept, reference(second, one.h_pruned, 0.2, two.kept))
+    assert found.max_abs <= 2**-6
