@@ -44,16 +44,18 @@ class Alu(wiring.Component):
         full = Signal(64)
         amount = Signal(6)
         operand = Signal(64)
+        fill = Signal()
         m.d.comb += [
             self.equal.eq(self.a == self.b),
             self.less.eq(self.a.as_signed() < self.b.as_signed()),
             self.less_unsigned.eq(self.a < self.b),
             amount.eq(Mux(self.word, self.b[:5], self.b[:6])),
             operand.eq(self.a),
+            # right shifts of a word take their sign or zero from bit 31
+            fill.eq(self.a[31] & (self.op == AluOp.SRA)),
         ]
         with m.If(self.word):
-            # right shifts of a word take their sign or zero from bit 31
-            m.d.comb += operand.eq(Cat(self.a[:32], (self.a[31] & (self.op == AluOp.SRA)).replicate(32)))
+            m.d.comb += operand.eq(Cat(self.a[:32], fill.replicate(32)))
         with m.Switch(self.op):
             with m.Case(AluOp.ADD):
                 m.d.comb += full.eq(self.a + self.b)

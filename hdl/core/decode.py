@@ -84,6 +84,7 @@ class Decoder(wiring.Component):
         i, o = self.insn, self.out
         funct3, funct7 = i[12:15], i[25:32]
         legal, writes = Signal(), Signal()
+        word = Signal()  # not read back from the output: that would look like a loop to a simulator
 
         imm_i = sign_extend(i[20:32])
         imm_s = sign_extend(Cat(i[7:12], i[25:32]))
@@ -95,6 +96,7 @@ class Decoder(wiring.Component):
             o.immediate.eq(imm_i),
             o.illegal.eq(~legal),
             o.write_rd.eq(writes & (i[7:12] != 0)),
+            o.word.eq(word),
         ]
         with m.Switch(i[:7]):
             with m.Case(Opcode.LUI):
@@ -131,7 +133,7 @@ class Decoder(wiring.Component):
                 with m.If(funct3 == 5):
                     m.d.comb += [legal.eq((i[26:32] == 0) | (i[26:32] == 0x10)), o.op.eq(Cat(funct3, i[30]))]
             with m.Case(Opcode.OP_IMM_32):
-                m.d.comb += [writes.eq(1), o.use_rs1.eq(1), o.word.eq(1), o.op.eq(funct3)]
+                m.d.comb += [writes.eq(1), o.use_rs1.eq(1), word.eq(1), o.op.eq(funct3)]
                 with m.If(funct3 == 0):
                     m.d.comb += legal.eq(1)
                 with m.If(funct3 == 1):
@@ -144,18 +146,18 @@ class Decoder(wiring.Component):
                     o.use_rs1.eq(1),
                     o.use_rs2.eq(1),
                     o.b_rs2.eq(1),
-                    o.word.eq(i[3]),
+                    word.eq(i[3]),
                     o.op.eq(Cat(funct3, i[30])),
                 ]
                 with m.If(funct7 == 1):
                     # of the -W forms there is no MULH
-                    m.d.comb += [o.unit.eq(Unit.MUL), legal.eq(~o.word | (funct3 == 0))]
+                    m.d.comb += [o.unit.eq(Unit.MUL), legal.eq(~word | (funct3 == 0))]
                     with m.If(funct3[2]):
                         m.d.comb += [o.unit.eq(Unit.DIV), legal.eq(1)]
                 with m.Elif((funct3 == 0) | (funct3 == 5)):
                     m.d.comb += legal.eq((funct7 == 0) | (funct7 == 0x20))
                 with m.Else():
-                    m.d.comb += legal.eq((funct7 == 0) & (~o.word | (funct3 == 1)))
+                    m.d.comb += legal.eq((funct7 == 0) & (~word | (funct3 == 1)))
             with m.Case(Opcode.MISC_MEM):
                 with m.If(funct3 == 0):
                     m.d.comb += [legal.eq(1), o.unit.eq(Unit.FENCE)]
@@ -164,13 +166,13 @@ class Decoder(wiring.Component):
             with m.Case(Opcode.SYSTEM):
                 with m.If(funct3[:2] != 0):
                     m.d.comb += [legal.eq(1), writes.eq(1), o.use_rs1.eq(~funct3[2]), o.unit.eq(Unit.CSR)]
-                for word, unit in (
+                for encoding, unit in (
                     (ECALL, Unit.ECALL),
                     (EBREAK, Unit.EBREAK),
                     (MRET, Unit.MRET),
                     (WFI, Unit.WFI),
                 ):
-                    with m.If(i == word):
+                    with m.If(i == encoding):
                         m.d.comb += [legal.eq(1), o.unit.eq(unit)]
             with m.Case(Opcode.CUSTOM_0, Opcode.CUSTOM_1, Opcode.CUSTOM_2, Opcode.CUSTOM_3):
                 # funct3 is {xd, xs1, xs2}; rs2 without rs1 does not exist. rd is written later, by the response.

@@ -1,4 +1,4 @@
-"""Multiplication in two pipelined stages, division in at most 64 steps."""
+"""Multiplication in two pipelined stages, division in at most 32 steps."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -52,7 +52,7 @@ class Multiplier(wiring.Component):
 
 
 class Divider(wiring.Component):
-    """Restoring division, one quotient bit per cycle: 64 steps, 32 for the -W instructions, plus one to load.
+    """Restoring division, two quotient bits per cycle: 32 steps, 16 for the -W instructions, plus one to load.
 
     ``funct3`` selects DIV 4, DIVU 5, REM 6, REMU 7. While ``enable`` is high with steady operands the division runs;
     ``done`` comes with ``result``. Dropping ``enable`` for a cycle ends or abandons it.
@@ -70,32 +70,34 @@ class Divider(wiring.Component):
         m = Module()
         signed = ~self.funct3[0]
         a, b = Signal(64), Signal(64)
-        m.d.comb += [a.eq(self.a), b.eq(self.b)]
-        with m.If(self.word):
-            m.d.comb += [
-                a.eq(Cat(self.a[:32], (self.a[31] & signed).replicate(32))),
-                b.eq(Cat(self.b[:32], (self.b[31] & signed).replicate(32))),
-            ]
+        a_sign, b_sign = Signal(), Signal()
+        m.d.comb += [
+            a_sign.eq(self.a[31] & signed),
+            b_sign.eq(self.b[31] & signed),
+            a.eq(Mux(self.word, Cat(self.a[:32], a_sign.replicate(32)), self.a)),
+            b.eq(Mux(self.word, Cat(self.b[:32], b_sign.replicate(32)), self.b)),
+        ]
         a_negative, b_negative = a[63] & signed, b[63] & signed
         magnitude = Signal(64)
         m.d.comb += magnitude.eq(Mux(a_negative, -a, a))
 
         running = Signal()
-        steps = Signal(range(65))
+        steps = Signal(range(33))
         divisor, quotient, remainder = Signal(64), Signal(64), Signal(64)
         negate_quotient, negate_remainder = Signal(), Signal()
-        shifted, difference = Signal(65), Signal(66)
-        m.d.comb += [
-            shifted.eq(Cat(quotient[63], remainder)),
-            difference.eq(shifted - divisor),
-            self.done.eq(running & (steps == 0)),
-        ]
+        m.d.comb += self.done.eq(running & (steps == 0))
+        left, bits = remainder, []
+        for i in range(2):
+            shifted, difference = Signal(65, name=f"shifted_{i}"), Signal(66, name=f"difference_{i}")
+            m.d.comb += [shifted.eq(Cat(quotient[63 - i], left)), difference.eq(shifted - divisor)]
+            left = Mux(difference[65], shifted[:64], difference[:64])
+            bits.insert(0, ~difference[65])
         with m.If(~self.enable):
             m.d.sync += running.eq(0)
         with m.Elif(~running):
             m.d.sync += [
                 running.eq(1),
-                steps.eq(Mux(self.word, 32, 64)),
+                steps.eq(Mux(self.word, 16, 32)),
                 remainder.eq(0),
                 quotient.eq(Mux(self.word, magnitude << 32, magnitude)),
                 divisor.eq(Mux(b_negative, -b, b)),
@@ -106,8 +108,8 @@ class Divider(wiring.Component):
         with m.Elif(steps != 0):
             m.d.sync += [
                 steps.eq(steps - 1),
-                quotient.eq(Cat(~difference[65], quotient)),
-                remainder.eq(Mux(difference[65], shifted, difference)),
+                quotient.eq(Cat(*bits, quotient[:62])),
+                remainder.eq(left),
             ]
         full = Signal(64)
         with m.If(self.funct3[1]):

@@ -125,8 +125,11 @@ class Tracer(wiring.Component):
                 ("mcause", Csr.MCAUSE, MCAUSE_BITS, self.cause),
                 ("mtval", Csr.MTVAL, (1 << 64) - 1, self.tval),
             ):
-                mine = self.x_csr & ~self.x_trap & (self.x_insn[20:32] == address)
-                written = (mine & self.x_csr_write) | self.x_trap
+                mine, written = Signal(name=f"{name}_accessed"), Signal(name=f"{name}_written")
+                m.d.comb += [
+                    mine.eq(self.x_csr & ~self.x_trap & (self.x_insn[20:32] == address)),
+                    written.eq((mine & self.x_csr_write) | self.x_trap),
+                ]
                 m.d.sync += [
                     held[f"csr_{name}_rmask"].eq(mine.replicate(64)),
                     held[f"csr_{name}_rdata"].eq(Mux(mine, self.x_csr_rdata, 0)),

@@ -7,7 +7,7 @@
 
 An instruction leaves X only when the one in M is finished without a fault, so nothing in X is ever speculative.
 Costs beyond one cycle: 1 for a taken branch or jump, 1 for using a load's or a product's result in the next
-instruction, 1 for a CSR instruction behind another instruction, the steps of a division.
+instruction, 1 for a CSR instruction behind another instruction, 33 for a division, 17 for a -W one.
 """
 
 from amaranth import Cat, Module, Mux, Signal

@@ -1,0 +1,120 @@
+"""Builds bare-metal programs for the core: with Debian's gcc when it is installed, else with zig from PyPI."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE / "programs"
+SUPPORT = ("crt0.S", "htif.c", "trap.c", "string.c")
+
+_COMMON = (
+    "-mabi=lp64",
+    "-mcmodel=medany",
+    "-O2",
+    "-Wall",
+    "-ffreestanding",
+    "-fno-builtin",
+    "-nostdlib",
+    f"-I{HERE}",
+    f"-I{HERE.parent}",
+)
+# gcc: no loop of memset may become a call of memset. Plain .text.start must come first, so no --gc-sections either.
+_GCC = (
+    # exactly one of gcc's own library variants, else it links the wrong one; what CSRs need is named at their use
+    "-march=rv64im",
+    "-nostartfiles",
+    "-fno-tree-loop-distribute-patterns",
+    "-Wl,--no-warn-rwx-segments",
+)
+_ZIG = (
+    "-target",
+    "riscv64-freestanding-none",
+    "-mcpu=generic_rv64+m+zicsr+zifencei",
+    "-g0",
+    # .eh_frame would take the reset address
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-sanitize=undefined",
+    "-rtlib=compiler-rt",
+)
+
+
+class FirmwareError(Exception):
+    """There is no compiler, no such program, or the compiler refused it; the message says which."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A C compiler for the core: its command with the flags for compiling, and what goes after the sources."""
+
+    name: str
+    command: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
+
+
+def toolchains() -> list[Toolchain]:
+    """The ones installed, the preferred one first."""
+    found = []
+    if gcc := shutil.which("riscv64-unknown-elf-gcc"):
+        found.append(Toolchain("gcc", (gcc, *_GCC, *_COMMON), ("-lgcc",)))
+    if find_spec("ziglang"):
+        found.append(Toolchain("zig", (sys.executable, "-m", "ziglang", "cc", *_ZIG, *_COMMON)))
+    return found
+
+
+def toolchain(name: str | None = None) -> Toolchain:
+    """The preferred toolchain, or the one of that name ("gcc" or "zig"). Raises FirmwareError when there is none."""
+    if name not in (None, "gcc", "zig"):
+        raise FirmwareError(f"no toolchain {name!r}; there are: gcc, zig")
+    for found in toolchains():
+        if name in (None, found.name):
+            return found
+    ways = {"gcc": "apt install gcc-riscv64-unknown-elf", "zig": "pip install ziglang"}
+    wanted = ways.values() if name is None else [ways[name]]
+    raise FirmwareError(f"no RISC-V C compiler{f' {name}' if name else ''}: {' or '.join(wanted)}")
+
+
+def names() -> list[str]:
+    """The programs that come with the firmware."""
+    return sorted(path.stem for path in PROGRAMS.iterdir() if path.suffix in (".c", ".S"))
+
+
+def sources(program: str) -> list[Path]:
+    """The sources of a program: a name from `names`, or the path of a C or assembly file, plus the support files.
+
+    An assembly file stands alone: it has its own ``_start``.
+    """
+    for suffix in (".c", ".S"):
+        if (path := PROGRAMS / f"{program}{suffix}").exists():
+            return [*(HERE / name for name in SUPPORT), path]
+    path = Path(program)
+    if path.suffix not in (".c", ".S") or not path.is_file():
+        raise FirmwareError(f"no program {program!r}; there are: {', '.join(names())}, or the path of a .c or .S file")
+    return [path] if path.suffix == ".S" else [*(HERE / name for name in SUPPORT), path]
+
+
+def build(files: Sequence[Path], output: Path, tools: Toolchain | None = None, flags: Sequence[str] = ()) -> Path:
+    """Compile and link ``files`` to the ELF ``output``, which is written whole or not at all. Raises FirmwareError."""
+    tools = tools or toolchain()
+    with tempfile.TemporaryDirectory(prefix="firmware-") as directory:
+        made = Path(directory) / "program.elf"
+        command = [*tools.command, *flags, "-T", str(HERE / "link.ld"), *map(str, files)]
+        done = subprocess.run(
+            [*command, *tools.libraries, "-o", str(made)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise FirmwareError(f"{tools.name} failed:\n{done.stderr.strip()}")
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            partial = output.with_name(f".{output.name}.partial")
+            shutil.copyfile(made, partial)
+            partial.replace(output)
+        except OSError as error:
+            raise FirmwareError(f"cannot write {output}: {error.strerror}") from None
+    return output
