@@ -31,7 +31,7 @@ class Run {
     uint64_t mtimecmp = 0;  // as Spike starts: a timer interrupt is pending until it is set
     uint64_t retired = 0, active = 0, nanoseconds = 0;
     Record last{}, last_trap{};
-    bool trapped = false;
+    bool trapped = false, exited = false;
     Stop stop = EXITED;
 
   public:
@@ -94,7 +94,7 @@ class Run {
 
             rtl.edge();
             progress.tick(rtl.cycle);
-            if (htif.state == Htif::EXIT) break;
+            if (exited) break;
             if (htif.state == Htif::UNKNOWN) stop = BAD_HTIF;
             if (rtl.cycle >= max_cycles) stop = MAX_CYCLES;
             if (rtl.cycle - active > stuck_cycles) stop = STUCK;
@@ -152,6 +152,8 @@ class Run {
         last = r;
         if (!r.trap) {
             retired++;
+            // the store that ends the program is the last instruction of the trace
+            exited = htif.state == Htif::EXIT && r.write_mask && (r.address & ~uint64_t(7)) == htif.tohost;
             return;
         }
         // A vector where nothing can be fetched: the program will never get out, and the trap before is the reason.
