@@ -50,7 +50,7 @@ def result(path: Path, outcome: core_program.ProgramOutcome) -> dict[str, object
     }
 
 
-def run_elf(  # noqa: PLR0917  each parameter is an option of the command
+def run_elf(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A 64-bit RISC-V executable, entered at 0x80000000.")],
     max_cycles: Annotated[int, typer.Option(min=1, help="End the run as a failure after that many cycles.")] = 10**9,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the outcome there.")] = None,
