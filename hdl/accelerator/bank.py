@@ -36,23 +36,17 @@ class ResultBank(wiring.Component):
                 "addr": In(addr),
                 "first": In(1),
                 "lanes": In(data.ArrayLayout(unsigned(4), 4)),
-                "products": In(data.ArrayLayout(signed(32), 4)),
+                "products": In(signed(32)).array(4),
                 "read": In(1),
                 "read_memory": In(memory),
                 "read_addr": In(addr),
-                "read_data": Out(data.ArrayLayout(signed(32), BANK_LANES)),
+                "read_data": Out(signed(32)).array(BANK_LANES),
                 "overflow": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = 32 * BANK_LANES
-        rams = []
-        for i in range(self.memories):
-            m.submodules[f"sums_{i}"] = ram = Ram(width, self.depth, lane_bits=32)
-            rams.append(ram)
-
         # Stage 1 presents the address, stage 2 adds and writes.
         adding = Signal()
         memory = Signal.like(self.memory)
@@ -62,21 +56,14 @@ class ResultBank(wiring.Component):
         with m.If(self.read):
             m.d.sync += read_memory.eq(self.read_memory)
 
-        old = Signal(data.ArrayLayout(signed(32), BANK_LANES))
-        m.d.comb += [
-            old.as_value().eq(Array(ram.read_data for ram in rams)[memory]),
-            self.read_data.as_value().eq(Array(ram.read_data for ram in rams)[read_memory]),
-        ]
-
-        # The last words written, which a read one cycle earlier has missed.
-        recent = Signal(data.ArrayLayout(signed(32), BANK_LANES))
+        # The last sums written, which a read one cycle earlier has missed.
         recent_lanes = Signal(BANK_LANES)
         recent_memory = Signal.like(memory)
         recent_addr = Signal.like(addr)
         same_row = Signal()
         m.d.comb += same_row.eq((recent_memory == memory) & (recent_addr == addr))
 
-        sums = Signal(data.ArrayLayout(signed(32), BANK_LANES))
+        reading = [self.read & (self.read_memory == i) for i in range(self.memories)]
         written = Signal(BANK_LANES)
         overflows = Signal(BANK_LANES)
         for lane in range(BANK_LANES):
@@ -88,27 +75,32 @@ class ResultBank(wiring.Component):
                 hit.eq(Cat(hits).any()),
                 product.eq(terms[0] | terms[1] | terms[2] | terms[3]),
             ]
-            previous = Mux(same_row & recent_lanes[lane], recent[lane], old[lane]).as_signed()
-            total, overflow = add_wrapping(previous, product)
+            rams = []
+            total = Signal(signed(32), name=f"sum_{lane}")
+            recent = Signal(signed(32), name=f"recent_{lane}")
+            for i in range(self.memories):
+                m.submodules[f"sums_{i}_{lane}"] = ram = Ram(32, self.depth)
+                rams.append(ram.read_data.as_signed())
+                m.d.comb += [
+                    ram.read_en.eq(reading[i] | (self.fetch & (self.memory == i))),
+                    ram.read_addr.eq(Mux(reading[i], self.read_addr, self.addr)),
+                    ram.write_en.eq(written[lane] & (memory == i)),
+                    ram.write_addr.eq(addr),
+                    ram.write_data.eq(total),
+                ]
+            previous = Mux(same_row & recent_lanes[lane], recent, Array(rams)[memory]).as_signed()
+            added, overflow = add_wrapping(previous, product)
             m.d.comb += [
-                sums[lane].eq(Mux(self.first, product, total)),
+                self.read_data[lane].eq(Array(rams)[read_memory]),
+                total.eq(Mux(self.first, product, added)),
                 written[lane].eq(adding & hit),
                 overflows[lane].eq(adding & hit & ~self.first & overflow),
             ]
+            m.d.sync += recent.eq(total)
         m.d.comb += self.overflow.eq(overflows.any())
         m.d.sync += [
-            recent.eq(sums),
             recent_lanes.eq(written),
             recent_memory.eq(memory),
             recent_addr.eq(addr),
         ]
-        for i, ram in enumerate(rams):
-            reading = self.read & (self.read_memory == i)
-            m.d.comb += [
-                ram.read_en.eq(reading | (self.fetch & (self.memory == i))),
-                ram.read_addr.eq(Mux(reading, self.read_addr, self.addr)),
-                ram.write_en.eq(Mux(memory == i, written, 0)),
-                ram.write_addr.eq(addr),
-                ram.write_data.eq(sums.as_value()),
-            ]
         return m

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.activation import ACTIVATION_LATENCY, Activation
-from hdl.accelerator.gates import GATE_BITS, Gates
-from hdl.accelerator.layout import Widths, parameters_layout
+from hdl.accelerator.gates import GATE_BITS
+from hdl.accelerator.layout import ParametersSignature, Widths
 from hdl.common.arith import FRACTION_BITS, fp16_from_q20_magnitude, round_half_up, saturate
 from hdl.common.ram import Ram
 
@@ -25,10 +25,10 @@ class CellUnit(wiring.Component):
         unit = range(cfg.max_h)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "quad_done": In(1),
                 "quad_addr": Out(3),
-                "quad": In(Gates),
+                "quad": In(signed(GATE_BITS)).array(4, 4),
                 "c_en": In(1),
                 "c_addr": In(unit),
                 "c_data": In(32),

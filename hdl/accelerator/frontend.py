@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden import isa
 from golden.config import AcceleratorConfig
 from golden.isa import Counter, Error, Flags, Funct
-from hdl.accelerator.layout import Widths, parameters_layout
+from hdl.accelerator.layout import ParametersSignature, Widths
 from hdl.rocc import CommandSignature, InstructionLayout, ResponseSignature
 
 _FP32_INFINITY = 0x7F80_0000
@@ -50,7 +50,7 @@ class Frontend(wiring.Component):
                 "resp": Out(ResponseSignature()),
                 "busy": Out(1),
                 "interrupt": Out(1),
-                "parameters": Out(parameters_layout(cfg)),
+                "parameters": Out(ParametersSignature(cfg)),
                 "active": Out(1),
                 "stop": Out(1),
                 "idle": In(1),
@@ -208,7 +208,7 @@ class Frontend(wiring.Component):
                 aligned.eq(0xFF),
                 has_state.eq(0),
                 nan.eq(0),
-                p.as_value().eq(0),
+                *(getattr(p, name).eq(0) for name in p.signature.members),
             ]
 
         # Counters.

@@ -1,12 +1,12 @@
 """The gate half of the vector PE: reads the sums of one step, adds the bias, applies sigmoid and tanh."""
 
-from amaranth import Array, Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.activation import ACTIVATION_LATENCY, Activation
-from hdl.accelerator.layout import Widths, parameters_layout
+from hdl.accelerator.layout import ParametersSignature, Widths
 from hdl.common.arith import add_wrapping, fp16_to_q20
 from hdl.common.ram import Ram
 
@@ -14,8 +14,6 @@ CANDIDATE = 2
 """Index of the gate that uses tanh; rows are in the order forget, input, candidate, output."""
 
 GATE_BITS = 21
-Gates = data.ArrayLayout(data.ArrayLayout(signed(GATE_BITS), 4), 4)
-"""gates[gate][unit] of a block of four units, in units of 2^-20."""
 
 
 class GateUnit(wiring.Component):
@@ -27,16 +25,15 @@ class GateUnit(wiring.Component):
     step, ``release`` when a group's sums are all read.
 
     ``quad_done`` pulses when all four gates of the next block of units can be read, in order, at ``quad_addr`` of
-    the block number modulo 8; ``quad`` follows one cycle later.
+    the block number modulo 8; ``quad[gate][unit]``, in units of 2^-20, follows one cycle later.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
         w = Widths(cfg)
-        sums = data.ArrayLayout(signed(32), BANK_LANES)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "enable": In(1),
                 "bias_en": In(1),
                 "bias_addr": In(range(cfg.max_h)),
@@ -52,14 +49,14 @@ class GateUnit(wiring.Component):
                 "w_bank": Out(w.bank),
                 "w_slot": Out(w.slot),
                 "w_row_group": Out(w.row_group),
-                "w_sums": In(sums),
+                "w_sums": In(signed(32)).array(BANK_LANES),
                 "u_read": Out(1),
                 "u_half": Out(1),
                 "u_row_group": Out(w.row_group),
-                "u_sums": In(sums),
+                "u_sums": In(signed(32)).array(BANK_LANES),
                 "quad_done": Out(1),
                 "quad_addr": In(3),
-                "quad": Out(Gates),
+                "quad": Out(signed(GATE_BITS)).array(4, 4),
                 "overflow": Out(1),
             }
         )
@@ -68,7 +65,6 @@ class GateUnit(wiring.Component):
         m = Module()
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
         m.submodules.biases = biases = Ram(64, cfg.max_h)
-        m.submodules.results = results = Ram(4 * 4 * GATE_BITS, 8, lane_bits=4 * GATE_BITS)
 
         # Which step: its place in the group names bank and slot.
         half = Signal()
@@ -158,9 +154,9 @@ class GateUnit(wiring.Component):
         m.d.sync += [stages[i + 1].eq(stages[i]) for i in range(len(stages) - 1)]
 
         # Stage 3: W's sums are there for this one cycle; U's and the bias arrive with the next.
-        w_sums = Signal.like(self.w_sums)
+        w_sums = [Signal(signed(32), name=f"w_sum_{lane}") for lane in range(BANK_LANES)]
         with m.If(stages[3].fresh):
-            m.d.sync += w_sums.eq(self.w_sums)
+            m.d.sync += [kept.eq(new) for kept, new in zip(w_sums, self.w_sums, strict=True)]
         m.d.comb += [
             self.u_read.eq(stages[3].fresh & ~stages[3].u_zero),
             self.u_half.eq(stages[3].u_half),
@@ -175,21 +171,19 @@ class GateUnit(wiring.Component):
         ]
 
         # Stage 4 picks four rows, stage 5 adds, stage 6 enters the activation functions.
-        def quads(sums: data.View) -> Array:
-            return Array(sums.as_value()[128 * i :][:128] for i in range(4))
-
+        quad_in_group = stages[4].quad[:2]
         overflows = Signal(4)
         outputs = []
-        w_quad = Signal(128)
-        u_quad = Signal(128)
-        m.d.sync += [
-            w_quad.eq(quads(w_sums)[stages[4].quad[:2]]),
-            u_quad.eq(Mux(stages[4].u_zero, 0, quads(self.u_sums)[stages[4].quad[:2]])),
-        ]
         for i in range(4):
             bias = Signal(signed(32), name=f"bias_{i}")
             z = Signal(signed(32), name=f"z_{i}")
-            inner, inner_overflow = add_wrapping(w_quad[32 * i :][:32], u_quad[32 * i :][:32])
+            w_sum = Signal(signed(32), name=f"w_sum_of_{i}")
+            u_sum = Signal(signed(32), name=f"u_sum_of_{i}")
+            m.d.sync += [
+                w_sum.eq(Array(w_sums[i::4])[quad_in_group]),
+                u_sum.eq(Mux(stages[4].u_zero, 0, Array(self.u_sums[i::4])[quad_in_group])),
+            ]
+            inner, inner_overflow = add_wrapping(w_sum, u_sum)
             total, total_overflow = add_wrapping(inner, bias)
             m.submodules[f"activation_{i}"] = activation = Activation()
             m.d.sync += [bias.eq(fp16_to_q20(biases.read_data[16 * i :][:16])), z.eq(total)]
@@ -205,12 +199,17 @@ class GateUnit(wiring.Component):
         done = Signal()
         m.d.sync += done.eq(last.valid & (last.gate == 3))
         m.d.comb += [
-            results.write_en.eq(Mux(last.valid, 1 << last.gate, 0)),
-            results.write_addr.eq(last.result),
-            results.write_data.eq(Cat(outputs).replicate(4)),
-            results.read_en.eq(1),
-            results.read_addr.eq(self.quad_addr),
-            self.quad.as_value().eq(results.read_data),
             self.quad_done.eq(done),
         ]
+        for gate_index in range(4):
+            for i in range(4):
+                m.submodules[f"result_{gate_index}_{i}"] = result = Ram(GATE_BITS, 8)
+                m.d.comb += [
+                    result.write_en.eq(last.valid & (last.gate == gate_index)),
+                    result.write_addr.eq(last.result),
+                    result.write_data.eq(outputs[i]),
+                    result.read_en.eq(1),
+                    result.read_addr.eq(self.quad_addr),
+                    self.quad[gate_index][i].eq(result.read_data),
+                ]
         return m

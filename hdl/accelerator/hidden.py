@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Widths, parameters_layout
+from hdl.accelerator.layout import ParametersSignature, Widths
 from hdl.common.arith import fp16_magnitude
 from hdl.common.ram import Ram
 
@@ -24,7 +24,7 @@ class HiddenState(wiring.Component):
         block = data.ArrayLayout(unsigned(16), 4)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "unit_valid": In(1),
                 "unit": In(16),
                 "published": Out(1),

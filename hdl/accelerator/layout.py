@@ -131,26 +131,28 @@ class FillSignature(Signature):
         )
 
 
-def parameters_layout(cfg: AcceleratorConfig) -> data.StructLayout:
+class ParametersSignature(Signature):
     """What a run needs to know; stable while it lasts. Sizes in blocks of 4 elements, addresses in words."""
-    w = Widths(cfg)
-    return data.StructLayout(
-        {
-            "x_blocks": unsigned(w.x_blocks),
-            "h_blocks": unsigned(w.h_blocks),
-            "steps": unsigned(w.t),
-            "n_fuse": unsigned(w.fuse),
-            "threshold": unsigned(31),
-            "w": unsigned(WORD_ADDRESS_BITS),
-            "u": unsigned(WORD_ADDRESS_BITS),
-            "u_offsets": unsigned(WORD_ADDRESS_BITS),
-            "bias": unsigned(WORD_ADDRESS_BITS),
-            "x": unsigned(WORD_ADDRESS_BITS),
-            "h": unsigned(WORD_ADDRESS_BITS),
-            "state": unsigned(WORD_ADDRESS_BITS),
-            "h_seq": unsigned(1),
-            "h_pruned": unsigned(1),
-            "state_in": unsigned(1),
-            "state_out": unsigned(1),
-        }
-    )
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        w = Widths(cfg)
+        super().__init__(
+            {
+                "x_blocks": Out(w.x_blocks),
+                "h_blocks": Out(w.h_blocks),
+                "steps": Out(w.t),
+                "n_fuse": Out(w.fuse),
+                "threshold": Out(31),
+                "w": Out(WORD_ADDRESS_BITS),
+                "u": Out(WORD_ADDRESS_BITS),
+                "u_offsets": Out(WORD_ADDRESS_BITS),
+                "bias": Out(WORD_ADDRESS_BITS),
+                "x": Out(WORD_ADDRESS_BITS),
+                "h": Out(WORD_ADDRESS_BITS),
+                "state": Out(WORD_ADDRESS_BITS),
+                "h_seq": Out(1),
+                "h_pruned": Out(1),
+                "state_in": Out(1),
+                "state_out": Out(1),
+            }
+        )

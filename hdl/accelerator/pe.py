@@ -61,7 +61,7 @@ class SpmvPe(wiring.Component):
     values: In(data.ArrayLayout(unsigned(16), 4))
     selects: In(data.ArrayLayout(unsigned(2), 4))
     operands: In(data.ArrayLayout(unsigned(16), 4))
-    products: Out(data.ArrayLayout(signed(32), 4))
+    products: Out(signed(32)).array(4)
     overflow: Out(1)
 
     def elaborate(self, platform: object) -> Module:

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Widths, column_layout, parameters_layout, segment_layout
+from hdl.accelerator.layout import ParametersSignature, Widths, column_layout, segment_layout
 
 
 class ColumnScanner(wiring.Component):
@@ -22,7 +22,7 @@ class ColumnScanner(wiring.Component):
         w = Widths(cfg)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "enable": In(1),
                 "published": In(1),
                 "keep_addr": Out(w.h_blocks),

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Widths, bits_for, parameters_layout, segment_layout
+from hdl.accelerator.layout import ParametersSignature, Widths, bits_for, segment_layout
 from hdl.common.arith import Fp16FromFp32
 
 _BIAS_LIMIT_BIASED = 26
@@ -45,7 +45,7 @@ class Setup(wiring.Component):
         self.cfg = cfg
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "segments": Out(stream.Signature(segment_layout())),
                 "words": In(stream.Signature(unsigned(64))),
                 "results": Out(SetupResults(cfg)),

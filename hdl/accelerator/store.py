@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, OfferSignature, Widths, burst_words, parameters_layout
+from hdl.accelerator.layout import Kind, OfferSignature, ParametersSignature, Widths, burst_words
 from hdl.common.arith import fp16_to_fp32
 from hdl.common.queue import Queue
 
@@ -23,7 +23,7 @@ class StoreUnit(wiring.Component):
         w = Widths(cfg)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "row_done": In(1),
                 "row_free": Out(1),
                 "rows": Out(w.t),

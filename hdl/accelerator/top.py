@@ -4,13 +4,13 @@ from amaranth import Module, ResetInserter, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.config import AcceleratorConfig
+from golden.config import BANK_LANES, AcceleratorConfig
 from golden.isa import Error
 from hdl.accelerator.cell import CellUnit
 from hdl.accelerator.frontend import Frontend
 from hdl.accelerator.gates import GateUnit
 from hdl.accelerator.hidden import HiddenState
-from hdl.accelerator.layout import FillSignature, OfferSignature, Widths, parameters_layout
+from hdl.accelerator.layout import FillSignature, OfferSignature, ParametersSignature, Widths
 from hdl.accelerator.memory import RoccMemory
 from hdl.accelerator.store import StoreUnit
 from hdl.accelerator.upath import RecurrentPath
@@ -29,7 +29,7 @@ class Datapath(wiring.Component):
         self.cfg = cfg
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "burst": Out(OfferSignature(cfg)),
                 "data": Out(stream.Signature(unsigned(64))),
                 "fill": In(FillSignature(cfg)),
@@ -46,7 +46,7 @@ class Datapath(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cfg, p = self.cfg, self.parameters
+        cfg = self.cfg
         m.submodules.weights = weights = WeightPath(cfg)
         m.submodules.recurrent = recurrent = RecurrentPath(cfg)
         m.submodules.gates = gates = GateUnit(cfg)
@@ -54,7 +54,7 @@ class Datapath(wiring.Component):
         m.submodules.hidden = hidden = HiddenState(cfg)
         m.submodules.store = store = StoreUnit(cfg)
         for part in (weights, recurrent, gates, cell, hidden, store):
-            m.d.comb += part.parameters.eq(p)
+            connect(m, flipped(self.parameters), part.parameters)
         connect(m, flipped(self.fill), weights.fill)
         connect(m, flipped(self.fill), recurrent.fill)
         connect(m, store.data, flipped(self.data))
@@ -90,16 +90,13 @@ class Datapath(wiring.Component):
             weights.read_bank.eq(gates.w_bank),
             weights.read_slot.eq(gates.w_slot),
             weights.read_row_group.eq(gates.w_row_group),
-            gates.w_sums.eq(weights.read_data),
             gates.u_done.eq(recurrent.done),
             gates.u_empty.eq(recurrent.empty),
             recurrent.read.eq(gates.u_read),
             recurrent.read_half.eq(gates.u_half),
             recurrent.read_row_group.eq(gates.u_row_group),
-            gates.u_sums.eq(recurrent.read_data),
             gates.row_free.eq(store.row_free),
             gates.quad_addr.eq(cell.quad_addr),
-            cell.quad.eq(gates.quad),
             cell.quad_done.eq(gates.quad_done),
             cell.c_en.eq(setup.c_en),
             cell.c_addr.eq(setup.addr),
@@ -127,6 +124,14 @@ class Datapath(wiring.Component):
             self.u_loaded.eq(recurrent.loaded),
             self.kept.eq(recurrent.kept),
         ]
+        for lane in range(BANK_LANES):
+            m.d.comb += [
+                gates.w_sums[lane].eq(weights.read_data[lane]),
+                gates.u_sums[lane].eq(recurrent.read_data[lane]),
+            ]
+        for gate in range(4):
+            for unit in range(4):
+                m.d.comb += cell.quad[gate][unit].eq(gates.quad[gate][unit])
         with m.If(setup.h_valid):
             m.d.comb += hidden.unit.eq(setup.h)
 
@@ -172,13 +177,13 @@ class Accelerator(wiring.Component):
         connect(m, flipped(self.cmd), frontend.cmd)
         connect(m, frontend.resp, flipped(self.resp))
         connect(m, memory.mem, flipped(self.mem))
+        connect(m, frontend.parameters, datapath.parameters)
         connect(m, datapath.burst, memory.burst)
         connect(m, datapath.data, memory.store_data)
         connect(m, memory.fill, datapath.fill)
         m.d.comb += [
             self.busy.eq(frontend.busy),
             self.interrupt.eq(frontend.interrupt),
-            datapath.parameters.eq(frontend.parameters),
             datapath.stored.eq(memory.stored),
             memory.stop.eq(frontend.stop),
             frontend.idle.eq(memory.idle),

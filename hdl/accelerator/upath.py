@@ -11,10 +11,10 @@ from hdl.accelerator.layout import (
     FillSignature,
     Kind,
     OfferSignature,
+    ParametersSignature,
     Widths,
     burst_words,
     column_layout,
-    parameters_layout,
     segment_layout,
 )
 from hdl.accelerator.pe import SpmvPe
@@ -77,7 +77,7 @@ class RecurrentPath(wiring.Component):
         w = Widths(cfg)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "burst": Out(OfferSignature(cfg)),
                 "fill": In(FillSignature(cfg)),
                 "setup": Out(SetupResults(cfg)),
@@ -92,7 +92,7 @@ class RecurrentPath(wiring.Component):
                 "read": In(1),
                 "read_half": In(1),
                 "read_row_group": In(w.row_group),
-                "read_data": Out(data.ArrayLayout(signed(32), BANK_LANES)),
+                "read_data": Out(signed(32)).array(BANK_LANES),
                 "loaded": Out(1),
                 "kept": Out(1),
                 "bad_bias": Out(1),
@@ -117,13 +117,13 @@ class RecurrentPath(wiring.Component):
         m.submodules.pe = pe = SpmvPe()
         m.submodules.bank = bank = ResultBank(cfg.row_groups, memories=2)
         p = self.parameters
+        for part in (setup, scanner):
+            connect(m, flipped(self.parameters), part.parameters)
         connect(m, loader.burst, flipped(self.burst))
         connect(m, segments.o, loader.segments)
         connect(m, flipped(self.fill), ring.fill)
         connect(m, columns.o, decoder.columns)
         m.d.comb += [
-            setup.parameters.eq(p),
-            scanner.parameters.eq(p),
             decoder.blocks.eq(p.h_blocks << 1),
             loader.next_index.eq(ring.next_index),
             loader.free.eq(ring.free),
@@ -209,11 +209,11 @@ class RecurrentPath(wiring.Component):
             bank.addr.eq(row_group[1]),
             bank.first.eq(first[1]),
             bank.lanes.eq(lanes_3),
-            bank.products.eq(pe.products),
+            *(bank.products[i].eq(pe.products[i]) for i in range(4)),
             bank.read.eq(self.read),
             bank.read_memory.eq(self.read_half),
             bank.read_addr.eq(self.read_row_group),
-            self.read_data.eq(bank.read_data),
+            *(self.read_data[lane].eq(bank.read_data[lane]) for lane in range(BANK_LANES)),
             self.done.eq(done[2]),
             self.empty.eq(empty[2]),
             self.overflow.eq((working[2] & pe.overflow) | bank.overflow),

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, OfferSignature, Widths, burst_words, parameters_layout
+from hdl.accelerator.layout import Kind, OfferSignature, ParametersSignature, Widths, burst_words
 
 
 class WeightLoader(wiring.Component):
@@ -23,7 +23,7 @@ class WeightLoader(wiring.Component):
         w = Widths(cfg)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "burst": Out(OfferSignature(cfg)),
                 "head": In(1),
                 "head_values": In(4),

@@ -11,10 +11,10 @@ from hdl.accelerator.layout import (
     FillSignature,
     Kind,
     OfferSignature,
+    ParametersSignature,
     Widths,
     column_layout,
     item_layout,
-    parameters_layout,
 )
 from hdl.accelerator.pe import SpmvPe
 from hdl.accelerator.ring import Ring
@@ -35,7 +35,7 @@ class GroupSequencer(wiring.Component):
         w = Widths(cfg)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "columns": Out(stream.Signature(column_layout(cfg))),
                 "x_ready": In(1),
                 "release": In(1),
@@ -99,7 +99,7 @@ class WeightPath(wiring.Component):
         w = Widths(cfg)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "x_burst": Out(OfferSignature(cfg)),
                 "w_burst": Out(OfferSignature(cfg)),
                 "fill": In(FillSignature(cfg)),
@@ -111,7 +111,7 @@ class WeightPath(wiring.Component):
                 "read_bank": In(w.bank),
                 "read_slot": In(w.slot),
                 "read_row_group": In(w.row_group),
-                "read_data": Out(data.ArrayLayout(signed(32), BANK_LANES)),
+                "read_data": Out(signed(32)).array(BANK_LANES),
                 "loaded": Out(1),
                 "bad_x": Out(1),
                 "bad_format": Out(1),
@@ -129,6 +129,8 @@ class WeightPath(wiring.Component):
         m.submodules.groups = groups = GroupSequencer(cfg)
         m.submodules.decoder = decoder = EsellDecoder(cfg, known_length=False)
         m.submodules.items = items = Queue(item_layout(cfg), 4)
+        for part in (inputs, loader, groups):
+            connect(m, flipped(self.parameters), part.parameters)
         connect(m, inputs.burst, flipped(self.x_burst))
         connect(m, loader.burst, flipped(self.w_burst))
         connect(m, flipped(self.fill), inputs.fill)
@@ -137,9 +139,6 @@ class WeightPath(wiring.Component):
         connect(m, groups.columns, decoder.columns)
         connect(m, decoder.items, items.i)
         m.d.comb += [
-            inputs.parameters.eq(self.parameters),
-            loader.parameters.eq(self.parameters),
-            groups.parameters.eq(self.parameters),
             decoder.blocks.eq(self.parameters.h_blocks << 1),
             loader.head.eq(decoder.head),
             loader.head_values.eq(decoder.head_values),
@@ -234,13 +233,16 @@ class WeightPath(wiring.Component):
                 bank.addr.eq(addr_2),
                 bank.first.eq(first[1]),
                 bank.lanes.eq(lanes_3),
-                bank.products.eq(pe.products),
+                *(bank.products[j].eq(pe.products[j]) for j in range(4)),
                 bank.read.eq(read[1] & (read_bank[1] == i)),
                 bank.read_addr.eq(read_addr[1]),
                 overflows[i].eq((working[2][i] & pe.overflow) | bank.overflow),
             ]
         m.d.comb += [
-            self.read_data.as_value().eq(Array(bank.read_data.as_value() for bank in banks)[read_bank[2]]),
+            *(
+                self.read_data[lane].eq(Array(bank.read_data[lane] for bank in banks)[read_bank[2]])
+                for lane in range(BANK_LANES)
+            ),
             self.overflow.eq(overflows.any()),
         ]
         return m

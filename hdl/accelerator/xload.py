@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import FillSignature, Kind, OfferSignature, Widths, burst_words, parameters_layout
+from hdl.accelerator.layout import FillSignature, Kind, OfferSignature, ParametersSignature, Widths, burst_words
 from hdl.common.arith import Fp16FromFp32
 from hdl.common.ram import Ram
 
@@ -24,7 +24,7 @@ class InputBuffer(wiring.Component):
         block = data.ArrayLayout(unsigned(16), 4)
         super().__init__(
             {
-                "parameters": In(parameters_layout(cfg)),
+                "parameters": In(ParametersSignature(cfg)),
                 "burst": Out(OfferSignature(cfg)),
                 "fill": In(FillSignature(cfg)),
                 "group_ready": Out(1),

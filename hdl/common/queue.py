@@ -1,8 +1,8 @@
-"""A small first-in first-out queue of registers with stream interfaces."""
+"""A small first-in first-out queue with stream interfaces."""
 
-from amaranth import Array, Module, Signal
-from amaranth.hdl import ShapeLike
-from amaranth.lib import stream, wiring
+from amaranth import Module, Signal, Value
+from amaranth.hdl import Shape, ShapeLike
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 
@@ -26,7 +26,9 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rows = Array(Signal(self.shape, name=f"row_{i}") for i in range(self.depth))
+        # few rows, read without a clock: registers or distributed RAM
+        m.submodules.rows = rows = memory.Memory(shape=Shape.cast(self.shape), depth=self.depth, init=[])
+        write, read = rows.write_port(), rows.read_port(domain="comb")
         head = Signal(range(self.depth))
         tail = Signal(range(self.depth))
         level = Signal(range(self.depth + 1))
@@ -35,11 +37,15 @@ class Queue(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(level != self.depth),
             self.o.valid.eq(level != 0),
-            self.o.payload.eq(rows[head]),
+            read.addr.eq(head),
+            Value.cast(self.o.payload).eq(read.data),
+            write.addr.eq(tail),
+            write.data.eq(self.i.payload),
+            write.en.eq(push),
             self.room.eq(self.depth - level),
         ]
         with m.If(push):
-            m.d.sync += [rows[tail].eq(self.i.payload), tail.eq(tail + 1)]
+            m.d.sync += tail.eq(tail + 1)
         with m.If(pop):
             m.d.sync += head.eq(head + 1)
         m.d.sync += level.eq(level + push - pop)
