@@ -121,7 +121,7 @@ class Bench:
                 if ctx.get(core.dbus.req_valid) and ctx.get(core.dbus.req_ready):
                     address, data = ctx.get(core.dbus.req_addr), ctx.get(core.dbus.req_data)
                     if not ctx.get(core.dbus.req_write):
-                        accesses.append((later(accesses), self.memory.get(address, -1)))
+                        accesses.append((later(accesses), self.memory.get(address & ~7, -1)))
                     else:
                         assert ctx.get(core.dbus.req_mask) == 0xFF, "this bench takes 64-bit stores only"
                         accesses.append((later(accesses), 0 if address < 1 << 40 else -1))
