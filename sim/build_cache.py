@@ -130,7 +130,15 @@ def executable(design: Design, harness: str, defines: dict[str, str] | None = No
     model = cxxrtl_source(design, waves)
     macros = dict(defines or {}) | ({"WAVES": "1"} if waves else {})
     # A waveform is wanted soon and over few cycles; there the time to compile counts, not the speed.
-    flags = ["-std=c++17", "-O1" if waves else "-O2", "-march=native", "-fno-exceptions", "-w", "-DCXXRTL_NDEBUG", "-DNDEBUG"]
+    flags = [
+        "-std=c++17",
+        "-O1" if waves else "-O2",
+        "-march=native",
+        "-fno-exceptions",
+        "-w",
+        "-DCXXRTL_NDEBUG",
+        "-DNDEBUG",
+    ]
     flags += [f"-D{name}={value}" for name, value in sorted(macros.items())]
     state = hashlib.sha256(repr((compiler(), compiler_version(), flags, harness)).encode())
     for path in [model, *sorted(HARNESS.iterdir())]:

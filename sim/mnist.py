@@ -1,0 +1,197 @@
+"""MNIST digits through the RTL: both layers on the accelerator, the output layer in NumPy, everything compared."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.config import AcceleratorConfig
+from golden.isa import Counter, Flags
+from golden.layer import Layer, LayerResult, pack_layer
+from golden.reference import reference
+from sim.compare import Verdict, expected_h, judge
+from sim.cxxrtl import CxxrtlEngine
+from sim.jobs import LayerCall, LayerOutcome, RunFailed, decode, first_wrong_write, layer_job
+from sim.protocol import Design, Engine, EngineError, MemoryTiming, WaveRequest
+from sim.result import InputRun, LayerRun
+from software.checkpoint import Checkpoint, CheckpointError, Digits
+
+FLAGS = Flags.H_SEQ | Flags.H_PRUNED
+BEFORE, AFTER = 400, 40
+"""Cycles of a waveform before and after the first wrong write."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """On what a network is run: engine, configuration, memory, fusion factor."""
+
+    engine: Engine
+    config: AcceleratorConfig
+    timing: MemoryTiming
+    n_fuse: int
+
+    @property
+    def design(self) -> Design:
+        return Design("accelerator", self.config)
+
+
+@dataclass
+class DigitRun:
+    """One digit: the record, the calls as the RTL ran them, and what was wrong."""
+
+    record: InputRun
+    calls: list[LayerCall] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    cycles: int = 0
+    seconds: float = 0.0
+
+
+WaveOf = Callable[[int], WaveRequest | None]
+"""Waveform wanted of each layer (from 0) of a digit."""
+
+
+def no_wave(layer: int) -> None:
+    """No waveform of any layer."""
+
+
+class Network:
+    """A packed checkpoint with the digits it is to classify, and golden's results for all of them.
+
+    Raises CheckpointError when the network does not fit the digits or the configuration.
+    """
+
+    def __init__(self, setup: Setup, checkpoint: Checkpoint, digits: Digits) -> None:
+        self.setup, self.checkpoint, self.digits = setup, checkpoint, digits
+        self.layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
+        self._check()
+        self.x = digits.inputs()
+        self.golden: list[LayerResult] = []
+        self.errors: list[NDArray[np.float64]] = []
+        """For each layer the largest |h - h64| of each digit, with golden's keep mask and inputs."""
+        x = self.x
+        for packed, threshold in self.layers:
+            result = Layer(packed).run(x, threshold)
+            self.golden.append(result)
+            self.errors.append(np.abs(result.h - reference(packed, x, threshold, result.kept).h).max(axis=(1, 2)))
+            x = result.h_pruned
+
+    def _check(self) -> None:
+        rows, columns = self.digits.images.shape[1:]
+        if self.checkpoint.layers[0].inputs != columns:
+            raise CheckpointError(
+                f"layer 1 takes {self.checkpoint.layers[0].inputs} inputs, an image row has {columns}"
+            )
+        config = self.setup.config
+        for number, (packed, _) in enumerate(self.layers, 1):
+            limits = (("X", packed.x, config.max_x), ("H", packed.h, config.max_h), ("T", rows, config.max_t))
+            for name, value, limit in limits:
+                if value > limit:
+                    raise CheckpointError(f"layer {number} has {name} = {value}, the preset allows {limit}")
+
+    def golden_of(self, layer: int, n: int) -> LayerResult:
+        """Golden's result of one digit."""
+        result = self.golden[layer]
+        names = ("h", "h_pruned", "c", "kept", "u_words_loaded", "kept_blocks")
+        return replace(result, **{name: getattr(result, name)[n] for name in names})
+
+    def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:
+        """Digit n through every layer; the input of a layer is what the RTL stored in the one below.
+
+        A layer that fails ends the digit; its reason is among the problems.
+        """
+        run = DigitRun(InputRun(n, True, [], int(self.digits.labels[n])))
+        x = self.x[n]
+        for layer, (packed, threshold) in enumerate(self.layers):
+            name = f"L{layer + 1}"
+            call = LayerCall(packed, x, threshold, self.setup.n_fuse, FLAGS)
+            run.calls.append(call)
+            outcome = self.setup.engine.run(self.setup.design, layer_job(call, self.setup.timing, wave=wave(layer)))
+            run.cycles += outcome.cycles
+            run.seconds += outcome.wall_seconds
+            try:
+                rtl = decode(call, outcome)
+            except RunFailed as failure:
+                run.problems.append(f"{name}: {failure}")
+                break
+            verdict = judge(name, call, self.golden_of(layer, n), rtl, self.setup.config)
+            run.problems += verdict.problems
+            run.record.layers.append(self._record(name, call, rtl, verdict, float(self.errors[layer][n])))
+            x = rtl.h
+        else:
+            run.record.prediction = int(self.checkpoint.logits(x[-1]).argmax())
+            run.record.golden_prediction = int(self.checkpoint.logits(self.golden[-1].h_pruned[n, -1]).argmax())
+            if run.record.prediction != run.record.golden_prediction:
+                run.problems.append(f"prediction {run.record.prediction}, golden's is {run.record.golden_prediction}")
+        run.record.exact = not run.problems
+        return run
+
+    def _record(self, name: str, call: LayerCall, rtl: LayerOutcome, verdict: Verdict, error: float) -> LayerRun:
+        return LayerRun(
+            layer=name,
+            x=call.packed.x,
+            h=call.packed.h,
+            t=call.steps,
+            n_pe=self.setup.config.n_pe,
+            n_fuse=rtl.counters[Counter.N_FUSE],
+            threshold=call.threshold,
+            cycles=rtl.counters[Counter.CYCLES],
+            harness_cycles=rtl.harness_cycles,
+            w_words=len(call.packed.w.words),
+            u_words=len(call.packed.u.words),
+            w_words_loaded=rtl.counters[Counter.W_WORDS],
+            u_words_loaded=rtl.counters[Counter.U_WORDS],
+            kept_blocks=rtl.counters[Counter.KEPT_BLOCKS],
+            exact=verdict.exact,
+            mismatch=verdict.mismatch,
+            max_abs_error=error,
+        )
+
+    def run(
+        self, workers: int = 2, done: Callable[[DigitRun], None] = lambda run: None, wave: WaveOf = no_wave
+    ) -> list[DigitRun]:
+        """All digits in order, ``workers`` simulations at a time; ``wave`` is for the first digit.
+
+        Raises EngineError. An interrupt starts no further digit.
+        """
+        stop = Event()
+
+        def job(n: int) -> DigitRun:
+            if stop.is_set():
+                raise EngineError("stopped")
+            return self.run_digit(n, no_wave if n else wave)
+
+        runs = []
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(job, n) for n in range(len(self.x))]
+            try:
+                for future in futures:
+                    runs.append(future.result())
+                    done(runs[-1])
+            except BaseException:
+                stop.set()
+                raise
+        return runs
+
+
+def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:
+    """Run the first wrong layer of a digit again with a waveform around its first wrong write.
+
+    The fast engine makes it whatever engine found it: all take the same cycles. Returns what was done, in words.
+    """
+    wrong = next((n for n, record in enumerate(run.record.layers) if not record.exact), len(run.calls) - 1)
+    call = run.calls[wrong]
+    golden = Layer(call.packed).run(np.asarray(call.x), call.threshold)
+    engine = CxxrtlEngine()
+    job = layer_job(call, setup.timing)
+    outcome = engine.run(setup.design, replace(job, log_writes=True))
+    cycle = first_wrong_write(call, expected_h(call, golden), outcome)
+    what = "the end of the run" if cycle is None else f"the first wrong write, cycle {cycle}"
+    center = outcome.cycles if cycle is None else cycle
+    wave = WaveRequest(str(path), max(0, center - BEFORE), center + AFTER)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine.run(setup.design, replace(job, wave=wave))
+    return f"{path}: digit {run.record.index}, L{wrong + 1}, cycles {wave.first} to {wave.last}, around {what}"

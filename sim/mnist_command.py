@@ -1,0 +1,164 @@
+"""``python -m sim.run mnist``: digits through the RTL, with a table and a JSON result.
+
+Exit codes: 0 everything agreed with golden, 1 something did not, 2 the run could not be made.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from golden.config import preset as preset_of
+from sim import engines
+from sim.environment import commit, versions
+from sim.mnist import DigitRun, Network, Setup, mismatch_wave
+from sim.protocol import MemoryTiming, WaveRequest
+from sim.result import RunResult
+from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
+from software.cli import UserError
+
+
+def digits_table(runs: list[DigitRun]) -> Table:
+    """One row a digit."""
+    table = Table(header_style="bold")
+    for name in ("digit", "label", "predicted", "h of every step"):
+        table.add_column(name, justify="left" if name.startswith("h") else "right")
+    layers = max(len(run.record.layers) for run in runs)
+    for n in range(layers):
+        for name in ("cycles", "W words", "U words", "kept"):
+            table.add_column(f"L{n + 1} {name}", justify="right")
+    for run in runs:
+        cells = []
+        for layer in run.record.layers:
+            counts = (layer.cycles, layer.w_words_loaded, layer.u_words_loaded, layer.kept_blocks)
+            cells += [f"{count:,}" for count in counts]
+        predicted = "-" if run.record.prediction is None else str(run.record.prediction)
+        verdict = "exact" if run.record.exact else run.problems[0]
+        table.add_row(str(run.record.index), str(run.record.label), predicted, verdict, *cells)
+    return table
+
+
+def _select(digits: Digits, count: int, path: Path) -> Digits:
+    if not 1 <= count <= len(digits.labels):
+        raise UserError(f"--digits must be in 1..{len(digits.labels)} (all that {path} holds), not {count}")
+    return Digits(digits.images[:count], digits.labels[:count])
+
+
+def _window(text: str) -> tuple[int, int]:
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise UserError(f"--wave-window must be FIRST:LAST in cycles, not {text!r}")
+    return int(first), int(last)
+
+
+def _writable(path: Path | None) -> None:
+    """Raise UserError now rather than after a long run."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a directory")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.with_name(f".{path.name}.probe")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+
+def run_mnist(
+    digits: Annotated[int, typer.Option(help="How many of the digits, from the first.")] = 10,
+    engine: Annotated[str, typer.Option(help=f"Simulator: {', '.join(engines.NAMES)}.")] = engines.DEFAULT,
+    preset: Annotated[str, typer.Option(help="Configuration of the accelerator.")] = "default",
+    n_fuse: Annotated[int, typer.Option(help="Fusion factor asked for.", min=1)] = 3,
+    latency: Annotated[int, typer.Option(help="Memory latency, cycles.")] = 8,
+    jitter: Annotated[int, typer.Option(help="Up to so many more cycles, at random.")] = 0,
+    stalls: Annotated[int, typer.Option(help="Cycles without acceptance, in 1/1000.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the memory's random numbers.", min=0)] = 1,
+    checkpoint: Annotated[Path, typer.Option(help="Trained network, .npz.")] = MNIST_CHECKPOINT,
+    images: Annotated[Path, typer.Option(help="Digits, .npz.")] = MNIST_DIGITS,
+    json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
+    wave: Annotated[Path | None, typer.Option(help="Waveform of the first digit, or of a mismatch.")] = None,
+    wave_window: Annotated[str, typer.Option(help="Cycles FIRST:LAST of --wave.")] = "0:5000",
+    wave_layer: Annotated[int, typer.Option(help="Layer of --wave.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Simulations at a time.", min=1, max=16)] = 2,
+) -> None:
+    """Classify digits with both LSTM layers on the RTL, bit for bit against golden."""
+    _writable(json)
+    _writable(wave)
+    window = _window(wave_window)
+    try:
+        timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
+        setup = Setup(engines.get(engine), preset_of(preset), timing, n_fuse)
+        network = Network(setup, load_checkpoint(checkpoint), _select(load_digits(images), digits, images))
+    except (CheckpointError, ValueError) as error:
+        raise UserError(str(error)) from None
+    sha256 = setup.engine.verilog_sha256(setup.design)
+    start = time.monotonic()
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("digits", total=digits)
+        wanted = WaveRequest(str(wave), *window) if wave else None
+        runs = network.run(
+            workers, lambda run: bar.advance(task), lambda layer: wanted if layer + 1 == wave_layer else None
+        )
+    result = _result(network, runs, engine, preset, seed, sha256, time.monotonic() - start)
+    wrong = [run for run in runs if not run.record.exact]
+    if wrong:
+        path = wave or Path("build") / f"mismatch_digit{wrong[0].record.index}.vcd"
+        result.notes.append(f"waveform {mismatch_wave(setup, wrong[0], path)}")
+    if json:
+        result.save(json)
+    _report(result, runs)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _result(
+    network: Network, runs: list[DigitRun], engine: str, preset: str, seed: int, sha256: str, seconds: float
+) -> RunResult:
+    cycles = sum(run.cycles for run in runs)
+    simulating = sum(run.seconds for run in runs)
+    right = sum(run.record.prediction == run.record.label for run in runs)
+    return RunResult(
+        kind="mnist",
+        exact=all(run.record.exact for run in runs),
+        engine=engine,
+        system="accelerator",
+        preset=preset,
+        config=network.setup.config.as_dict(),
+        verilog_sha256=sha256,
+        seed=seed,
+        commit=commit(),
+        command=" ".join(sys.argv),
+        versions=versions(),
+        inputs=[run.record for run in runs],
+        accuracy=right / len(runs),
+        simulated_cycles=cycles,
+        wall_seconds=seconds,
+        cycles_per_second=cycles / simulating if simulating else 0.0,
+        notes=[f"digit {run.record.index}: {problem}" for run in runs for problem in run.problems],
+    )
+
+
+def _report(result: RunResult, runs: list[DigitRun]) -> None:
+    console = Console()
+    console.print(digits_table(runs))
+    exact = sum(run.record.exact for run in runs)
+    error = max((layer.max_abs_error or 0.0 for run in runs for layer in run.record.layers), default=0.0)
+    console.print(
+        f"{exact} of {len(runs)} digits bit-exact, accuracy {result.accuracy:.2%}; "
+        f"largest difference from float64 {error:.2e}",
+        f"{result.engine}, preset {result.preset}, seed {result.seed}, Verilog sha256 {result.verilog_sha256[:16]}, "
+        f"commit {result.commit[:12]}",
+        f"{result.simulated_cycles:,} cycles in {result.wall_seconds:.1f} s, "
+        f"{result.cycles_per_second:,.0f} cycles/s per simulation",
+        sep="\n",
+        soft_wrap=True,
+    )
+    for note in result.notes[:20]:
+        console.print(note, soft_wrap=True, highlight=False)

@@ -1,0 +1,36 @@
+"""Run things on the RTL: ``python -m sim.run mnist --digits N``, ``python -m sim.run elf FILE``."""
+
+import sys
+
+import typer
+
+from sim.core_command import run_elf
+from sim.mnist_command import run_mnist
+from sim.protocol import EngineError
+from software.cli import UserError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.command("mnist")(run_mnist)
+app.command("elf")(run_elf)
+
+
+def main() -> int:
+    """Exit code of the command; what the user can put right is one line on stderr and 2."""
+    try:
+        return app(standalone_mode=False) or 0
+    except (UserError, EngineError) as error:
+        message = str(error)
+    except Exception as error:
+        if type(error).__name__ == "Abort":
+            print("interrupted", file=sys.stderr)
+            return 130
+        # Typer's usage errors, wherever their classes live in this version
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""An engine that is golden itself: it tests what stands around an engine, in no time, with planted faults."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.esell import Esell, unpack_halves
+from golden.isa import Counter, Error, Flags, Funct
+from golden.layer import Layer, PackedLayer, State
+from golden.memory import h_bytes
+from golden.numbers import fp16_from_bits
+from sim.protocol import AcceleratorJob, Command, Outcome, Response, Write
+
+
+def registers(job: AcceleratorJob) -> dict[Funct, tuple[int, int]]:
+    commands = [step for step in job.steps if isinstance(step, Command)]
+    return {Funct(c.inst >> 25): (c.rs1, c.rs2) for c in commands if c.inst >> 25 != Funct.COUNTER}
+
+
+@dataclass
+class GoldenEngine:
+    """Runs a job of sim.jobs.layer_job with golden. ``wrong``: (time step, unit) of h to spoil; ``stuck``: give up;
+    ``cycles_off``: what the counter says too much; ``code``: error to report."""
+
+    name: str = "golden"
+    wrong: tuple[int, int] | None = None
+    wrong_run: int | None = None
+    stuck: bool = False
+    cycles_off: int = 0
+    code: Error = Error.NONE
+    runs: int = 0
+
+    def missing(self):
+        return None
+
+    def verilog_sha256(self, design):
+        return "0" * 64
+
+    def run(self, design, job, progress=None):
+        at = {s.address: s for s in job.segments}
+        reg = registers(job)
+        (x, h), (th, steps) = reg[Funct.SIZES], reg[Funct.STEPS]
+        words = {name: np.frombuffer(at[reg[funct][i]].data, "<u8") for name, funct, i in (
+            ("w", Funct.WEIGHTS, 0), ("bias", Funct.WEIGHTS, 1), ("offsets", Funct.FUSION, 0), ("u", Funct.START, 0),
+        )}  # fmt: skip
+        offsets = unpack_halves(words["offsets"], h // 4)
+        packed = PackedLayer(
+            Esell(words["w"], np.zeros(x // 4, np.uint16), 4 * h, x, 0),
+            Esell(words["u"], offsets, 4 * h, h, 0),
+            fp16_from_bits(unpack_halves(words["bias"], 4 * h)), x, h,
+        )  # fmt: skip
+        flags = Flags(reg[Funct.START][1])
+        state_at = at.get(reg.get(Funct.EXTENSION, (0, 0))[1])
+        state = State.from_bytes(state_at.data) if flags & Flags.STATE_IN else None
+        inputs = np.frombuffer(at[reg[Funct.DATA][0]].data, "<f4").reshape(steps, x)
+        result = Layer(packed).run(inputs, float(np.uint32(th).view(np.float32)), state)
+
+        stored = (result.h_pruned if flags & Flags.H_PRUNED else result.h).copy()
+        if self.wrong and self.wrong_run in (None, self.runs):
+            stored[self.wrong] += 2.0**-10
+        self.runs += 1
+        rows = stored if flags & Flags.H_SEQ else stored[-1:]
+        target = at[reg[Funct.DATA][1]]
+        memory = {s.name: s.data.ljust(s.size, b"\xff") for s in job.segments if s.write}
+        memory[target.name] = h_bytes(rows)
+        if flags & Flags.STATE_OUT:
+            memory[state_at.name] = result.state.to_bytes()
+        cycles = 1000 * steps
+        status = 1 << 1 | (self.code != 0) << 2 | self.code << 8 | steps << 32
+        counters = {
+            Counter.STATUS: status,
+            Counter.VERSION: 1,
+            Counter.CYCLES: cycles + self.cycles_off,
+            Counter.W_WORDS: 2 * result.w_words,
+            Counter.U_WORDS: int(result.u_words_loaded),
+            Counter.KEPT_BLOCKS: int(result.kept_blocks),
+            Counter.N_FUSE: min(reg[Funct.FUSION][1], design.config.fuse_capacity),
+        }
+        content = memory[target.name]
+        log = [
+            Write(10 + i, target.address + 8 * i, int.from_bytes(content[8 * i : 8 * i + 8], "little"), 0xFF)
+            for i in range(len(content) // 8)
+        ]
+        return Outcome(
+            cycles=cycles + 30,
+            busy_cycles=[cycles],
+            responses=[Response(c + 1, counters.get(c, 0), cycles + c) for c in Counter],
+            memory=memory,
+            write_log=log,
+            stopped="stuck at cycle 5: planted" if self.stuck else None,
+            wall_seconds=0.001,
+        )
