@@ -9,7 +9,6 @@ test images are used once, at the end.
 
 import io
 import json
-import shlex
 import subprocess
 import sys
 import time
@@ -117,11 +116,12 @@ def report(results: Sequence[StageResult], seconds: float) -> Table:
 
 
 def provenance(settings: Settings, results: Sequence[StageResult], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What ``meta`` says: how the checkpoint was made and what it reached."""
+    """What ``meta`` says: how the checkpoint was made and what it reached; no path of the machine that made it."""
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in asdict(settings).items()]
     return {
         "model": f"LSTM {LAYERS} x {HIDDEN}, x = image rows / 255, {mnist_data.SIDE} steps; output layer on the last h",
         "data": "MNIST; trained on the first 55,000 training images, epochs chosen on the other 5,000",
-        "command": shlex.join(["python", "-m", "software.benchmark.mnist", *sys.argv[1:]]),
+        "command": " ".join(["python -m software.benchmark.mnist", *options]),
         "commit": commit(),
         "torch": torch.__version__,
         "settings": asdict(settings),
