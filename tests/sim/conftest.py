@@ -5,6 +5,7 @@ import pytest
 from sim import designs
 from sim.protocol import Design
 from tests.sim import fake_unit
+from tests.sim.golden_engine import GoldenEngine
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +13,9 @@ def fake() -> Design:
     """A design for the engines that is not the accelerator."""
     designs.register("fake", "fake_unit", fake_unit.FakeUnit, [Path(fake_unit.__file__)])
     return Design("fake", fake_unit.FakeConfig())
+
+
+@pytest.fixture
+def golden_rtl() -> GoldenEngine:
+    """An engine that is golden itself."""
+    return GoldenEngine()

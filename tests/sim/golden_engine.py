@@ -87,6 +87,7 @@ class GoldenEngine:
             responses=[Response(c + 1, counters.get(c, 0), cycles + c) for c in Counter],
             memory=memory,
             write_log=log,
+            interrupt_cycles=5 if flags & Flags.IRQ else 0,
             stopped="stuck at cycle 5: planted" if self.stuck else None,
             wall_seconds=0.001,
         )
