@@ -1,0 +1,140 @@
+"""``python -m sim.regress``: named regressions of random layers on the emitted Verilog (cocotb and Icarus).
+
+``make regress`` passes ``SIM`` (engine, default icarus), ``SEED`` (of all layers) and ``TEST`` (a part of a name) on.
+Prints a table with the seeds and, for each failure, the line that runs it again; writes build/regress.xml (JUnit).
+Exit codes: 0 all passed, 1 something failed, 2 nothing could be run.
+"""
+
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from xml.etree import ElementTree
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sim import engines
+from sim.protocol import EngineError, MemoryTiming
+from sim.random_layer import RandomLayer, Traits, check, generate
+from sim.result import write_whole
+from software.cli import UserError, run
+
+SIZE = 24
+"""X and H at most: Icarus simulates some two thousand cycles a second."""
+
+REGRESSIONS: dict[str, Traits] = {
+    "plain": Traits(max_size=SIZE, max_steps=5, density=0.6, threshold=0.3, timing=MemoryTiming(), split=False),
+    "dense": Traits(max_size=SIZE, max_steps=4, density=1.0, threshold=0.0, split=False),
+    "empty": Traits(max_size=SIZE, max_steps=4, density=0.0),
+    "prune-all": Traits(max_size=SIZE, max_steps=5, threshold=float("inf")),
+    "slow-memory": Traits(max_size=16, max_steps=4, timing=MemoryTiming(latency=60, stall_permille=300, seed=5)),
+    "fast-memory": Traits(max_size=SIZE, max_steps=5, timing=MemoryTiming(latency=1)),
+    "any-order": Traits(max_size=SIZE, max_steps=4, timing=MemoryTiming(4, 30, "random", 200, 6)),
+    "split": Traits(max_size=SIZE, max_steps=6, split=True),
+    "state": Traits(max_size=SIZE, max_steps=4, state=True),
+    "two-pes": Traits(max_size=SIZE, max_steps=5, n_pe=2),
+    "four-pes": Traits(max_size=SIZE, max_steps=8, n_pe=4),
+    "five-pes": Traits(max_size=SIZE, max_steps=12, n_pe=5),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one regression went."""
+
+    case: RandomLayer
+    problems: list[str]
+    cycles: int
+    seconds: float
+
+
+def select(name: str) -> dict[str, Traits]:
+    """The regressions whose name contains ``name``. Raises UserError when there is none."""
+    chosen = {key: traits for key, traits in REGRESSIONS.items() if name in key}
+    if not chosen:
+        raise UserError(f"no regression {name!r}; there are: {', '.join(REGRESSIONS)}")
+    return chosen
+
+
+def rerun_line(sim: str, outcome: Outcome) -> str:
+    return f"make regress SIM={sim} TEST={outcome.case.name} SEED={outcome.case.seed}"
+
+
+def junit(sim: str, outcomes: list[Outcome]) -> bytes:
+    """JUnit XML, one test case for each regression."""
+    failures = sum(bool(o.problems) for o in outcomes)
+    seconds = f"{sum(o.seconds for o in outcomes):.3f}"
+    suite = ElementTree.Element(
+        "testsuite", name="regress", tests=str(len(outcomes)), failures=str(failures), errors="0", time=seconds
+    )
+    for o in outcomes:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"regress.{sim}", name=o.case.name, time=f"{o.seconds:.3f}"
+        )
+        if o.problems:
+            failure = ElementTree.SubElement(case, "failure", message=o.problems[0])
+            failure.text = "\n".join([*o.problems, rerun_line(sim, o)])
+        ElementTree.SubElement(case, "system-out").text = o.case.text
+    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+
+
+def _one(sim: str, name: str, seed: int, traits: Traits) -> Outcome:
+    case = generate(seed, name, traits)
+    start = time.monotonic()
+    try:
+        problems, cycles = check(case, engines.get(sim))
+    except EngineError as error:
+        problems, cycles = [f"the engine failed: {error}"], 0
+    except Exception:
+        # One broken test must not hide the others' results.
+        problems, cycles = [traceback.format_exc()], 0
+    return Outcome(case, problems, cycles, time.monotonic() - start)
+
+
+def _table(outcomes: list[Outcome]) -> Table:
+    table = Table(header_style="bold")
+    for column in ("test", "seed", "result", "cycles", "seconds", "layer"):
+        table.add_column(column, justify="right" if column in ("seed", "cycles", "seconds") else "left")
+    for o in outcomes:
+        result = "[red]FAILED[/red]" if o.problems else "passed"
+        what = o.case.text.partition(": ")[2]
+        table.add_row(o.case.name, str(o.case.seed), result, f"{o.cycles:,}", f"{o.seconds:.1f}", what)
+    return table
+
+
+def main(
+    sim: Annotated[str, typer.Option(envvar="SIM", help=f"Simulator: {', '.join(engines.NAMES)}.")] = "icarus",
+    seed: Annotated[int, typer.Option(envvar="SEED", min=0, help="Of every layer.")] = 1,
+    test: Annotated[str, typer.Option(envvar="TEST", help="Only those whose name contains this.")] = "",
+    xml: Annotated[Path, typer.Option(help="JUnit result.")] = Path("build") / "regress.xml",
+) -> None:
+    """Run the regressions and print a table with seeds and the line that runs a failure again."""
+    chosen = select(test)
+    try:
+        engines.get(sim)
+    except EngineError as error:
+        raise UserError(str(error)) from None
+    console = Console()
+    outcomes = []
+    for name, traits in chosen.items():
+        outcomes.append(_one(sim, name, seed, traits))
+        print(f"{name}: {'FAILED' if outcomes[-1].problems else 'passed'}", flush=True)
+    console.print(_table(outcomes))
+    try:
+        write_whole(xml, junit(sim, outcomes))
+    except OSError as error:
+        raise UserError(f"cannot write {xml}: {error.strerror}") from None
+    failed = [o for o in outcomes if o.problems]
+    for o in failed:
+        print(f"\n{o.case.text}", *o.problems[:5], rerun_line(sim, o), sep="\n")
+    print(f"\n{len(outcomes) - len(failed)} of {len(outcomes)} passed on {sim}; {xml}")
+    if failed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run(main)
