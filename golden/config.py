@@ -156,7 +156,7 @@ ACCELERATOR_PRESETS: dict[str, AcceleratorConfig] = {
     "mnist": AcceleratorConfig(max_x=128, max_h=128, max_t=1023),
     "ptb": AcceleratorConfig(max_x=800, max_h=800),
     # For unit tests and slow simulators.
-    "tiny": AcceleratorConfig(slots=8, max_x=64, max_h=64, max_t=255, window=16),
+    "tiny": AcceleratorConfig(max_x=64, max_h=64, max_t=255),
     # Off the paper's point in every parameter.
     "wide": AcceleratorConfig(n_pe=5, slots=24, max_x=256, max_h=256, max_t=4095, window=128),
 }
