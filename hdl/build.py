@@ -57,6 +57,9 @@ _EMPTY_INIT = re.compile(r"(?m)^  cell \$meminit_v2 .*\n(?:    parameter .*\n)* 
 _FLIP_FLOP = re.compile(
     r"(?m)^  cell \$(?:dff|sdff|adff|aldff|dffe|sdffe)\b.*\n(?:    .*\n)*?    parameter \\WIDTH (\d+)"
 )
+_BLOCK_STARTED = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
+_BLOCK_START = re.compile(rf"(?m)^  reg {_BLOCK_STARTED.pattern} = 0;")
+_BARE_BLOCK = re.compile(r"(?m)^  always @\*\n    (.*;)\n")
 _MEMORY = re.compile(r"(?m)^  memory width (\d+) size (\d+)")
 
 
@@ -77,7 +80,12 @@ def run_yosys(text: str, *commands: str) -> str:
 
 
 def emit_verilog(text: str) -> str:
-    """RTLIL text as Verilog."""
+    """RTLIL text as Verilog.
+
+    A combinational ``always @*`` block first runs when something it reads changes; one that reads only registers with
+    an initial value would leave X behind in simulators that set those before any block waits. Yosys puts a variable
+    of its own into most such blocks; here it is in all of them, and changes after all blocks have begun to wait.
+    """
     attributes = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
     verilog = run_yosys(
         text,
@@ -87,6 +95,9 @@ def emit_verilog(text: str) -> str:
         f"attrmap -modattr {attributes}",
         "write_verilog -norename",
     )
+    verilog = _BLOCK_START.sub(r"  reg block_start;\n  initial block_start <= 1'b0;", verilog)
+    verilog = _BLOCK_STARTED.sub("block_start", verilog)
+    verilog = _BARE_BLOCK.sub(r"  always @* begin\n    if (block_start) begin end\n    \1\n  end\n", verilog)
     return "\n".join(line.rstrip() for line in verilog.splitlines()) + "\n"
 
 

@@ -33,6 +33,22 @@ class Adder(wiring.Component):
         return m
 
 
+class Parts(wiring.Component):
+    """Outputs that only ever read registers and constants, in parts, with and without a process."""
+
+    o: Out(12)
+    p: Out(4)
+
+    def elaborate(self, platform):
+        m = Module()
+        state = Signal(2)
+        m.d.sync += state.eq(state)
+        m.d.comb += [self.o[:4].eq(5), self.o[8:12].eq(state)]
+        with m.If(state == 0):
+            m.d.comb += [self.o[4:8].eq(9), self.p.eq(3)]
+        return m
+
+
 @pytest.fixture
 def adder(monkeypatch):
     top = build.Top("small_adder", f"{__name__}:Adder", {"default": None})
@@ -102,3 +118,23 @@ def test_bad_arguments_are_one_line(adder, arguments, message):
 def test_icarus_takes_it(adder, tmp_path):
     run("--top", "adder", "-o", tmp_path / "a.v")
     subprocess.run(["iverilog", "-g2012", "-Wall", "-o", tmp_path / "a.vvp", tmp_path / "a.v"], check=True)
+
+
+BENCH = """
+module bench;
+    reg clk = 0, rst = 1;
+    wire [11:0] o;
+    wire [3:0] p;
+    parts dut(.clk(clk), .rst(rst), .o(o), .p(p));
+    initial #10 $display("%b %b", o, p);
+endmodule
+"""
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
+@pytest.mark.parametrize("standard", ["2001", "2005", "2012"])
+def test_nothing_is_unknown_before_something_changes(tmp_path, standard):
+    (tmp_path / "parts.v").write_text(build.emit_verilog(build.emit_rtlil(Parts(), "parts")) + BENCH)
+    subprocess.run(["iverilog", f"-g{standard}", "-o", tmp_path / "a.vvp", tmp_path / "parts.v"], check=True)
+    out = subprocess.run(["vvp", "-n", tmp_path / "a.vvp"], check=True, capture_output=True, text=True).stdout
+    assert out == "000010010101 0011\n"
