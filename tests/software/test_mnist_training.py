@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra 'train')")
+# Here as in the script: on a busy machine two threads are many times slower than one
+torch.set_num_threads(1)
 
 from golden.layer import Layer, pack_layer  # noqa: E402
 from software.benchmark.network import Masks, Network, export, keep_blocks  # noqa: E402
@@ -109,9 +111,14 @@ def test_training_learns_under_its_masks(tmp_path: Path) -> None:
     assert not any(hidden.weights[f"lstm.bias_hh_l{layer}"].any() for layer in range(2))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list:
+    """A run that nothing interrupted."""
+    return run(trainer(tmp_path_factory.mktemp("whole") / "state.pt"))
+
+
 @pytest.mark.parametrize("stop_after", [1, 7, 12, 23])
-def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path, stop_after: int) -> None:
-    whole = run(trainer(tmp_path / "whole.pt"))
+def test_an_interrupted_run_goes_on_to_the_same_weights(whole: list, tmp_path: Path, stop_after: int) -> None:
     with pytest.raises(Interrupted, match="epochs are in"):
         run(trainer(tmp_path / "parts.pt"), stop_after)
     parts = run(trainer(tmp_path / "parts.pt"))

