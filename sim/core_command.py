@@ -15,16 +15,12 @@ import typer
 from sim import core_program, elf
 from sim.build_cache import verilog_sha256
 from sim.environment import commit, versions
-from sim.protocol import EngineError, MemoryTiming, WaveRequest
+from sim.protocol import MemoryTiming, WaveRequest
 from sim.result import write_whole
+from software.cli import UserError
 
 SCHEMA = "elstm.program/1"
 MAX_RAM_MIB = 1024
-
-
-def _refuse(message: str) -> typer.Exit:
-    print(message, file=sys.stderr)
-    return typer.Exit(2)
 
 
 def result(path: Path, outcome: core_program.ProgramOutcome) -> dict[str, object]:
@@ -64,9 +60,9 @@ def run_elf(
     """Run a bare-metal program on the core; exits with the program's own code."""
     for path in (json_path, trace, wave):
         if path and path.is_dir():
-            raise _refuse(f"cannot write {path}: it is a directory")
+            raise UserError(f"cannot write {path}: it is a directory")
         if path and not path.parent.is_dir():
-            raise _refuse(f"cannot write {path}: there is no directory {path.parent}")
+            raise UserError(f"cannot write {path}: there is no directory {path.parent}")
     try:
         program = elf.load(file, ram << 20)
         job = core_program.ProgramJob(
@@ -84,10 +80,10 @@ def run_elf(
         sys.stdout.flush()
         if json_path:
             write_whole(json_path, json.dumps(result(file, outcome), indent=1).encode() + b"\n")
-    except (elf.ElfError, EngineError) as error:
-        raise _refuse(str(error)) from None
+    except elf.ElfError as error:
+        raise UserError(str(error)) from None
     except OSError as error:
-        raise _refuse(f"cannot write {error.filename}: {error.strerror}") from None
+        raise UserError(f"cannot write {error.filename}: {error.strerror}") from None
     if outcome.exit_code is None:
         hint = "" if program.tohost is not None else " (the program has no symbol tohost, so it cannot exit)"
         print(f"{file}: {outcome.reason()}{hint}", file=sys.stderr)

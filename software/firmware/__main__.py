@@ -1,12 +1,12 @@
 """``python -m software.firmware PROGRAM [-o FILE] [--toolchain gcc|zig]``: build a bare-metal program for the core."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from software.firmware.build import FirmwareError, build, names, sources, toolchain
+from software.cli import run
+from software.firmware.build import build, names, sources, toolchain
 
 
 def main(
@@ -20,12 +20,8 @@ def main(
 ) -> None:
     """Build a bare-metal program; prints the path of the ELF."""
     path = output or Path("build/firmware") / f"{Path(program).stem}.elf"
-    try:
-        print(build(sources(program), path, toolchain(tools)))
-    except FirmwareError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from None
+    print(build(sources(program), path, toolchain(tools)))
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

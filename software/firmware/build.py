@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from software.cli import UserError
+
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
 SUPPORT = ("crt0.S", "htif.c", "trap.c", "string.c")
@@ -45,7 +47,7 @@ _ZIG = (
 )
 
 
-class FirmwareError(Exception):
+class FirmwareError(UserError):
     """There is no compiler, no such program, or the compiler refused it; the message says which."""
 
 

@@ -130,7 +130,9 @@ def every_instruction(seed: int) -> tuple[bytes, set[str]]:
 
 def run(content: bytes, tohost: int, timing: MemoryTiming) -> core_program.ProgramOutcome:
     ram = Segment("ram", core_stream.BASE, 1 << 20, content, write=True)
-    return core_program.run(core_program.ProgramJob((ram,), tohost, fetch=timing, data=timing, max_cycles=200_000, stuck_cycles=5000))
+    return core_program.run(
+        core_program.ProgramJob((ram,), tohost, fetch=timing, data=timing, max_cycles=200_000, stuck_cycles=5000)
+    )
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -158,7 +160,9 @@ def assembled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_program(name: str, timing: MemoryTiming, assembled: dict[str, Path]) -> None:
     assert set(assembled) == {"csr", "traps", "interrupts", "fencei"}
     program = elf.load(assembled[name])
-    job = core_program.ProgramJob((program.ram,), program.tohost, fetch=timing, data=timing, max_cycles=200_000, stuck_cycles=5000)
+    job = core_program.ProgramJob(
+        (program.ram,), program.tohost, fetch=timing, data=timing, max_cycles=200_000, stuck_cycles=5000
+    )
     outcome = core_program.run(job)
     assert outcome.exit_code == 0, outcome.reason() or f"check {outcome.exit_code}"
 

