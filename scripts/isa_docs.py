@@ -76,8 +76,8 @@ def document() -> str:
         [
             HEAD,
             table(("funct", "name", "rs1", "rs2", "effect"), instructions),
-            "## Flags of START\n\nWith 0, a run starts from h = c = 0 and writes only the last, unpruned h. Any other "
-            f"bit, schedule or format answers {Error.BAD_FLAGS.name}.\n",
+            "## Flags of START\n\nWith 0, a run starts from h = c = 0 and writes only the last, unpruned h. Any "
+            f"other\nbit, schedule or format answers {Error.BAD_FLAGS.name}.\n",
             table(("bit", "name", "meaning"), flags),
             "## Status word (counter 0)\n",
             table(("bits", "meaning"), status),
