@@ -100,6 +100,7 @@ def test_the_environment_names_the_data(
 @pytest.mark.parametrize(
     ("content", "message"),
     [(None, "No such file"), (b"\x1f\x8b but no more", "not a gzip file"), (gzip.compress(b"other"), "SHA-256")],
+    ids=["missing", "cut", "other"],
 )
 def test_a_damaged_file_is_named(files: dict[str, bytes], tmp_path: Path, content: bytes | None, message: str) -> None:
     path = put(tmp_path / "data", files) / f"{NAMES[1]}.gz"
