@@ -67,6 +67,7 @@ class Stop(IntEnum):
     STUCK = 2
     TRAP_LOOP = 3
     BAD_HTIF = 4
+    BAD_RVFI = 5
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ class ProgramOutcome:
                 return f"{self.trap}, and the trap vector {self.next_pc:#x} traps itself"
             case Stop.BAD_HTIF:
                 return f"tohost was written with {self.tohost:#x}, which is no known request; pc {self.pc:#x}"
+            case Stop.BAD_RVFI:
+                return f"the core is broken: its trace contradicts itself at pc {self.pc:#x}"
 
 
 def program(design: Design = DESIGN, waves: bool = False) -> Path:

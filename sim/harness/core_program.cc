@@ -5,6 +5,7 @@
 #include "rtl.h"
 
 #include "core_htif.h"
+#include "core_rvfi.h"
 #include "core_trace.h"
 #include "memory.h"
 #include "progress.h"
@@ -17,7 +18,7 @@ struct Fetched {
     uint64_t data, error;
 };
 
-enum Stop : uint64_t { EXITED = 0, MAX_CYCLES, STUCK, TRAP_LOOP, BAD_HTIF };
+enum Stop : uint64_t { EXITED = 0, MAX_CYCLES, STUCK, TRAP_LOOP, BAD_HTIF, BAD_RVFI };
 
 class Run {
     Clocked<Top> rtl;
@@ -27,6 +28,7 @@ class Run {
     uint64_t max_cycles, stuck_cycles;
     Htif htif{image};
     Trace trace;
+    RvfiCheck rvfi;
 
     uint64_t mtimecmp = 0;  // as Spike starts: a timer interrupt is pending until it is set
     uint64_t retired = 0, active = 0, nanoseconds = 0;
@@ -95,6 +97,7 @@ class Run {
             rtl.edge();
             progress.tick(rtl.cycle);
             if (exited) break;
+            if (stop != EXITED) break;
             if (htif.state == Htif::UNKNOWN) stop = BAD_HTIF;
             if (rtl.cycle >= max_cycles) stop = MAX_CYCLES;
             if (rtl.cycle - active > stuck_cycles) stop = STUCK;
@@ -150,6 +153,15 @@ class Run {
         uint64_t expected = last.pc_next;
         trace.add(r, r.intr && !after_trap, expected);
         last = r;
+        Operands o;
+        o.order = get(top.p_rvfi__order);
+        o.rs1 = unsigned(get(top.p_rvfi__rs1__addr)), o.rs1_value = get(top.p_rvfi__rs1__rdata);
+        o.rs2 = unsigned(get(top.p_rvfi__rs2__addr)), o.rs2_value = get(top.p_rvfi__rs2__rdata);
+        o.halt = get(top.p_rvfi__halt), o.mode = unsigned(get(top.p_rvfi__mode)), o.ixl = unsigned(get(top.p_rvfi__ixl));
+        if (rvfi.check(r, o) != RvfiCheck::NONE) {
+            stop = BAD_RVFI;
+            return;
+        }
         if (!r.trap) {
             retired++;
             // the store that ends the program is the last instruction of the trace
