@@ -1,6 +1,7 @@
 """The core's ports, with their contracts in words.
 
-All of them are plain: no bursts, no ids, no protocol of a particular bus. Addresses and sizes are in bytes.
+All of them are plain: no bursts, no ids, no protocol of a particular bus. Addresses and sizes are in bytes. Nothing
+transfers while reset is high, whatever the valid signals say.
 
 Instruction bus. A request transfers when ``req_valid`` and ``req_ready`` are high. Until then the core may change the
 address or take the request back (it does when a branch goes elsewhere). Every accepted request gets exactly one

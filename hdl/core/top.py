@@ -342,7 +342,8 @@ class Core(wiring.Component):
                 tracer.next_pc.eq(x_next),
                 tracer.x_start.eq(x_leaves | x_trap),
                 tracer.x_trap.eq(x_trap),
-                tracer.x_insn.eq(x_insn),
+                # what came with a fetch error is no instruction
+                tracer.x_insn.eq(Mux(x_fetch_error, 0, x_insn)),
                 tracer.x_pc.eq(x_pc),
                 tracer.x_rs1_addr.eq(Mux(x_decoded.use_rs1, x_insn[15:20], 0)),
                 tracer.x_rs2_addr.eq(Mux(x_decoded.use_rs2, x_insn[20:25], 0)),
