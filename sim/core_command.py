@@ -48,7 +48,7 @@ def result(path: Path, outcome: core_program.ProgramOutcome) -> dict[str, object
 
 def run_elf(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A 64-bit RISC-V executable, entered at 0x80000000.")],
-    max_cycles: Annotated[int, typer.Option(min=1, help="End the run as a failure after that many cycles.")] = 10**9,
+    max_cycles: Annotated[int, typer.Option(min=1, help="End the run as a failure after that many cycles.")] = 10**8,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the outcome there.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Write a line for each instruction there, as Spike does.")] = None,
     wave: Annotated[Path | None, typer.Option(help="Write a VCD waveform there (slow and large).")] = None,
