@@ -88,5 +88,5 @@ def test_some_in_pysim(seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4000, 4005))
-def test_some_in_icarus(seed):
-    assert run(seed, "icarus", SMALL) == run(seed, "cxxrtl", SMALL)
+def test_some_in_icarus(icarus, seed):
+    assert run(seed, icarus, SMALL) == run(seed, "cxxrtl", SMALL)
