@@ -1,4 +1,4 @@
-"""The fetch unit alone: every instruction once and in order, whatever memory does and however often it is redirected."""
+"""The fetch unit alone: every instruction once and in order, whatever memory does and however often redirected."""
 
 import random
 from collections import deque
