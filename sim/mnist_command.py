@@ -24,22 +24,18 @@ from software.cli import UserError
 
 
 def digits_table(runs: list[DigitRun]) -> Table:
-    """One row a digit."""
+    """One row a digit and layer, so that it fits a terminal of 80 columns."""
     table = Table(header_style="bold")
-    for name in ("digit", "label", "predicted", "h of every step"):
-        table.add_column(name, justify="left" if name.startswith("h") else "right")
-    layers = max(len(run.record.layers) for run in runs)
-    for n in range(layers):
-        for name in ("cycles", "W words", "U words", "kept"):
-            table.add_column(f"L{n + 1} {name}", justify="right")
+    for name in ("digit", "label", "predicted", "layer", "h", "cycles", "W words", "U words", "kept"):
+        table.add_column(name, justify="left" if name in ("layer", "h") else "right", no_wrap=name != "h")
     for run in runs:
-        cells = []
+        predicted = "-" if run.record.prediction is None else str(run.record.prediction)
+        row = [str(run.record.index), str(run.record.label), predicted]
         for layer in run.record.layers:
             counts = (layer.cycles, layer.w_words_loaded, layer.u_words_loaded, layer.kept_blocks)
-            cells += [f"{count:,}" for count in counts]
-        predicted = "-" if run.record.prediction is None else str(run.record.prediction)
-        verdict = "exact" if run.record.exact else run.problems[0]
-        table.add_row(str(run.record.index), str(run.record.label), predicted, verdict, *cells)
+            verdict = "exact" if layer.exact else "WRONG"
+            table.add_row(*row, layer.layer, verdict, *(f"{count:,}" for count in counts))
+            row = [""] * 3
     return table
 
 
@@ -114,6 +110,9 @@ def run_mnist(
     if json:
         result.save(json)
     _report(result, runs)
+    for path in (json, wave):
+        if path:
+            print(f"wrote {path}")
     if wrong:
         raise typer.Exit(1)
 
