@@ -110,9 +110,9 @@ def run_mnist(
     if json:
         result.save(json)
     _report(result, runs)
-    for path in (json, wave):
-        if path:
-            print(f"wrote {path}")
+    for written in (json, wave):
+        if written:
+            print(f"wrote {written}")
     if wrong:
         raise typer.Exit(1)
 
