@@ -85,8 +85,9 @@ def published_cycles(shape: LayerShape, w_words: int, u_words: ArrayLike, n_fuse
 
 def _group(values: int, heads: int, n: int, others: int) -> int:
     """Cycles of one pass over W whose value words take n PE cycles each, while the port also moves other words."""
-    waiting_heads = max(0, heads - (n - 1) * values)
-    return max(n * values + waiting_heads, values + heads + others)
+    # Of n V cycles (n - 1) V are free at the port; each head that finds none makes it n V + heads - (n - 1) V, which
+    # is V + heads, the port's own count
+    return max(n * values, values + heads + others)
 
 
 @dataclass(frozen=True)
