@@ -15,6 +15,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_skipped] = Counter()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # processes share the tests as they go; the longest must not be what is left for the last one
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     slow = [item for item in items if item.get_closest_marker("slow")]
     if slow:
