@@ -8,7 +8,6 @@ from sim.mnist import Network, Setup
 from sim.protocol import MemoryTiming
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, Digits, load_checkpoint, load_digits
 
-
 PART = 20
 """Digits of one test: parts let two processes share them."""
 
