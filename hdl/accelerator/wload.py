@@ -65,7 +65,7 @@ class WeightLoader(wiring.Component):
                 m.d.sync += [blocks_left.eq(blocks), accounted.eq(0), learned.eq(1)]
                 with m.If(~learned):
                     m.d.sync += length.eq(total)
-            m.d.comb += self.bad_format.eq(learned & Mux(last, total != length, total + blocks_left > length))
+            m.d.comb += self.bad_format.eq(learned & Mux(last, total != length, total + blocks_left > length + 1))
 
         capacity = (p.n_fuse * cfg.w_pes)[: w.group]
         found = Mux(self.head & ~learned, self.head_values, 0)
