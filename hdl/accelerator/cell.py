@@ -71,8 +71,7 @@ class CellUnit(wiring.Component):
                 m.d.sync += [block.eq(0), first_row.eq(0)]
 
         # Stage 1: gates and old c are there. f and o are below 1, g and tanh(c) within -1..1.
-        stages = 8
-        valids = Signal(stages)
+        valids = Signal(8)
         addrs = [Signal(range(cfg.max_h), name=f"addr_{i}") for i in range(1, 4)]
         lane_1 = Signal(2)
         fresh_1 = Signal()

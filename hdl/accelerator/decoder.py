@@ -56,7 +56,7 @@ class EsellDecoder(wiring.Component):
         chunk = Signal()
         value = Signal(2)
         counts = Signal(data.ArrayLayout(unsigned(3), 2))
-        # Items that a chunk yields, and whether its only item is made here rather than loaded.
+        # Whether a chunk's only item is made here rather than loaded: the zeros of an empty chunk.
         made = Signal(2)
 
         word = self.words.payload

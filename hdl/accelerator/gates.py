@@ -21,8 +21,8 @@ class GateUnit(wiring.Component):
 
     A row group of 16 sums is read once for up to four cycles of work: ``w_read`` (data three cycles later, see
     WeightPath) and ``u_read`` (one cycle later). ``w_ready``, ``w_rows``: complete groups of W x; ``u_done``,
-    ``u_empty``: a step's U h; ``row_free``: the row before the last may be overwritten. ``begin`` pulses for each
-    step, ``release`` when a group's sums are all read.
+    ``u_empty``: a step's U h; ``row_free``: the row before the last may be overwritten. ``release`` pulses when
+    a group's sums are all read.
 
     ``quad_done`` pulses when all four gates of the next block of units can be read, in order, at ``quad_addr`` of
     the block number modulo 8; ``quad[gate][unit]``, in units of 2^-20, follows one cycle later.

@@ -1,5 +1,7 @@
 """Payloads that cross the boundaries inside the accelerator. Addresses inside are word addresses (64-bit words)."""
 
+from typing import Any
+
 from amaranth import Const, Mux, Value, unsigned
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out, Signature
@@ -156,3 +158,8 @@ class ParametersSignature(Signature):
                 "state_out": Out(1),
             }
         )
+
+
+def group_capacity(cfg: AcceleratorConfig, parameters: Any) -> Value:
+    """Time steps of a full group at the fusion factor of the run; the last group may have fewer."""
+    return (parameters.n_fuse * cfg.w_pes)[: Widths(cfg).group]

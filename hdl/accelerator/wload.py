@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, OfferSignature, ParametersSignature, Widths, burst_words
+from hdl.accelerator.layout import Kind, OfferSignature, ParametersSignature, Widths, burst_words, group_capacity
 
 
 class WeightLoader(wiring.Component):
@@ -67,7 +67,7 @@ class WeightLoader(wiring.Component):
                     m.d.sync += length.eq(total)
             m.d.comb += self.bad_format.eq(learned & Mux(last, total != length, total + blocks_left > length + 1))
 
-        capacity = (p.n_fuse * cfg.w_pes)[: w.group]
+        capacity = group_capacity(cfg, p)
         found = Mux(self.head & ~learned, self.head_values, 0)
         m.d.sync += left.eq(left - self.alloc + found)
         with m.FSM(name="passes"):

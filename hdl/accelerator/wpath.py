@@ -14,6 +14,7 @@ from hdl.accelerator.layout import (
     ParametersSignature,
     Widths,
     column_layout,
+    group_capacity,
     item_layout,
 )
 from hdl.accelerator.pe import SpmvPe
@@ -52,7 +53,7 @@ class GroupSequencer(wiring.Component):
         half = Signal()
         column = Signal(w.columns)
         begin = Signal()
-        capacity = (p.n_fuse * cfg.w_pes)[: w.group]
+        capacity = group_capacity(cfg, p)
         group = Mux(steps_left < capacity, steps_left, capacity)
         entry = self.columns.payload
         m.d.comb += [entry.half.eq(half), entry.column.eq(column), entry.first.eq(column == 0)]

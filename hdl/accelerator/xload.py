@@ -5,7 +5,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import FillSignature, Kind, OfferSignature, ParametersSignature, Widths, burst_words
+from hdl.accelerator.layout import (
+    FillSignature,
+    Kind,
+    OfferSignature,
+    ParametersSignature,
+    Widths,
+    burst_words,
+    group_capacity,
+)
 from hdl.common.arith import Fp16FromFp32
 from hdl.common.ram import Ram
 
@@ -53,7 +61,7 @@ class InputBuffer(wiring.Component):
         halves_free = Signal(2, init=2)
         pending = Signal(range(cfg.window + 65))
         row_words = p.x_blocks << 1
-        capacity = (p.n_fuse * cfg.w_pes)[: w.group]
+        capacity = group_capacity(cfg, p)
         group = Mux(steps_left < capacity, steps_left, capacity)
         written = Signal()
         taken = self.burst.taken

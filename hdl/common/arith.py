@@ -4,13 +4,8 @@ Fixed point is Q12.20 unless a name says otherwise: a signed 32-bit integer in u
 """
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.hdl import ValueCastable
 
 FRACTION_BITS = 20
-
-
-def _value(value: ValueCastable | Value) -> Value:
-    return Value.cast(value)
 
 
 def round_half_up(value: Value, bits: int) -> Value:
@@ -45,7 +40,7 @@ class Fp16:
     """
 
     def __init__(self, bits: Value) -> None:
-        bits = _value(bits)
+        bits = Value.cast(bits)
         if len(bits) != 16:
             raise ValueError(f"an fp16 value has 16 bits, not {len(bits)}")
         biased = bits[10:15]
@@ -78,7 +73,7 @@ class Fp16FromFp32:
     """
 
     def __init__(self, m: Module, value: Value, name: str) -> None:
-        value = _value(value)
+        value = Value.cast(value)
         biased, fraction, sign = value[23:31], value[:23], value[31]
         normal = Signal(name=f"{name}_normal")
         shift = Signal(4, name=f"{name}_shift")
