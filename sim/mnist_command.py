@@ -26,7 +26,7 @@ from software.cli import UserError
 def digits_table(runs: list[DigitRun]) -> Table:
     """One row a digit and layer, so that it fits a terminal of 80 columns."""
     table = Table(header_style="bold")
-    for name in ("digit", "label", "predicted", "layer", "h", "cycles", "W words", "U words", "kept"):
+    for name in ("digit", "label", "answer", "layer", "h", "cycles", "W words", "U words", "kept"):
         table.add_column(name, justify="left" if name in ("layer", "h") else "right", no_wrap=name != "h")
     for run in runs:
         predicted = "-" if run.record.prediction is None else str(run.record.prediction)
