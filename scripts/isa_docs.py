@@ -72,6 +72,10 @@ def document() -> str:
         if error != Error.NONE
     ]
     counters = [(counter.value, counter.name, isa.COUNTER_MEANINGS[counter]) for counter in Counter]
+    sums = [
+        (row.total.name + ("" if row.always else " *"), " + ".join(part.name for part in row.parts))
+        for row in isa.COUNTER_SUMS
+    ]
     return "\n".join(
         [
             HEAD,
@@ -84,7 +88,9 @@ def document() -> str:
             "## Errors\n\nChecks at START are made in this order.\n",
             table(("code", "name", "meaning", "found"), errors),
             "## Counters\n\nAll but VERSION are cleared at START and hold after the run.\n",
-            table(("index", "name", "meaning"), counters).rstrip("\n"),
+            table(("index", "name", "meaning"), counters),
+            "They add up; a sum marked with * does so in a run that ends without an error.\n",
+            table(("counter", "is the sum of"), sums).rstrip("\n"),
             RULES.rstrip("\n") + "\n",
         ]
     )

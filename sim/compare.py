@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from golden.config import AcceleratorConfig
 from golden.isa import Counter, Error, Flags
 from golden.layer import LayerResult
+from sim.counters import broken_sums, expected
 from sim.jobs import LayerCall, LayerOutcome
 from sim.result import Mismatch
 
@@ -66,6 +67,7 @@ def judge(
     if len(rtl.raw.busy_cycles) != 1:
         problems.append(f"{layer}: busy was high {len(rtl.raw.busy_cycles)} times, must be once")
     equal("counter CYCLES", counters[Counter.CYCLES], rtl.harness_cycles)
+    problems += [f"{layer}: {text}" for text in broken_sums(counters, succeeded=code == Error.NONE)]
     if config is not None:
         equal("counter N_FUSE", counters[Counter.N_FUSE], min(call.n_fuse, config.fuse_capacity))
 
@@ -82,10 +84,9 @@ def judge(
     wanted = expected_h(call, golden)
     if code == Error.NONE and not golden.errors:
         equal("rows complete", rtl.status.rows, call.steps)
-        equal("counter KEPT_BLOCKS", counters[Counter.KEPT_BLOCKS], int(golden.kept_blocks))
-        equal("counter U_WORDS", counters[Counter.U_WORDS], int(golden.u_words_loaded))
-        if counters[Counter.W_WORDS] % golden.w_words or not counters[Counter.W_WORDS]:
-            problems.append(f"{layer}: counter W_WORDS is {counters[Counter.W_WORDS]}, no multiple of {golden.w_words}")
+        w_pes = (counters[Counter.VERSION] >> 16 & 0xFF) - 1
+        for counter, wanted_count in expected(call, golden, max(1, counters[Counter.N_FUSE]), max(1, w_pes)).items():
+            equal(f"counter {counter.name}", counters[counter], wanted_count)
         first_step = 0 if call.flags & Flags.H_SEQ else call.steps - 1
         verdict.mismatch = first_mismatch(layer, wanted, rtl.h, first_step)
         if call.flags & Flags.STATE_OUT and rtl.state is not None:

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden import isa
 from golden.config import AcceleratorConfig
 from golden.isa import Counter, Error, Flags, Funct
-from hdl.accelerator.layout import ParametersSignature, Widths
+from hdl.accelerator.layout import ParametersSignature, Widths, event_layout
 from hdl.rocc import CommandSignature, InstructionLayout, ResponseSignature
 
 _FP32_INFINITY = 0x7F80_0000
@@ -58,9 +58,7 @@ class Frontend(wiring.Component):
                 "error": In(1),
                 "error_code": In(8),
                 "rows": In(Widths(cfg).t),
-                "w_loaded": In(1),
-                "u_loaded": In(1),
-                "kept": In(1),
+                "events": In(event_layout(cfg)),
             }
         )
 
@@ -212,19 +210,16 @@ class Frontend(wiring.Component):
             ]
 
         # Counters.
-        counters = {
-            Counter.CYCLES: (Signal(64, name="cycles"), self.busy),
-            Counter.W_WORDS: (Signal(64, name="w_words"), self.w_loaded),
-            Counter.U_WORDS: (Signal(64, name="u_words"), self.u_loaded),
-            Counter.KEPT_BLOCKS: (Signal(64, name="kept_blocks"), self.kept),
-        }
+        grows = {Counter.CYCLES: Const(1, 1)}
+        grows |= {Counter[name.upper()]: self.events[name] for name, _ in self.events.shape()}
+        counters = {counter: Signal(isa.COUNTER_BITS, name=counter.name.lower()) for counter in grows}
         n_fuse = Signal.like(p.n_fuse)
-        for count, event in counters.values():
-            with m.If(event):
-                m.d.sync += count.eq(count + 1)
+        for counter, count in counters.items():
             with m.If(start):
                 # the cycle of a START is the first of its run
-                m.d.sync += count.eq(begin if event is self.busy else 0)
+                m.d.sync += count.eq(Mux(begin, grows[counter], 0))
+            with m.Elif(self.busy):
+                m.d.sync += count.eq(count + grows[counter])
         with m.If(start):
             m.d.sync += n_fuse.eq(Mux(begin, p.n_fuse, 0))
         status = Cat(running | draining, done, code != 0, Const(0, 5), code, Const(0, 16), rows)
@@ -232,7 +227,7 @@ class Frontend(wiring.Component):
             Const(isa.VERSION, 16), Const(cfg.n_pe, 8), Const(cfg.slots, 8), Const(cfg.max_x, 16), Const(cfg.max_h, 16)
         )
         values = {Counter.STATUS: status, Counter.VERSION: version, Counter.N_FUSE: n_fuse}
-        values |= {index: count for index, (count, _) in counters.items()}
+        values |= counters
 
         # Responses show the state after their command.
         rd = Signal(5)

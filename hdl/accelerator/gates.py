@@ -26,6 +26,9 @@ class GateUnit(wiring.Component):
 
     ``quad_done`` pulses when all four gates of the next block of units can be read, in order, at ``quad_addr`` of
     the block number modulo 8; ``quad[gate][unit]``, in units of 2^-20, follows one cycle later.
+
+    ``busy``: four sums are taken in this cycle; ``wait_store``, ``wait_w``: a step's U sums wait for a row of h, and
+    given that, for its W sums.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -58,6 +61,9 @@ class GateUnit(wiring.Component):
                 "quad_addr": In(3),
                 "quad": Out(signed(GATE_BITS)).array(4, 4),
                 "overflow": Out(1),
+                "busy": Out(1),
+                "wait_w": Out(1),
+                "wait_store": Out(1),
             }
         )
 
@@ -94,6 +100,9 @@ class GateUnit(wiring.Component):
         fresh = Signal()
         blocks_left = Signal(w.h_blocks)
         m.d.comb += [
+            self.busy.eq(running),
+            self.wait_store.eq(~running & u_waiting & (rows_free == 0)),
+            self.wait_w.eq(~running & u_waiting & (rows_free != 0) & ~self.w_ready.bit_select(half, 1)),
             row_quad.eq(Mux(gate[0], p.h_blocks, 0) + Mux(gate[1], p.h_blocks << 1, 0) + unit + offset),
             width.eq(Mux(blocks_left < 4, blocks_left, 4)),
             fresh.eq(running & ((offset == 0) | (row_quad[:2] == 0))),

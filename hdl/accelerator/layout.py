@@ -7,6 +7,7 @@ from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out, Signature
 
 from golden.config import AcceleratorConfig
+from golden.isa import Counter
 
 WORD_ADDRESS_BITS = 61
 BURST_WORDS = 16
@@ -84,6 +85,14 @@ def column_layout(cfg: AcceleratorConfig) -> data.StructLayout:
             "end": unsigned(1),
         }
     )
+
+
+def event_layout(cfg: AcceleratorConfig) -> data.StructLayout:
+    """What each counter of the same name grows by in this cycle."""
+    names = [
+        c.name.lower() for c in Counter if c not in (Counter.STATUS, Counter.VERSION, Counter.CYCLES, Counter.N_FUSE)
+    ]
+    return data.StructLayout({name: unsigned(bits_for(cfg.n_pe) if name == "pe_busy" else 1) for name in names})
 
 
 class OfferSignature(Signature):

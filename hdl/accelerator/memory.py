@@ -16,7 +16,8 @@ class RoccMemory(wiring.Component):
     ``fill`` carries each loaded word one cycle after its response. ``load_error`` and ``store_error`` pulse for
     responses with an error, ``stored`` for each store that was answered. While ``stop`` is high nothing new is
     requested (a request already offered stays until it is taken) and bursts are dropped. ``idle``: nothing is
-    offered or outstanding and no fill is on its way.
+    offered or outstanding and no fill is on its way. Every cycle is one of ``busy`` (a request is taken),
+    ``stalled`` (one waits), ``full`` (none, for want of a tag) or none of them (nothing to ask for).
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -31,6 +32,9 @@ class RoccMemory(wiring.Component):
                 "store_error": Out(1),
                 "stop": In(1),
                 "idle": Out(1),
+                "busy": Out(1),
+                "stalled": Out(1),
+                "full": Out(1),
                 "mem": Out(MemorySignature(cfg.tag_bits)),
             }
         )
@@ -55,6 +59,7 @@ class RoccMemory(wiring.Component):
         tag = Signal(cfg.tag_bits)
 
         offered = Signal()
+        blocked = Signal()
         issue = Signal()
         store = Signal()
         m.d.comb += [
@@ -83,7 +88,10 @@ class RoccMemory(wiring.Component):
             with m.If(left == 1):
                 m.d.sync += active.eq(0)
         with m.If(mem.req_ready | ~offered):
-            m.d.sync += offered.eq(issue)
+            m.d.sync += [
+                offered.eq(issue),
+                blocked.eq(active & ~self.stop & (~store | self.store_data.valid) & outstanding.bit_select(tag, 1)),
+            ]
         burst = self.burst
         with m.If(burst.taken):
             m.d.sync += [
@@ -96,6 +104,9 @@ class RoccMemory(wiring.Component):
         with m.If(self.stop):
             m.d.sync += active.eq(0)
         m.d.comb += [
+            self.busy.eq(offered & mem.req_ready),
+            self.stalled.eq(offered & ~mem.req_ready),
+            self.full.eq(~offered & blocked),
             mem.req_valid.eq(offered),
             mem.req_size.eq(3),
             mem.req_mask.eq(0xFF),

@@ -14,7 +14,7 @@ class ColumnScanner(wiring.Component):
     A block is looked at in each cycle, so that a run of skipped columns is passed while a kept one still loads.
     ``published`` counts a block of h that is known, in order; ``keep_addr``/``keep`` and ``offset_addr``/``offsets``
     read its keep bit and four column lengths one cycle later. Both streams must have room for two more entries
-    while ``room`` is high. ``kept`` pulses per kept block; ``bad_format``: a length that no column can have.
+    while ``room`` is high. ``kept`` and ``skipped`` pulse per block; ``bad_format``: a length that no column can have.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -33,6 +33,7 @@ class ColumnScanner(wiring.Component):
                 "segments": Out(stream.Signature(segment_layout(), always_ready=True)),
                 "columns": Out(stream.Signature(column_layout(cfg), always_ready=True)),
                 "kept": Out(1),
+                "skipped": Out(1),
                 "bad_format": Out(1),
             }
         )
@@ -71,6 +72,7 @@ class ColumnScanner(wiring.Component):
             entry.first.eq(none_kept),
             entry.half.eq(half),
             self.kept.eq(keep),
+            self.skipped.eq(looked & ~keep),
             # a block is at least its head and at most a head and eight value words
             self.bad_format.eq(keep & ((words < p.h_blocks << 1) | (words > p.h_blocks * 18))),
         ]

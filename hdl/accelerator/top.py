@@ -10,7 +10,7 @@ from hdl.accelerator.cell import CellUnit
 from hdl.accelerator.frontend import Frontend
 from hdl.accelerator.gates import GateUnit
 from hdl.accelerator.hidden import HiddenState
-from hdl.accelerator.layout import FillSignature, OfferSignature, ParametersSignature, Widths
+from hdl.accelerator.layout import FillSignature, OfferSignature, ParametersSignature, Widths, event_layout
 from hdl.accelerator.memory import RoccMemory
 from hdl.accelerator.store import StoreUnit
 from hdl.accelerator.upath import RecurrentPath
@@ -38,9 +38,7 @@ class Datapath(wiring.Component):
                 "finished": Out(1),
                 "error": Out(1),
                 "error_code": Out(8),
-                "w_loaded": Out(1),
-                "u_loaded": Out(1),
-                "kept": Out(1),
+                "events": Out(event_layout(cfg)),
             }
         )
 
@@ -120,9 +118,27 @@ class Datapath(wiring.Component):
             store.stored.eq(self.stored),
             self.rows.eq(store.rows),
             self.finished.eq(store.finished),
-            self.w_loaded.eq(weights.loaded),
-            self.u_loaded.eq(recurrent.loaded),
-            self.kept.eq(recurrent.kept),
+        ]
+        events = self.events
+        m.d.comb += [
+            events.w_words.eq(weights.loaded),
+            events.u_words.eq(recurrent.loaded),
+            events.x_words.eq(weights.x_loaded),
+            events.setup_words.eq(recurrent.setup_loaded),
+            events.store_words.eq(self.stored),
+            events.kept_blocks.eq(recurrent.kept),
+            events.skipped_blocks.eq(recurrent.skipped),
+            events.w_busy.eq(weights.issued),
+            events.w_stolen.eq(weights.stolen),
+            events.w_starved.eq(weights.starved),
+            events.w_idle.eq(~(weights.issued | weights.stolen | weights.starved)),
+            events.u_starved.eq(recurrent.due & ~recurrent.loaded),
+            events.u_idle.eq(~recurrent.due),
+            events.pe_busy.eq(weights.working + recurrent.working),
+            events.gate_busy.eq(gates.busy),
+            events.gate_wait_w.eq(gates.wait_w),
+            events.gate_wait_store.eq(gates.wait_store),
+            events.gate_idle.eq(~(gates.busy | gates.wait_w | gates.wait_store)),
         ]
         for lane in range(BANK_LANES):
             m.d.comb += [
@@ -191,9 +207,11 @@ class Accelerator(wiring.Component):
             frontend.finished.eq(datapath.finished),
             frontend.error.eq(datapath.error),
             frontend.error_code.eq(datapath.error_code),
-            frontend.w_loaded.eq(datapath.w_loaded),
-            frontend.u_loaded.eq(datapath.u_loaded),
-            frontend.kept.eq(datapath.kept),
+            frontend.events.eq(datapath.events),
+            frontend.events.port_busy.eq(memory.busy),
+            frontend.events.port_stalled.eq(memory.stalled),
+            frontend.events.port_full.eq(memory.full),
+            frontend.events.port_idle.eq(~(memory.busy | memory.stalled | memory.full)),
         ]
         # The memory's word on its own answers comes before what the datapath makes of the data.
         with m.If(memory.load_error):

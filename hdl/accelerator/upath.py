@@ -70,6 +70,9 @@ class RecurrentPath(wiring.Component):
     ``done`` pulses when a step's sums are complete; ``empty`` then says that no column was kept (the sums are zero
     and not in the memory). ``read`` gives 16 sums of the half ``read_half`` one cycle later; they hold.
     ``h_addr``/``h`` fetch a block of s(h). Setup's outputs pass through: see Setup.
+
+    ``loaded`` pulses per word of U, ``setup_loaded`` per word before the first step; ``due`` is high while the decoder
+    wants a word of U, ``working`` while the PE is given an item.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -94,7 +97,11 @@ class RecurrentPath(wiring.Component):
                 "read_row_group": In(w.row_group),
                 "read_data": Out(signed(32)).array(BANK_LANES),
                 "loaded": Out(1),
+                "due": Out(1),
+                "working": Out(1),
+                "setup_loaded": Out(1),
                 "kept": Out(1),
+                "skipped": Out(1),
                 "bad_bias": Out(1),
                 "bad_state": Out(1),
                 "bad_format": Out(1),
@@ -123,6 +130,9 @@ class RecurrentPath(wiring.Component):
         connect(m, segments.o, loader.segments)
         connect(m, flipped(self.fill), ring.fill)
         connect(m, columns.o, decoder.columns)
+        item = decoder.items.payload
+        valid = decoder.items.valid
+        value = valid & ~item.end
         m.d.comb += [
             decoder.blocks.eq(p.h_blocks << 1),
             loader.next_index.eq(ring.next_index),
@@ -142,11 +152,15 @@ class RecurrentPath(wiring.Component):
             columns.i.valid.eq(scanner.columns.valid),
             columns.i.payload.eq(scanner.columns.payload),
             self.kept.eq(scanner.kept),
+            self.skipped.eq(scanner.skipped),
             self.bad_bias.eq(setup.bad_bias),
             self.bad_state.eq(setup.bad_state),
             self.bad_format.eq(decoder.bad_format | scanner.bad_format),
             self.bad_weight.eq(decoder.bad_weight),
             self.loaded.eq(decoder.words.valid & decoder.words.ready),
+            self.due.eq(decoder.words.ready),
+            self.working.eq(value),
+            self.setup_loaded.eq(setup.words.valid & setup.words.ready),
         ]
         connect(m, setup.results, flipped(self.setup))
 
@@ -169,9 +183,6 @@ class RecurrentPath(wiring.Component):
             ]
 
         # Stage 0 fetches h, stage 1 multiplies, 2 rounds while the bank fetches, 3 adds.
-        item = decoder.items.payload
-        valid = decoder.items.valid
-        value = valid & ~item.end
         item_1 = Signal.like(item)
         fresh = Signal(init=1)
         zero = Signal()

@@ -27,8 +27,8 @@ from hdl.common.queue import Queue
 class GroupSequencer(wiring.Component):
     """Tells the decoder which columns come: all of W for each group, once its inputs and its half of the slots allow.
 
-    ``rows[half]`` is the number of steps in the group that fills that half. ``x_ready`` counts a group of inputs;
-    ``release`` gives a half back when its results have been read.
+    ``begin`` pulses with the start of a group. ``rows[half]`` is the number of steps in the group that fills that
+    half. ``x_ready`` counts a group of inputs; ``release`` gives a half back when its results have been read.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -40,6 +40,7 @@ class GroupSequencer(wiring.Component):
                 "columns": Out(stream.Signature(column_layout(cfg))),
                 "x_ready": In(1),
                 "release": In(1),
+                "begin": Out(1),
                 "rows": Out(data.ArrayLayout(unsigned(w.group), 2)),
             }
         )
@@ -52,7 +53,7 @@ class GroupSequencer(wiring.Component):
         halves = Signal(2, init=2)
         half = Signal()
         column = Signal(w.columns)
-        begin = Signal()
+        begin = self.begin
         capacity = group_capacity(cfg, p)
         group = Mux(steps_left < capacity, steps_left, capacity)
         entry = self.columns.payload
@@ -93,6 +94,9 @@ class WeightPath(wiring.Component):
 
     ``read`` asks for 16 sums of one step (``read_bank``, ``read_slot``, ``read_row_group``); it takes one issue
     cycle from the PEs, and ``read_data`` follows three cycles later, for one cycle.
+
+    ``loaded``, ``x_loaded`` pulse per word. Every cycle is one of ``issued`` (``working`` PEs are given an item),
+    ``stolen`` (an item waits for a read), ``starved`` (a group is under way without an item) or none of them.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -114,6 +118,11 @@ class WeightPath(wiring.Component):
                 "read_row_group": In(w.row_group),
                 "read_data": Out(signed(32)).array(BANK_LANES),
                 "loaded": Out(1),
+                "x_loaded": Out(1),
+                "issued": Out(1),
+                "stolen": Out(1),
+                "starved": Out(1),
+                "working": Out(range(cfg.w_pes + 1)),
                 "bad_x": Out(1),
                 "bad_format": Out(1),
                 "bad_weight": Out(1),
@@ -172,6 +181,16 @@ class WeightPath(wiring.Component):
             inputs.read_slot.eq(slot),
             inputs.read_column.eq(item.column),
             inputs.group_free.eq(items.o.valid & item.end),
+        ]
+        groups_open = Signal(2)
+        waiting = items.o.valid & ~item.end
+        m.d.sync += groups_open.eq(groups_open + groups.begin - (items.o.valid & item.end))
+        m.d.comb += [
+            self.x_loaded.eq(inputs.fill.valid & (inputs.fill.kind == Kind.X)),
+            self.issued.eq(issue),
+            self.stolen.eq(waiting & self.read),
+            self.starved.eq(~waiting & (groups_open != 0)),
+            self.working.eq(sum(issue & (started + i < rows) for i in range(cfg.w_pes))),
         ]
         with m.If(issue):
             m.d.sync += [
