@@ -1,11 +1,14 @@
 """The accelerator: a RoCC coprocessor for sparse LSTM layers."""
 
+from typing import Any
+
 from amaranth import Module, ResetInserter, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from golden.isa import Error
+from hdl.accelerator.axi_memory import AxiMemory
 from hdl.accelerator.cell import CellUnit
 from hdl.accelerator.frontend import Frontend
 from hdl.accelerator.gates import GateUnit
@@ -167,17 +170,27 @@ class Datapath(wiring.Component):
 class Accelerator(wiring.Component):
     """The whole accelerator behind its RoCC port; one clock, synchronous reset.
 
-    ``cmd``, ``resp``, ``busy``, ``interrupt`` and ``mem`` follow the contract of hdl.rocc; ``exception`` and
-    ``cmd.status`` are ignored.
+    Parameters:
+        axi_memory: the bytes behind an AXI4 port ``axi`` that takes the place of ``mem``; None for ``mem``.
+
+    ``cmd``, ``resp``, ``busy``, ``interrupt`` and ``mem`` follow the contract of hdl.rocc, ``axi`` that of hdl.axi4;
+    ``exception`` and ``cmd.status`` are ignored.
     """
 
-    def __init__(self, cfg: AcceleratorConfig) -> None:
+    def __init__(self, cfg: AcceleratorConfig, axi_memory: range | None = None) -> None:
         self.cfg = cfg
+        self._memory: Any
+        if axi_memory is None:
+            self._memory = RoccMemory(cfg)
+            port: Any = {"mem": Out(MemorySignature(cfg.tag_bits))}
+        else:
+            self._memory = AxiMemory(cfg, axi_memory)
+            port = {"axi": Out(self._memory.axi.signature)}
         super().__init__(
             {
                 "cmd": In(CommandSignature()),
                 "resp": Out(ResponseSignature()),
-                "mem": Out(MemorySignature(cfg.tag_bits)),
+                **port,
                 "busy": Out(1),
                 "interrupt": Out(1),
                 "exception": In(1),
@@ -187,12 +200,15 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.frontend = frontend = Frontend(self.cfg)
-        m.submodules.memory = memory = RoccMemory(self.cfg)
+        m.submodules.memory = memory = self._memory
         datapath = Datapath(self.cfg)
         m.submodules.datapath = ResetInserter(~frontend.active)(datapath)
         connect(m, flipped(self.cmd), frontend.cmd)
         connect(m, frontend.resp, flipped(self.resp))
-        connect(m, memory.mem, flipped(self.mem))
+        if hasattr(memory, "axi"):
+            connect(m, memory.axi, flipped(self.axi))
+        else:
+            connect(m, memory.mem, flipped(self.mem))
         connect(m, frontend.parameters, datapath.parameters)
         connect(m, datapath.burst, memory.burst)
         connect(m, datapath.data, memory.store_data)

@@ -1,0 +1,130 @@
+"""A memory with an AXI4 port, in plain Python and as unhelpful as the protocol allows; for tests at the wires.
+
+Each cycle: ``drive()`` gives the slave's wires, which depend on former cycles only; ``sample()`` takes the master's.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from hdl.axi4 import SIZE, Response
+from sim.memory import Image, Random
+
+_MASK64 = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class AxiTiming:
+    """How the memory behaves.
+
+    Attributes:
+        latency: cycles from a read address, or the end of a write, to its first answer, at least 1.
+        jitter: up to that many cycles more, at random, for each burst.
+        order: of read beats: "fifo" burst by burst as asked; "bursts" whole bursts in the order they become due;
+            "beats" any beat that is due of any burst, at random.
+        stall_permille: probability, in 1/1000, that a channel is not ready, or does not answer, in a cycle.
+        writes: "together" takes addresses and data as they come; "address first" takes data only behind their address;
+            "data first" takes an address only when data are waiting.
+        seed: of all of the above.
+    """
+
+    latency: int = 8
+    jitter: int = 0
+    order: Literal["fifo", "bursts", "beats"] = "fifo"
+    stall_permille: int = 0
+    writes: Literal["together", "address first", "data first"] = "together"
+    seed: int = 1
+
+
+@dataclass
+class _Read:
+    identifier: int
+    due: int
+    beats: deque[tuple[int, int]]
+
+
+class AxiMemory:
+    """Holds an image. A load sees it as it is when its address is taken; a store is done when it is answered."""
+
+    def __init__(self, image: Image, timing: AxiTiming = AxiTiming()) -> None:
+        self.image, self.timing, self.cycle = image, timing, 0
+        self._random = Random(timing.seed, 1)
+        self._reads: list[_Read] = []
+        self._addresses: deque[tuple[int, int, int]] = deque()
+        self._data: deque[tuple[int, int, int]] = deque()
+        self._bursts = 0
+        self._answers: deque[tuple[int, int, int, list[tuple[int, int]]]] = deque()
+        self._data_waiting = False
+        self._driven: dict[str, int] = {}
+
+    def drive(self) -> dict[str, int]:
+        """The slave's wires in this cycle."""
+        ready = {name: int(self._willing()) for name in ("arready", "awready", "wready")}
+        if self.timing.writes == "address first":
+            ready["wready"] &= len(self._addresses) > self._bursts
+        elif self.timing.writes == "data first":
+            ready["awready"] &= bool(self._data_waiting or self._data)
+        self._driven = ready | self._r() | self._b()
+        return self._driven
+
+    def sample(self, master: Mapping[str, int]) -> None:
+        """The master's wires in this cycle; ends it."""
+        wires, now = self._driven, self.cycle
+        if master["arvalid"] and wires["arready"]:
+            beats: deque[tuple[int, int]] = deque()
+            for i in range(master["arlen"] + 1):
+                answer = self.image.load(master["araddr"] + (i << SIZE), SIZE, now)
+                beats.append((answer.data, Response.DECERR if answer.error else Response.OKAY))
+            self._reads.append(_Read(master["arid"], self._due(), beats))
+        if master["awvalid"] and wires["awready"]:
+            self._addresses.append((master["awid"], master["awaddr"], master["awlen"] + 1))
+        self._data_waiting = bool(master["wvalid"]) and not wires["wready"]
+        if master["wvalid"] and wires["wready"]:
+            self._data.append((master["wdata"], master["wstrb"], master["wlast"]))
+            self._bursts += master["wlast"]
+        if self._addresses and self._bursts:
+            identifier, address, _ = self._addresses.popleft()
+            words = []
+            while True:
+                value, strobes, last = self._data.popleft()
+                words.append((value, strobes))
+                if last:
+                    break
+            self._bursts -= 1
+            self._answers.append((identifier, self._due(), address, words))
+        self.cycle += 1
+
+    def _willing(self) -> bool:
+        permille = self.timing.stall_permille
+        return not permille or self._random.below(1000) >= permille
+
+    def _due(self) -> int:
+        jitter = self.timing.jitter
+        return self.cycle + self.timing.latency + (self._random.below(jitter + 1) if jitter else 0)
+
+    def _r(self) -> dict[str, int]:
+        # masters are always ready, so what is shown is taken
+        due = [read for read in self._reads if read.due <= self.cycle]
+        if self.timing.order == "fifo":
+            due = due[:1] if due and due[0] is self._reads[0] else []
+        if not due or not self._willing():
+            return {"rvalid": 0, "rid": 0, "rdata": _MASK64, "rresp": 3, "rlast": 1}
+        if self.timing.order == "beats":
+            read = due[self._random.below(len(due))]
+        else:
+            read = min(due, key=lambda read: read.due)
+        value, response = read.beats.popleft()
+        if not read.beats:
+            self._reads.remove(read)
+        return {"rvalid": 1, "rid": read.identifier, "rdata": value, "rresp": response, "rlast": int(not read.beats)}
+
+    def _b(self) -> dict[str, int]:
+        if not self._answers or self._answers[0][1] > self.cycle or not self._willing():
+            return {"bvalid": 0, "bid": 0, "bresp": 3}
+        identifier, _, address, words = self._answers.popleft()
+        failed = False
+        for i, (value, strobes) in enumerate(words):
+            if strobes:
+                failed |= self.image.store(address + (i << SIZE), SIZE, value, strobes, self.cycle).error
+        return {"bvalid": 1, "bid": identifier, "bresp": Response.SLVERR if failed else Response.OKAY}
