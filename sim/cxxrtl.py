@@ -1,9 +1,9 @@
-"""The default engine: the design compiled to a program with the clock loop, host and memory model in C++."""
+"""The engines that compile the design to a program with the clock loop, host and memory model in C++."""
 
 import subprocess
 from pathlib import Path
+from typing import Literal
 
-from sim import designs
 from sim.build_cache import compiler, executable, scratch, verilog_sha256
 from sim.protocol import AcceleratorJob, Design, EngineError, Outcome, Progress
 from sim.wire import decode_outcome, encode_job
@@ -33,10 +33,11 @@ def run_program(program: Path, job: bytes, progress: Progress | None = None) -> 
         return outcome_path.read_bytes()
 
 
-class CxxrtlEngine:
-    """Simulates at about a million cycles a second; builds a program for each design once."""
+class NativeEngine:
+    """The fast default: a program of plain C++ that ``sim.native`` makes of the netlist, built once a design."""
 
-    name = "cxxrtl"
+    name = "native"
+    backend: Literal["native", "cxxrtl"] = "native"
 
     def missing(self) -> str | None:
         return None if compiler() else "no C++ compiler: install g++ or clang++, or pip install ziglang"
@@ -46,9 +47,15 @@ class CxxrtlEngine:
 
     def program(self, design: Design, waves: bool = False) -> Path:
         """The compiled simulator of the design."""
-        defines = {"TOP": f"cxxrtl_design::p_{designs.module_name(design).replace('_', '__')}"}
-        return executable(design, "accelerator.cc", defines, waves)
+        return executable(design, "accelerator.cc", waves=waves, backend=self.backend)
 
     def run(self, design: Design, job: AcceleratorJob, progress: Progress | None = None) -> Outcome:
         content = run_program(self.program(design, job.wave is not None), encode_job(job), progress)
         return decode_outcome(content, job)
+
+
+class CxxrtlEngine(NativeEngine):
+    """The same program around a model that Yosys' CXXRTL makes: slower to build and to run, but not ours."""
+
+    name = "cxxrtl"
+    backend = "cxxrtl"

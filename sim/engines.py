@@ -1,14 +1,14 @@
 """The engines by name."""
 
-from sim.cxxrtl import CxxrtlEngine
+from sim.cxxrtl import CxxrtlEngine, NativeEngine
 from sim.icarus import IcarusEngine
 from sim.protocol import Engine, EngineError
 from sim.pysim import PysimEngine
 
-_ENGINES = {engine.name: engine for engine in (CxxrtlEngine, PysimEngine, IcarusEngine)}
+_ENGINES = {engine.name: engine for engine in (NativeEngine, CxxrtlEngine, PysimEngine, IcarusEngine)}
 
 NAMES = tuple(_ENGINES)
-DEFAULT = "cxxrtl"
+DEFAULT = "native"
 
 
 def get(name: str) -> Engine:

@@ -14,7 +14,7 @@ from golden.isa import Counter, Flags
 from golden.layer import Layer, LayerResult, pack_layer
 from golden.reference import reference
 from sim.compare import Verdict, expected_h, judge
-from sim.cxxrtl import CxxrtlEngine
+from sim.cxxrtl import NativeEngine
 from sim.jobs import LayerCall, LayerOutcome, RunFailed, decode, first_wrong_write, layer_job
 from sim.protocol import Design, Engine, EngineError, MemoryTiming, WaveRequest
 from sim.result import InputRun, LayerRun
@@ -185,7 +185,7 @@ def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:
     wrong = next((n for n, record in enumerate(run.record.layers) if not record.exact), len(run.calls) - 1)
     call = run.calls[wrong]
     golden = Layer(call.packed).run(np.asarray(call.x), call.threshold)
-    engine = CxxrtlEngine()
+    engine = NativeEngine()
     job = layer_job(call, setup.timing)
     outcome = engine.run(setup.design, replace(job, log_writes=True))
     cycle = first_wrong_write(call, expected_h(call, golden), outcome)

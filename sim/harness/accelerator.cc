@@ -7,11 +7,6 @@
 
 using Top = TOP;
 
-// The width of a port, which decides how many tags there are.
-template <size_t BITS>
-constexpr unsigned width(const cxxrtl::value<BITS> *) {
-    return BITS;
-}
 static constexpr unsigned TAG_BITS = width(static_cast<decltype(Top::p_mem____resp__tag) *>(nullptr));
 
 static constexpr uint64_t ONES = ~uint64_t(0);

@@ -1,12 +1,71 @@
-// A CXXRTL model as a clocked component: ports as integers, one call a cycle, waveforms.
+// A model as a clocked component: ports as integers, one call a cycle, waveforms.
 //
-// Compile with -DMODEL='"path of the generated source"', and with -DWAVES for a model with debug information.
+// Compile with -DMODEL='"path of the generated source"'. The source is CXXRTL's, with -DWAVES with its debug
+// information, or with -DNATIVE that of sim/native. Ports have the same names in both.
 #pragma once
 #include MODEL
 #ifdef WAVES
 #include <cxxrtl/cxxrtl_vcd.h>
 #endif
 #include "files.h"
+
+// Which cycles go to a waveform; an empty path is none.
+struct WaveWindow {
+    std::string path;
+    uint64_t first, last;
+
+    void read(Reader &in) { path = in.text(), first = in.u64(), last = in.u64(); }
+};
+
+#ifdef NATIVE
+
+template <unsigned BITS>
+constexpr unsigned width(const elstm::Port<BITS> *) {
+    return BITS;
+}
+
+// A value of more bits than the port has is cut.
+template <unsigned BITS>
+inline void put(elstm::Port<BITS> &port, uint64_t value) {
+    port.v = BITS < 64 ? value & ((uint64_t(1) << (BITS % 64)) - 1) : value;
+}
+
+template <unsigned BITS>
+inline uint64_t get(const elstm::Port<BITS> &port) {
+    return port.v;
+}
+
+template <class Top>
+class Clocked {
+  public:
+    Top top;
+    uint64_t cycle = 0;
+    bool settled = false;
+
+    void open(const WaveWindow &wanted) {
+        if (!wanted.path.empty()) fail("this model was built without waves");
+    }
+    // Outputs and next state at once, so only once a cycle; nothing is left for the edge.
+    void settle() {
+        if (settled) fail("settle() twice in a cycle");
+        settled = true;
+        top.cycle();
+    }
+    void edge() { cycle++, settled = false; }
+    void reset() {
+        put(top.p_rst, 1);
+        for (int i = 0; i < 4; i++) top.cycle();
+        put(top.p_rst, 0);
+        cycle = 0;
+    }
+};
+
+#else
+
+template <size_t BITS>
+constexpr unsigned width(const cxxrtl::value<BITS> *) {
+    return BITS;
+}
 
 template <size_t BITS>
 inline void put(cxxrtl::value<BITS> &port, uint64_t value) {
@@ -27,14 +86,6 @@ template <size_t BITS>
 inline uint64_t get(const cxxrtl::wire<BITS> &port) {
     return get(port.curr);
 }
-
-// Which cycles go to a waveform; an empty path is none.
-struct WaveWindow {
-    std::string path;
-    uint64_t first, last;
-
-    void read(Reader &in) { path = in.text(), first = in.u64(), last = in.u64(); }
-};
 
 // Runs Top one clock cycle at a time: set inputs, settle(), look at outputs, edge().
 //
@@ -133,3 +184,5 @@ class Clocked {
         cycle = 0;
     }
 };
+
+#endif

@@ -39,7 +39,8 @@ def outcome(engine, design, job):
 
 
 def both(design, job):
-    fast = outcome("cxxrtl", design, job)
+    fast = outcome("native", design, job)
+    assert fast == outcome("cxxrtl", design, job)
     assert fast == outcome("pysim", design, job)
     return fast
 
@@ -161,7 +162,7 @@ def test_bad_jobs_are_refused():
 
 
 def test_unknown_engine_and_design(fake):
-    with pytest.raises(EngineError, match="no engine 'vcs'; there are: cxxrtl, pysim, icarus"):
+    with pytest.raises(EngineError, match="no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"):
         engines.get("vcs")
     with pytest.raises(EngineError, match="no design 'gpu'; there are: accelerator, core"):
         engines.get("cxxrtl").run(Design("gpu", None), copy_job())

@@ -57,7 +57,7 @@ def run(segments: tuple[Segment, ...], steps: list[Step], timing: MemoryTiming =
     second = tuple(replace(s, name=f"good_{s.name}") for s in layer_segments(call, SECOND_BASE))
     steps = [*steps, status_read(STATUS), *start_steps(call, layer_segments(call, SECOND_BASE)), WaitIdle()]
     job = AcceleratorJob((*segments, *second), (*steps, status_read(STATUS + 1)), timing, 2_000_000, 20_000)
-    outcome = engines.get("cxxrtl").run(DESIGN, job)
+    outcome = engines.get(engines.DEFAULT).run(DESIGN, job)
     assert outcome.stopped is None, outcome.stopped
     assert not outcome.violations
     after = StatusWord.decode(outcome.responses[-1].data)

@@ -1,4 +1,4 @@
-"""At least 200 random layers on the RTL, bit for bit (cxxrtl); a few of them on the slow engines."""
+"""At least 200 random layers on the RTL, bit for bit, on the fast engine; a few of them on the slow ones."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_a_wrong_bit_is_found(golden_rtl):
 
 @pytest.mark.parametrize("seed", QUICK_SEEDS)
 def test_quick(seed):
-    run(seed, "cxxrtl", Traits(n_pe=3))
+    run(seed, engines.DEFAULT, Traits(n_pe=3))
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_all(config):
     cases: list[RandomLayer] = [case for case in map(generate, SEEDS) if case.config == config]
     wrong = {}
     for case in cases:
-        problems, cycles = check(case, engines.get("cxxrtl"))
+        problems, cycles = check(case, engines.get(engines.DEFAULT))
         print(f"{case.text}: {cycles} cycles")
         if problems:
             wrong[case.text] = problems
@@ -83,10 +83,10 @@ def test_all(config):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3000, 3003))
 def test_some_in_pysim(seed):
-    assert run(seed, "pysim", SMALL) == run(seed, "cxxrtl", SMALL)
+    assert run(seed, "pysim", SMALL) == run(seed, engines.DEFAULT, SMALL)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4000, 4005))
 def test_some_in_icarus(icarus, seed):
-    assert run(seed, icarus, SMALL) == run(seed, "cxxrtl", SMALL)
+    assert run(seed, icarus, SMALL) == run(seed, engines.DEFAULT, SMALL)
