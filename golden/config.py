@@ -11,6 +11,7 @@ BLOCK_ROWS = 8
 BLOCK_COLS = 4
 CHUNK_ROWS = 4
 BANK_LANES = 16
+RAM_BASE = 0x8000_0000
 
 
 def _require(name: str, value: int, low: int, high: int, multiple: int = 1) -> None:
@@ -104,13 +105,47 @@ class CoreConfig:
         rvfi: add the RVFI trace port (riscv-formal's names).
     """
 
-    reset_address: int = 0x8000_0000
+    reset_address: int = RAM_BASE
     hart_id: int = 0
     rvfi: bool = False
 
     def __post_init__(self) -> None:
         _require("reset_address", self.reset_address, 0, 2**64 - 4, 4)
         _require("hart_id", self.hart_id, 0, 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class SocConfig:
+    """Parameters of the SoC.
+
+    Attributes:
+        accelerator, core: of its parts.
+        ram_bytes: size of the RAM at RAM_BASE, bytes, a multiple of 4096.
+        cache_lines: lines of 64 bytes in the instruction cache, a power of two.
+    """
+
+    accelerator: AcceleratorConfig = AcceleratorConfig()
+    core: CoreConfig = CoreConfig()
+    ram_bytes: int = 2**31
+    cache_lines: int = 32
+
+    def __post_init__(self) -> None:
+        _require("ram_bytes", self.ram_bytes, 4096, 2**48, 4096)
+        _require("cache_lines", self.cache_lines, 2, 1024)
+        if self.cache_lines & (self.cache_lines - 1):
+            raise ValueError(f"cache_lines must be a power of two, not {self.cache_lines}")
+        if self.core.reset_address not in self.ram:
+            raise ValueError(f"reset_address must be in RAM, not {self.core.reset_address:#x}")
+
+    @property
+    def ram(self) -> range:
+        """Addresses of the RAM."""
+        return range(RAM_BASE, RAM_BASE + self.ram_bytes)
+
+    @property
+    def addr_bits(self) -> int:
+        """Width of a byte address in RAM."""
+        return (self.ram.stop - 1).bit_length()
 
 
 @dataclass(frozen=True)
@@ -164,6 +199,12 @@ ACCELERATOR_PRESETS: dict[str, AcceleratorConfig] = {
 CORE_PRESETS: dict[str, CoreConfig] = {
     "default": CoreConfig(),
     "rvfi": CoreConfig(rvfi=True),
+}
+
+SOC_PRESETS: dict[str, SocConfig] = {
+    # One for each accelerator, by its name.
+    **{name: SocConfig(accelerator) for name, accelerator in ACCELERATOR_PRESETS.items()},
+    "rvfi": SocConfig(core=CORE_PRESETS["rvfi"]),
 }
 
 

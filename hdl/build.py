@@ -1,4 +1,4 @@
-"""Emit Verilog: ``python -m hdl.build [--top accelerator|core] [--preset NAME] [-o FILE]``.
+"""Emit Verilog: ``python -m hdl.build [--top accelerator|core|soc] [--preset NAME] [-o FILE]``.
 
 The text depends on the sources and the preset only (no paths, no dates), so the same sources give the same bytes.
 Memories without initial contents are emitted without any: nothing may assume that a RAM starts at zero.
@@ -20,7 +20,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Value
 from amaranth.lib import wiring
 
-from golden.config import ACCELERATOR_PRESETS, CORE_PRESETS
+from golden.config import ACCELERATOR_PRESETS, CORE_PRESETS, SOC_PRESETS
 
 
 class BuildError(Exception):
@@ -50,6 +50,7 @@ class Top:
 TOPS: dict[str, Top] = {
     "accelerator": Top("elstm_accelerator", "hdl.accelerator.top:Accelerator", dict(ACCELERATOR_PRESETS)),
     "core": Top("elstm_core", "hdl.core.top:Core", dict(CORE_PRESETS)),
+    "soc": Top("elstm_soc", "hdl.soc:Soc", dict(SOC_PRESETS)),
 }
 
 _EMPTY_INIT = re.compile(r"(?m)^  cell \$meminit_v2 .*\n(?:    parameter .*\n)*    connect \\ADDR .*\n"
@@ -139,7 +140,7 @@ def _fail(message: str) -> typer.Exit:
 
 
 def main(
-    top: Annotated[str, typer.Option(help=f"What to build: {', '.join(TOPS)}.")] = "accelerator",
+    top: Annotated[str, typer.Option(help=f"What to build: {', '.join(TOPS)}.")] = "soc",
     preset: Annotated[str, typer.Option(help="Named configuration.")] = "default",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="build/MODULE_PRESET.v if not given.")] = None,
 ) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, Protocol
 
-from golden.config import AcceleratorConfig, CoreConfig
+from golden.config import AcceleratorConfig, CoreConfig, SocConfig
 from golden.isa import CUSTOM_0, Funct, encode
 
 MEMORY_FILL = 0xFF
@@ -25,8 +25,8 @@ class EngineError(Exception):
 class Design:
     """What to simulate: a top level and its configuration."""
 
-    top: Literal["accelerator", "core"]
-    config: AcceleratorConfig | CoreConfig
+    top: Literal["accelerator", "core", "soc"]
+    config: AcceleratorConfig | CoreConfig | SocConfig
 
 
 @dataclass(frozen=True)

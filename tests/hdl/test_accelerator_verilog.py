@@ -16,7 +16,7 @@ from sim.protocol import Design
 
 
 def build(preset_name: str, path: Path) -> Path:
-    command = [sys.executable, "-m", "hdl.build", "--preset", preset_name, "-o", str(path)]
+    command = [sys.executable, "-m", "hdl.build", "--top", "accelerator", "--preset", preset_name, "-o", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return path

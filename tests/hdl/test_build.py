@@ -80,6 +80,13 @@ def test_prints_what_it_wrote(adder, tmp_path, monkeypatch):
     assert lines[6] == f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
+def test_the_soc_is_what_is_built_by_default(adder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run().output.splitlines()[0] == "build/elstm_soc_default.v"
+    assert "\nmodule elstm_soc(" in (tmp_path / "build/elstm_soc_default.v").read_text()
+    assert run("--preset", "tiny").output.splitlines()[0] == "build/elstm_soc_tiny.v"
+
+
 def test_same_bytes_in_another_process(adder, tmp_path):
     code = "import sys; sys.path.insert(0, sys.argv[1]); import test_build as t; from hdl.build import *;"
     code += "sys.stdout.write(emit_verilog(emit_rtlil(t.Adder(), 'small_adder')))"
@@ -102,7 +109,7 @@ def test_only_a_rom_has_initial_contents(adder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--top", "gpu"), "no top 'gpu'; there are: accelerator, core, adder"),
+        (("--top", "gpu"), "no top 'gpu'; there are: accelerator, core, soc, adder"),
         (("--top", "adder", "--preset", "huge"), "no preset 'huge' of adder; there are: default"),
         (("--top", "adder", "-o", "/proc/x/y.v"), "cannot write /proc/x/y.v: No such file or directory"),
         (("--top", "adder", "-o", "/tmp"), "cannot write /tmp: it is a directory"),
