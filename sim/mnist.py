@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.config import AcceleratorConfig
-from golden.isa import Counter, Flags
+from golden.isa import Flags
 from golden.layer import Layer, LayerResult, pack_layer
 from golden.reference import reference
-from sim.compare import Verdict, expected_h, judge
+from sim.compare import expected_h, judge
 from sim.cxxrtl import NativeEngine
-from sim.jobs import LayerCall, LayerOutcome, RunFailed, decode, first_wrong_write, layer_job
+from sim.jobs import LayerCall, RunFailed, decode, first_wrong_write, layer_job
+from sim.layer_run import layer_run
 from sim.protocol import Design, Engine, EngineError, MemoryTiming, WaveRequest
-from sim.result import InputRun, LayerRun
+from sim.result import InputRun
 from software.checkpoint import Checkpoint, CheckpointError, Digits
 
 FLAGS = Flags.H_SEQ | Flags.H_PRUNED
@@ -117,9 +118,11 @@ class Network:
             except RunFailed as failure:
                 run.problems.append(f"{name}: {failure}")
                 break
-            verdict = judge(name, call, self.golden_of(layer, n), rtl, self.setup.config)
+            golden = self.golden_of(layer, n)
+            verdict = judge(name, call, golden, rtl, self.setup.config)
             run.problems += verdict.problems
-            run.record.layers.append(self._record(name, call, rtl, verdict, float(self.errors[layer][n])))
+            error = float(self.errors[layer][n])
+            run.record.layers.append(layer_run(name, call, golden, rtl, verdict, self.setup.config.n_pe, error))
             x = rtl.h
         else:
             run.record.prediction = int(self.checkpoint.logits(x[-1]).argmax())
@@ -128,27 +131,6 @@ class Network:
                 run.problems.append(f"prediction {run.record.prediction}, golden's is {run.record.golden_prediction}")
         run.record.exact = not run.problems
         return run
-
-    def _record(self, name: str, call: LayerCall, rtl: LayerOutcome, verdict: Verdict, error: float) -> LayerRun:
-        return LayerRun(
-            layer=name,
-            x=call.packed.x,
-            h=call.packed.h,
-            t=call.steps,
-            n_pe=self.setup.config.n_pe,
-            n_fuse=rtl.counters[Counter.N_FUSE],
-            threshold=call.threshold,
-            cycles=rtl.counters[Counter.CYCLES],
-            harness_cycles=rtl.harness_cycles,
-            w_words=len(call.packed.w.words),
-            u_words=len(call.packed.u.words),
-            w_words_loaded=rtl.counters[Counter.W_WORDS],
-            u_words_loaded=rtl.counters[Counter.U_WORDS],
-            kept_blocks=rtl.counters[Counter.KEPT_BLOCKS],
-            exact=verdict.exact,
-            mismatch=verdict.mismatch,
-            max_abs_error=error,
-        )
 
     def run(
         self, workers: int = 2, done: Callable[[DigitRun], None] = lambda run: None, wave: WaveOf = no_wave

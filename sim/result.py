@@ -37,6 +37,11 @@ class LayerRun:
 
     Cycles are clock cycles of the run by the accelerator's counter, ``harness_cycles`` the same counted outside.
     ``w_words``, ``u_words``: size of the packed arrays; ``*_loaded``: what the run loaded, over all passes.
+    ``word_model_cycles``, ``published_model_cycles``, ``bound_cycles``: golden.cycles on the blocks that were kept,
+    ``word_model_port_words`` what the first of them moves; ``counters``: all of the accelerator's, by name;
+    ``port_busy``: cycles in which the port moved a word. In a comparison of schemes ``scheme`` names this one,
+    ``source`` and ``index`` the data, ``speedup`` is of ``original`` over this on the same data, and
+    ``paper_cycles`` is the paper's bar.
     """
 
     layer: str
@@ -57,6 +62,19 @@ class LayerRun:
     mismatch: Mismatch | None = None
     max_abs_error: float | None = None
     """Largest |h - float64 h| with golden's keep mask."""
+    word_model_cycles: int = 0
+    word_model_port_words: int = 0
+    published_model_cycles: int = 0
+    bound_cycles: int = 0
+    port_busy: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+    schedule: int = 0
+    format: str = "eSELL"
+    scheme: str | None = None
+    source: str | None = None
+    index: int = 0
+    speedup: float | None = None
+    paper_cycles: float | None = None
 
 
 @dataclass
@@ -92,6 +110,8 @@ class RunResult:
     wall_seconds: float = 0.0
     cycles_per_second: float = 0.0
     notes: list[str] = field(default_factory=list)
+    rows: list[LayerRun] = field(default_factory=list)
+    """Layers that are no part of a network's run, as in a comparison of schemes."""
     schema: str = SCHEMA
 
     def to_json(self) -> str:
@@ -159,3 +179,8 @@ def from_json(text: str, where: str = "result") -> RunResult:
         found = value.get("schema") if isinstance(value, dict) else value
         raise ResultError(f"{where}: schema must be {SCHEMA!r}, not {found!r}")
     return _build(RunResult, value, where)
+
+
+def layer_run_from(value: Any, where: str) -> LayerRun:
+    """Check a parsed LayerRun. Raises ResultError naming the field."""
+    return _build(LayerRun, value, where)

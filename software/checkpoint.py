@@ -4,6 +4,9 @@ A checkpoint is an .npz with, for each LSTM layer n = 1, 2, ...: ``ln.w`` (4H, X
 float16, gate rows in the order f, i, g, o; ``out.w`` (classes, H), ``out.b`` (classes,) float32, the output layer;
 ``thresholds`` (layers,) float32, of block pruning; ``meta``, a JSON object as text.
 
+A language model has ``embedding`` (words, X) float16 instead of the output layer, and may leave out ``thresholds``.
+Sentences are an .npz with ``x`` (N, T, X) float16 and ``tokens`` (N, T) integers.
+
 Digits are an .npz with ``images`` (N, 28, 28) uint8 and ``labels`` (N,) uint8.
 """
 
@@ -21,6 +24,7 @@ from numpy.typing import NDArray
 BENCHMARK = Path(__file__).parent / "benchmark"
 MNIST_CHECKPOINT = BENCHMARK / "mnist_2x128.npz"
 MNIST_DIGITS = BENCHMARK / "mnist_100.npz"
+PTB_SENTENCES = BENCHMARK / "ptb_sentences.npz"
 FP16_MAX = 65504.0
 
 
@@ -70,6 +74,22 @@ class Digits:
     def inputs(self) -> NDArray[np.float32]:
         """x (N, T, X) float32: one image row per time step, pixel / 255."""
         return self.images.astype(np.float32) / np.float32(255)
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A trained language model: LSTM layers behind an embedding (words, X) float16, which is the output layer too."""
+
+    layers: tuple[LayerWeights, ...]
+    embedding: NDArray[np.float16]
+
+
+@dataclass(frozen=True, eq=False)
+class Sentences:
+    """x (N, T, X) float16: the embedded words of N stretches of text; tokens (N, T): their indices."""
+
+    x: NDArray[np.float16]
+    tokens: NDArray[np.integer[Any]]
 
 
 class _Npz:
@@ -128,9 +148,8 @@ class _Npz:
             raise self.fail(f"{name}[{', '.join(map(str, index))}] is {array[index]}, {why}")
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read and check a checkpoint. Raises CheckpointError."""
-    npz = _Npz(path)
+def _layers(npz: _Npz) -> tuple[LayerWeights, ...]:
+    """Every layer of the file; without ``thresholds`` nothing is pruned."""
     weights: list[tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.float16]]] = []
     while not weights or f"l{len(weights) + 1}.w" in npz.arrays:
         prefix = f"l{len(weights) + 1}"
@@ -141,7 +160,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
         rows = w.shape[0]
         weights.append((w, npz.float16(f"{prefix}.u", (rows, rows // 4)), npz.float16(f"{prefix}.b", (rows,))))
     thresholds = npz.float32("thresholds", (len(weights),))
-    out_w = npz.float32("out.w", (None, weights[-1][1].shape[1]))
+    return tuple(LayerWeights(w, u, b, float(th)) for (w, u, b), th in zip(weights, thresholds, strict=True))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read and check a checkpoint. Raises CheckpointError."""
+    npz = _Npz(path)
+    layers = _layers(npz)
+    out_w = npz.float32("out.w", (None, layers[-1].hidden))
     out_b = npz.float32("out.b", (out_w.shape[0],))
     meta = npz.arrays.get("meta")
     try:
@@ -150,8 +176,28 @@ def load_checkpoint(path: Path) -> Checkpoint:
         values = None
     if not isinstance(values, dict):
         raise npz.fail("meta must be a JSON object as text")
-    layers = tuple(LayerWeights(w, u, b, float(th)) for (w, u, b), th in zip(weights, thresholds, strict=True))
     return Checkpoint(layers, out_w, out_b, values)
+
+
+def load_language_model(path: Path) -> LanguageModel:
+    """Read and check a language model. Raises CheckpointError."""
+    npz = _Npz(path)
+    if "thresholds" not in npz.arrays:
+        count = sum(f"l{n}.w" in npz.arrays for n in range(1, len(npz.arrays) + 1))
+        npz.arrays["thresholds"] = np.zeros(count, np.float32)
+    layers = _layers(npz)
+    embedding = npz.float16("embedding", (None, layers[0].inputs))
+    return LanguageModel(layers, embedding)
+
+
+def load_sentences(path: Path) -> Sentences:
+    """Read and check embedded sentences. Raises CheckpointError."""
+    npz = _Npz(path)
+    x = npz.float16("x", (None, None, None))
+    tokens = npz.take("tokens", x.shape[:2])
+    if tokens.dtype.kind not in "ui":
+        raise npz.fail(f"tokens must be integers, not {tokens.dtype}")
+    return Sentences(x, tokens)
 
 
 def load_digits(path: Path) -> Digits:

@@ -1,0 +1,127 @@
+"""The six layers of the paper's Table 2 with its cycles (Figure 10), and the data that stands in for its networks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.config import LayerShape
+from golden.layer import Layer, PackedLayer, pack_layer
+from software.checkpoint import LayerWeights
+from software.esell_format import random_matrix
+
+
+@dataclass(frozen=True)
+class PaperLayer:
+    """A row of Table 2: sizes, sparsity of W, of U and of the blocks of h; cycles of the bars ``original`` and
+    ``fused``, read off Figure 10, and the fused one's N_fuse."""
+
+    name: str
+    network: str
+    number: int
+    shape: LayerShape
+    w_sparsity: float
+    u_sparsity: float
+    h_sparsity: float
+    original: float
+    fused: float
+    n_fuse: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.network}-L{self.number}"
+
+    def cycles(self, scheme: str) -> float | None:
+        """The paper's bar, None where it gives no number."""
+        return {"original": self.original, "fused": self.fused}.get(scheme)
+
+
+def _layer(network: str, number: int, shape: tuple[int, int, int], *rest: float) -> PaperLayer:
+    w, u, h, original, fused, n_fuse = rest
+    name = f"{network.lower()}-l{number}"
+    return PaperLayer(name, network, number, LayerShape(*shape), w, u, h, original, fused, int(n_fuse))
+
+
+LAYERS: dict[str, PaperLayer] = {
+    layer.name: layer
+    for layer in (
+        _layer("MNIST", 1, (28, 128, 28), 0.3, 0.5, 0.22, 4.04e5, 2.88e5, 4),
+        _layer("MNIST", 2, (128, 128, 28), 0.2, 0.4, 0.29, 6.34e5, 4.19e5, 3),
+        _layer("PTB", 1, (800, 800, 35), 0.2, 0.5, 0.56, 2.91e7, 1.31e7, 3),
+        _layer("PTB", 2, (800, 800, 35), 0.2, 0.6, 0.41, 2.68e7, 1.32e7, 2),
+        _layer("Wiki", 1, (1500, 1500, 35), 0.4, 0.5, 0.37, 9.62e7, 5.14e7, 4),
+        _layer("Wiki", 2, (1500, 1500, 35), 0.3, 0.4, 0.39, 1.07e8, 5.87e7, 6),
+    )
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One sequence for one layer: what the three schemes are compared on.
+
+    source: "random" or "trained"; index: of the digit or sentence; x: (T, X) float32; threshold: of the pruned schemes.
+    """
+
+    layer: PaperLayer
+    source: str
+    index: int
+    packed: PackedLayer
+    x: NDArray[np.float32]
+    threshold: float
+
+    @property
+    def title(self) -> str:
+        return f"{self.layer.title} {self.source}" + (f" {self.index}" if self.source == "trained" else "")
+
+
+def threshold_for(layer: Layer, xs: NDArray[np.float32], sparsity: float) -> float:
+    """The threshold at which the sequences xs (N, T, X) drop this share of all blocks, step 0's zeros included.
+
+    The h that a threshold leaves depends on it, so the right quantile is searched for. Raises ValueError when the
+    share is not met within 0.005.
+    """
+    low, high = 0.0, 8.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        share = 1 - float(layer.run(xs, middle).kept.mean())
+        if abs(share - sparsity) < 0.0005:
+            break
+        low, high = (low, middle) if share > sparsity else (middle, high)
+    if abs(share - sparsity) > 0.005:
+        raise ValueError(f"no threshold drops {sparsity:.3f} of the blocks, the nearest found drops {share:.3f}")
+    return float(np.float32(middle))
+
+
+def random_case(paper: PaperLayer, seed: int) -> Case:
+    """Normal weights of the paper's sparsity, scaled down as a trained network's are, and normal inputs."""
+    rows = 4 * paper.shape.h
+    scale = np.float16(1 / np.sqrt(paper.shape.h))
+    w = random_matrix(rows, paper.shape.x, 1 - paper.w_sparsity, seed) * scale
+    u = random_matrix(rows, paper.shape.h, 1 - paper.u_sparsity, seed + 1) * scale
+    packed = pack_layer(w, u, np.zeros(rows, np.float16))
+    x = np.random.default_rng(seed + 2).standard_normal((paper.shape.t, paper.shape.x)).astype(np.float32)
+    return Case(paper, "random", seed, packed, x, threshold_for(Layer(packed), x[None], paper.h_sparsity))
+
+
+def trained_cases(
+    network: str,
+    layers: tuple[LayerWeights, ...],
+    xs: NDArray[np.float32],
+    threshold: Callable[[PaperLayer, Layer, NDArray[np.float32]], float],
+    wanted: frozenset[str],
+) -> list[Case]:
+    """A network's layers on the sequences xs (N, T, X), each on the pruned h of the one below.
+
+    ``threshold`` chooses a layer's; ``wanted``: names of layers.
+    """
+    cases = []
+    for number, weights in enumerate(layers, 1):
+        paper = LAYERS[f"{network.lower()}-l{number}"]
+        packed = pack_layer(weights.w, weights.u, weights.b)
+        layer = Layer(packed)
+        chosen = threshold(paper, layer, xs)
+        if paper.name in wanted:
+            cases += [Case(paper, "trained", n, packed, x, chosen) for n, x in enumerate(xs)]
+        xs = layer.run(xs, chosen).h_pruned
+    return cases
