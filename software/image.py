@@ -16,7 +16,8 @@ Little-endian. A header of 160 bytes, then the arrays, each 8-byte aligned, in t
 | 152 | u32 | CRC-32 of everything else (this field read as 0) |
 | 156 | u32 | 0 |
 
-Loaded at an 8-byte aligned address, every array is aligned. x holds N sequences of T rows of X fp32.
+Loaded at an 8-byte aligned address, every array is aligned. x holds N sequences of T rows of X fp32; an image of the
+weights alone has N = T = 0.
 """
 
 import math
@@ -60,12 +61,13 @@ def _crc(data: bytes) -> int:
     return zlib.crc32(data[_CRC_AT + 4 :], zlib.crc32(bytes(4), zlib.crc32(data[:_CRC_AT])))
 
 
-def build(packed: PackedLayer, x: ArrayLike, threshold: float) -> bytes:
-    """The image of a layer and its input, (T, inputs) or (N, T, inputs)."""
-    shape = padded_x(packed, x).shape
-    sequences, steps = (1, shape[0]) if len(shape) == 2 else shape[:2]
+def build(packed: PackedLayer, x: ArrayLike | None, threshold: float) -> bytes:
+    """The image of a layer and its input, (T, inputs) or (N, T, inputs); None for the weights alone."""
+    shape = (0, 0) if x is None else padded_x(packed, x).shape
+    sequences, steps = (min(1, shape[0]), shape[0]) if len(shape) == 2 else shape[:2]
     layer = layer_bytes(packed)
-    arrays = (layer.w, layer.w_offsets, layer.u, layer.u_offsets, layer.bias, x_bytes(packed, x))
+    x_data = b"" if x is None else x_bytes(packed, x)
+    arrays = (layer.w, layer.w_offsets, layer.u, layer.u_offsets, layer.bias, x_data)
     table: list[int] = []
     at = HEADER.size
     for array in arrays:
@@ -98,7 +100,7 @@ def parse(data: bytes) -> Image:
         raise ImageError(f"formats {formats:#x} of W and U are unknown; 0 is eSELL")
     x, h, steps, sequences, inputs, hidden = sizes
     padded = (-(-inputs // 4) * 4, -(-hidden // 4) * 4)
-    if not inputs or not hidden or not steps or not sequences or (x, h) != padded or math.isnan(threshold):
+    if not inputs or not hidden or bool(steps) != bool(sequences) or (x, h) != padded or math.isnan(threshold):
         raise ImageError(f"sizes do not fit: X {x}, H {h}, T {steps}, N {sequences}, inputs {inputs}, hidden {hidden}")
     places = list(zip(table[::2], table[1::2], strict=True))
     for at, length in places:

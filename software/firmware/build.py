@@ -1,6 +1,7 @@
 """Builds bare-metal programs for the core: with Debian's gcc when it is installed, else with zig from PyPI."""
 
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,12 @@ from software.cli import UserError
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
 SUPPORT = ("crt0.S", "htif.c", "trap.c", "string.c")
+NETWORK_SUPPORT = "packed.c"
+"""What programs need that run a packed network (``packed.h``), beside the network itself."""
+
+RAM = 0x8000_0000
+MAX_MEMORY = 1 << 30
+"""Bytes of RAM that the simulators can have."""
 
 _COMMON = (
     "-mabi=lp64",
@@ -112,6 +119,10 @@ def build(files: Sequence[Path], output: Path, tools: Toolchain | None = None, f
         )
         if done.returncode:
             raise FirmwareError(f"{tools.name} failed:\n{done.stderr.strip()}")
+        if (needed := memory_bytes(made)) > MAX_MEMORY:
+            raise FirmwareError(
+                f"{output.name} needs {needed >> 20} MiB of memory, the limit is {MAX_MEMORY >> 20} MiB"
+            )
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             partial = output.with_name(f".{output.name}.partial")
@@ -120,3 +131,17 @@ def build(files: Sequence[Path], output: Path, tools: Toolchain | None = None, f
         except OSError as error:
             raise FirmwareError(f"cannot write {output}: {error.strerror}") from None
     return output
+
+
+def memory_bytes(elf: Path) -> int:
+    """Bytes of RAM, from its start, that a built program needs, its stack included."""
+    with elf.open("rb") as stream:
+        header = stream.read(64)
+        (table,), (size, count) = struct.unpack_from("<Q", header, 32), struct.unpack_from("<HH", header, 54)
+        end = RAM
+        for index in range(count):
+            stream.seek(table + index * size)
+            kind, _, _, _, address, _, length = struct.unpack("<IIQQQQQ", stream.read(48))
+            if kind == 1:
+                end = max(end, address + length)
+    return end - RAM

@@ -1,0 +1,129 @@
+"""Write software/firmware/elstm.h from the tables in golden/isa.py: ``python -m scripts.firmware_header [FILE]``."""
+
+import sys
+from pathlib import Path
+
+from golden import isa
+from golden.isa import Counter, Error, Funct, Instruction
+
+HEADER = Path(__file__).parents[1] / "software" / "firmware" / "elstm.h"
+
+HEAD = """/* The accelerator: instructions, flags, status bits, error codes, counters, and inline functions for them.
+
+   Made from golden/isa.py by `make docs`; a test keeps it up to date. Do not edit.
+
+   Every array that the accelerator reads or writes starts at a multiple of 8. Memory written before elstm_start is seen
+   by the run; what the run writes may be read after elstm_fence. The "memory" clobbers keep the compiler from moving
+   loads and stores across commands. */
+#pragma once
+#include <stdint.h>
+"""
+
+TAIL = """
+/* Waits until every command has been taken and the accelerator is not busy: h and the state may be read then. */
+static inline void elstm_fence(void) { __asm__ volatile("fence" ::: "memory"); }
+
+/* Waits for the end of the run, then gives its status word. */
+static inline uint64_t elstm_wait(void) {
+    elstm_fence();
+    return elstm_counter(ELSTM_COUNTER_STATUS);
+}
+
+static inline unsigned elstm_code(uint64_t status) { return status >> ELSTM_STATUS_CODE_SHIFT & 0xFF; }
+static inline uint32_t elstm_rows(uint64_t status) { return (uint32_t)(status >> ELSTM_STATUS_ROWS_SHIFT); }
+
+/* The weights of a layer. x, h: sizes in elements, multiples of 4; threshold: bits of an fp32; w_offsets: may be 0. */
+struct elstm_layer {
+    uint64_t x, h;
+    const void *w, *u, *w_offsets, *u_offsets, *bias;
+    uint32_t threshold;
+    uint32_t n_fuse;
+};
+
+/* Sets up and starts a layer over `steps` rows of x, and returns at once. x: float [steps][layer->x]; h: float
+   [layer->h], or [steps][layer->h] with H_SEQ; state: 8 bytes a unit, or 0 without STATE_IN and STATE_OUT. */
+static inline void elstm_run(const struct elstm_layer *layer, const void *x, void *h, uint64_t steps, void *state,
+                             uint64_t flags) {
+    elstm_sizes(layer->x, layer->h);
+    elstm_steps(layer->threshold, steps);
+    elstm_weights((uint64_t)layer->w, (uint64_t)layer->bias);
+    elstm_fusion((uint64_t)layer->u_offsets, layer->n_fuse);
+    elstm_data((uint64_t)x, (uint64_t)h);
+    elstm_extension((uint64_t)layer->w_offsets, (uint64_t)state);
+    elstm_start((uint64_t)layer->u, flags);
+}
+"""
+
+
+def constants(title: str, prefix: str, values: dict[str, int], hexadecimal: bool = False) -> str:
+    lines = [f"/* {title} */"]
+    lines += [f"#define {prefix}{name} {f'{value:#x}' if hexadecimal else value}" for name, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def names_of(function: str, what: str, names: dict[int, str]) -> str:
+    """A C function from a number to a name."""
+    last = max(names)
+    rows = "".join(f'        [{number}] = "{name}",\n' for number, name in names.items())
+    return f"""/* {what} */
+static inline const char *{function}(uint64_t number) {{
+    static const char *const names[] = {{
+{rows}    }};
+    return number <= {last} && names[number] ? names[number] : "unknown";
+}}
+"""
+
+
+def instruction(row: Instruction) -> str:
+    """The C function that issues an instruction: COUNTER returns its counter, every other nothing."""
+    name, returns = row.funct.name.lower(), row.funct == Funct.COUNTER
+    operands = [register for register, operand in (("rs1", row.rs1), ("rs2", row.rs2)) if operand]
+    parameters = ", ".join(f"uint64_t {register}" for register in operands) or "void"
+    meanings = "".join(
+        f"; {register}: {operand}" for register, operand in (("rs1", row.rs1), ("rs2", row.rs2)) if operand
+    )
+    funct3 = returns << 2 | bool(row.rs1) << 1 | bool(row.rs2)
+    places = iter(range(int(returns), 3))
+    sources = [f"%{next(places)}" if register in operands else "x0" for register in ("rs1", "rs2")]
+    text = (
+        f'".insn r {isa.CUSTOM_0:#04x}, {funct3}, {row.funct.value}, {"%0" if returns else "x0"}, {", ".join(sources)}"'
+    )
+    clauses = ('"=r"(value)' if returns else "", ", ".join(f'"r"({register})' for register in operands), '"memory"')
+    asm = f"__asm__ volatile({text} :{':'.join(f' {clause} ' if clause else '' for clause in clauses).rstrip()});"
+    body = f"    uint64_t value;\n    {asm}\n    return value;\n" if returns else f"    {asm}\n"
+    kind = "uint64_t" if returns else "void"
+    return f"/* {row.effect}{meanings} */\nstatic inline {kind} elstm_{name}({parameters}) {{\n{body}}}\n"
+
+
+def header() -> str:
+    """The whole file."""
+    shifts = {
+        "SCHEDULE_SHIFT": isa.SCHEDULE_SHIFT,
+        "W_FORMAT_SHIFT": isa.W_FORMAT_SHIFT,
+        "U_FORMAT_SHIFT": isa.U_FORMAT_SHIFT,
+    }
+    status = {flag.name or "": flag.value for flag in isa.Status}
+    status |= {"CODE_SHIFT": isa.STATUS_CODE_SHIFT, "ROWS_SHIFT": isa.STATUS_ROWS_SHIFT}
+    return "\n".join(
+        [
+            HEAD,
+            f"#define ELSTM_VERSION {isa.VERSION}\n",
+            constants("funct7 of each instruction", "ELSTM_FUNCT_", {f.name: f.value for f in Funct}),
+            constants("flags of START", "ELSTM_", {f.name or "": f.value for f in isa.FLAG_MEANINGS}, True),
+            constants("fields of the flags", "ELSTM_", shifts),
+            constants("status word", "ELSTM_STATUS_", status),
+            constants("error codes", "ELSTM_ERROR_", {e.name: e.value for e in Error}),
+            constants("counters", "ELSTM_COUNTER_", {c.name: c.value for c in Counter}),
+            f"#define ELSTM_COUNTERS {max(Counter) + 1}\n",
+            names_of("elstm_error_name", "Name of an error code.", {e.value: e.name for e in Error}),
+            names_of("elstm_counter_name", "Name of a counter.", {c.value: c.name for c in Counter}),
+            "\n".join(instruction(row) for row in isa.INSTRUCTIONS).rstrip("\n"),
+            TAIL.strip("\n") + "\n",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else HEADER
+    target.write_text(header())
+    print(target)

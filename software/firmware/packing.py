@@ -1,0 +1,107 @@
+"""A network as an object that programs are linked with: images of its layers, output layer, room for the results.
+
+The C side is ``packed.h``. Everything large is a file of its own that the assembler includes: a C array of the same
+bytes would be some ten times as long and take minutes to compile.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.isa import Counter
+from golden.layer import PackedLayer
+from golden.memory import padded_x
+from software import image
+from software.cli import UserError
+
+WEIGHT_BITS, BIAS_BITS = 22, 46
+"""Fraction bits of the output layer: h has 24, so that a sum of products has 46."""
+
+
+@dataclass(frozen=True, eq=False)
+class PackedNetwork:
+    """What a program runs.
+
+    layers: packed, with thresholds, the first at the bottom; x: (N, T, inputs) float32; out_w (classes, hidden),
+    out_b (classes,) float32 of the output layer, or None; n_fuse: asked of every layer.
+    """
+
+    layers: Sequence[tuple[PackedLayer, float]]
+    x: NDArray[np.float32]
+    out_w: NDArray[np.float32] | None = None
+    out_b: NDArray[np.float32] | None = None
+    n_fuse: int = 3
+
+    def __post_init__(self) -> None:
+        padded_x(self.layers[0][0], self.x)
+        if self.x.ndim != 3 or 0 in self.x.shape:
+            raise ValueError(f"x must have shape (N, T, inputs), not {self.x.shape}")
+        for number, ((below, _), (above, _)) in enumerate(zip(self.layers, self.layers[1:], strict=False), 1):
+            if below.h != above.x:
+                raise ValueError(f"layer {number + 1} takes X = {above.x}, layer {number} gives H = {below.h}")
+
+    @property
+    def sequences(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def steps(self) -> int:
+        return self.x.shape[1]
+
+
+def output_words(w: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The output layer as whole numbers: w in 2^-22, b in 2^-46, rounded to nearest.
+
+    With h exact in 2^-24, sums are exact in 64 bits. Raises UserError when a weight or a sum would not fit.
+    """
+    wide, bias = w.astype(np.float64), b.astype(np.float64)
+    largest = float(np.abs(wide).max())
+    if not largest < 2 ** (31 - WEIGHT_BITS):
+        raise UserError(f"the output layer's weights must be below {2 ** (31 - WEIGHT_BITS)}, not {largest:g}")
+    total = float((np.abs(wide).sum(axis=1) + np.abs(bias)).max())
+    if not total < 2 ** (62 - BIAS_BITS):
+        raise UserError(f"the output layer's sums must stay below {2 ** (62 - BIAS_BITS)}, not {total:g}")
+    return np.rint(np.ldexp(wide, WEIGHT_BITS)).astype(np.int32), np.rint(np.ldexp(bias, BIAS_BITS)).astype(np.int64)
+
+
+def _room(name: str, size: int) -> str:
+    return f".globl {name}\n.type {name}, @object\n.size {name}, {size}\n.balign 64\n{name}: .space {size}\n"
+
+
+def write_network(network: PackedNetwork, folder: Path) -> Path:
+    """Write the object's source and the files it includes; returns the assembly file, for ``build``."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def included(name: str, content: bytes) -> str:
+        (folder / name).write_bytes(content)
+        return f'.incbin "{folder.resolve() / name}"\n'
+
+    count = len(network.layers)
+    text = '.section .rodata, "a"\n'
+    for number, (packed, threshold) in enumerate(network.layers, 1):
+        x = network.x if number == 1 else None
+        text += f".balign 64\nlayer{number}: " + included(f"layer{number}.bin", image.build(packed, x, threshold))
+    output = "0"
+    if network.out_w is not None and network.out_b is not None:
+        output = "output"
+        top = network.layers[-1][0]
+        w, b = output_words(network.out_w, network.out_b)
+        w = np.pad(w, ((0, 0), (0, top.h - w.shape[1])))
+        text += ".balign 8\nweights: " + included("weights.bin", w.astype("<i4").tobytes())
+        text += ".balign 8\nbias: " + included("bias.bin", b.astype("<i8").tobytes())
+        text += f".balign 8\noutput: .dword {len(w)}, {top.h}, weights, bias\n"
+    layers = ", ".join(f"layer{number}" for number in range(1, count + 1))
+    text += f".balign 8\n.globl network\nnetwork: .dword {count}, {network.n_fuse}, {output}, {layers}\n"
+    hidden = sum(packed.h for packed, _ in network.layers)
+    text += '.section .noinit, "aw", @nobits\n'
+    text += _room("results", 4 * network.sequences * network.steps * hidden)
+    text += _room("counters", 8 * network.sequences * count * (max(Counter) + 1))
+    text += _room("predictions", 8 * network.sequences)
+    text += _room("states", 8 * hidden)
+    text += _room("checksum", 8)
+    path = folder / "network.S"
+    path.write_text(text)
+    return path
