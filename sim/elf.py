@@ -20,11 +20,12 @@ class ElfError(ValueError):
 
 @dataclass(frozen=True)
 class Elf:
-    """A program: its RAM, ready to load, and where HTIF's words are."""
+    """A program: its RAM, ready to load, where HTIF's words are, and address and bytes of each symbol with a size."""
 
     ram: Segment
     tohost: int | None
     fromhost: int | None
+    symbols: dict[str, tuple[int, int]]
 
 
 def load(path: str | Path, ram_bytes: int = DEFAULT_RAM, ram_address: int = RAM_ADDRESS) -> Elf:
@@ -60,7 +61,7 @@ def _load(path: str, elf: ELFFile, ram_bytes: int, ram_address: int) -> Elf:
         if start < 0 or start + size > ram_bytes:
             raise ElfError(
                 f"{path}: segment of {size} bytes at {segment['p_paddr']:#x} is outside of RAM "
-                f"({ram_bytes} bytes at {ram_address:#x})"
+                f"({ram_bytes} bytes at {ram_address:#x}); the program needs {-(-(start + size) >> 20)} MiB (--ram)"
             )
         content += bytes([MEMORY_FILL]) * (start + size - len(content))
         data = segment.data()
@@ -70,9 +71,12 @@ def _load(path: str, elf: ELFFile, ram_bytes: int, ram_address: int) -> Elf:
     if not content:
         raise ElfError(f"{path}: nothing to load")
     words = dict.fromkeys(("tohost", "fromhost"))
+    symbols: dict[str, tuple[int, int]] = {}
     for section in elf.iter_sections():
         if isinstance(section, SymbolTableSection):
+            symbols |= {s.name: (s["st_value"], s["st_size"]) for s in section.iter_symbols() if s["st_size"]}
             for name in words:
                 for symbol in section.get_symbol_by_name(name) or ():
                     words[name] = symbol["st_value"]
-    return Elf(Segment("ram", ram_address, ram_bytes, bytes(content), write=True), words["tohost"], words["fromhost"])
+    ram = Segment("ram", ram_address, ram_bytes, bytes(content), write=True)
+    return Elf(ram, words["tohost"], words["fromhost"], symbols)

@@ -12,7 +12,7 @@
 #define FP32_2 0x40000000
 
 /* 16 rows and 4 columns are two blocks. A head with both chunks empty and the rows in their order: */
-#define HEAD 0x7D60000034400000ULL
+#define HEAD 0x07D6000003440000ULL
 /* W: 0.5 in the first column of rows 0 to 3, nothing else. */
 #define W(first_head, value) {(first_head), (value), HEAD}
 
