@@ -53,7 +53,7 @@ def picture(rows: Sequence[LayerRun], title: str) -> bytes:
             at = place + (offset - 1) * width
             speedup = base / mean_cycles(schemes[scheme])
             axes.bar(at, speedup, width * 0.92, color=color, label=once(f"RTL, {scheme}"))
-            axes.text(at, speedup + 0.02, f"{speedup:.2f}", ha="center", va="bottom", fontsize=7)
+            axes.text(at, 0.04, f"{speedup:.2f}", ha="center", va="bottom", fontsize=7, color="white")
             if scheme == "original":
                 continue
             model = mean_cycles(schemes["original"], "published_model_cycles")
@@ -67,8 +67,7 @@ def picture(rows: Sequence[LayerRun], title: str) -> bytes:
         axes.plot([place - 1.4 * width, place + 1.4 * width], [bound] * 2, ":", color="grey", label=once("bound"))
     axes.set_xticks(range(len(groups)), [f"{LAYERS[name].title}\n{source}" for name, source in groups], fontsize=8)
     axes.set(title=title, ylabel="speed-up over original", ylim=(0, None))
-    axes.legend(fontsize=7, ncols=3, loc="upper left")
-    axes.margins(y=0.25)
+    figure.legend(fontsize=7, ncols=6, loc="outside lower center")
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=130)
     return out.getvalue()

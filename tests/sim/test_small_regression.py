@@ -23,6 +23,20 @@ ANY_ORDER = MemoryTiming(latency=3, jitter=9, order="random", stall_permille=200
         (12, Traits(max_size=12, max_steps=4, density=1.0, threshold=0.0, timing=ANY_ORDER, split=False)),
         (13, Traits(max_size=16, max_steps=5, density=0.3, threshold=0.7, timing=MemoryTiming(latency=1), state=False)),
         (14, Traits(max_size=12, max_steps=4, density=0.8, threshold=0.2, split=True)),
+        # nothing kept, groups of one step: the gate unit takes the banks from the W PEs
+        (
+            79,
+            Traits(
+                max_size=12,
+                max_steps=10,
+                density=0.6,
+                threshold=float("inf"),
+                timing=MemoryTiming(1),
+                n_pe=2,
+                split=False,
+                state=False,
+            ),
+        ),
         # a block that only its largest element keeps
         (
             50,
