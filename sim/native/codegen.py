@@ -9,7 +9,8 @@ from sim.native.cells import PARALLEL
 from sim.native.fold import fold_indexed_writes
 from sim.native.netlist import Bits, Cell, Netlist, NetlistError
 from sim.native.state import Effect, State
-from sim.native.words import WORD, Node, storage, type_of
+from sim.native.vcd import quoted, signals
+from sim.native.words import WORD, Node, storage, type_of, words
 
 
 class _Loop(Exception):
@@ -72,6 +73,49 @@ def _body(state: State) -> list[str]:
     return lines + [line for effect in state.writes for line in effect.code()]
 
 
+def _look(state: State) -> list[str]:
+    """Members of Top that give the signals by name as they are in a cycle (``harness/vcd.h``)."""
+    order = _Order(state)
+    found, head = signals(state.net)
+    lines = []
+    for signal in found:
+        lines += [line for node in order.before([signal.bits]) for line in node.code()]
+        lines += [f"s[{signal.at + i}] = {state.word(part)};" for i, part in enumerate(words(signal.bits))]
+    table = [f'{{"{signal.identifier}", {len(signal.bits)}, {signal.at}}},' for signal in found]
+    return [
+        f"static constexpr size_t SIGNAL_WORDS = {sum(len(words(signal.bits)) for signal in found)};",
+        "static const Signal *signals() {",
+        "    static const Signal table[] = {",
+        *(f"        {line}" for line in table),
+        "        {nullptr, 0, 0}};",
+        "    return table;",
+        "}",
+        "static const char *vcd_head() {",
+        "    return",
+        *(f"        {line}" for line in quoted(head)),
+        "        ;",
+        "}",
+        "ELSTM_RARE void look(uint64_t *s) const {",
+        "    const State &c = *current;",
+        *(f"    {line}" for line in [*_inputs(state), *_pointers(state, "const "), *lines]),
+        "}",
+    ]
+
+
+def _inputs(state: State) -> list[str]:
+    """Locals for the inputs."""
+    return [
+        f"const {type_of(v.width)} {v.name} = ({type_of(v.width)}){_port(name)}.v;"
+        for name, bits in state.net.inputs.items()
+        for v in [state.variable(bits[0])]
+    ]
+
+
+def _pointers(state: State, constant: str) -> list[str]:
+    """Locals for the memories."""
+    return [f"{constant}{kind} *const {name} = this->{name}.data();" for name, kind in state.memories]
+
+
 def _check(net: Netlist) -> None:
     """Raises NetlistError for ports and clocks that the generated code would get wrong."""
     for name, bits in (net.inputs | net.outputs).items():
@@ -84,17 +128,11 @@ def _check(net: Netlist) -> None:
                 raise NetlistError(f"clk is used as a value by {user} {name}")
 
 
-def _source(net: Netlist, cut_to_bits: set[str]) -> str:
+def _source(net: Netlist, cut_to_bits: set[str], waves: bool) -> str:
     state = State(net, cut_to_bits)
-    body = _body(state)
-    inputs = [
-        f"const {type_of(v.width)} {v.name} = ({type_of(v.width)})({_port(name)}.v >> {v.base - bits[0]});"
-        for name, bits in net.inputs.items()
-        for v in {state.owner[bit]: state.variable(bit) for bit in bits}.values()
-    ]
+    body = [*_inputs(state), *_pointers(state, ""), *_body(state)]
     ports = [f"elstm::Port<{len(bits)}> {_port(name)};" for name, bits in (net.inputs | net.outputs).items()]
     registers = [f"{storage(width)} v{base} = {initial:#x};" for base, width, initial in state.registers]
-    pointers = [f"{kind} *const {name} = this->{name}.data();" for name, kind in state.memories]
     lines = [
         '#include "model.h"',
         *state.tables,
@@ -112,23 +150,27 @@ def _source(net: Netlist, cut_to_bits: set[str]) -> str:
         "    void cycle() {",
         "        const State &__restrict c = *current;",
         "        State &__restrict n = *following;",
-        *(f"        {line}" for line in [*inputs, *pointers, *body]),
+        *(f"        {line}" for line in body),
         "        std::swap(current, following);",
         "    }",
+        *(f"    {line}" for line in (_look(state) if waves else [])),
         "};",
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def generate(net: Netlist) -> str:
-    """C++ of a netlist, which is changed. Raises NetlistError for what a synchronous design should not contain."""
+def generate(net: Netlist, waves: bool = False) -> str:
+    """C++ of a netlist, which is changed; with ``waves`` it can tell all signals that have a name.
+
+    Raises NetlistError for what a synchronous design should not contain.
+    """
     _check(net)
     fold_indexed_writes(net)
     cut: set[str] = set()
     while True:
         try:
-            return _source(net, cut)
+            return _source(net, cut, waves)
         except _Loop as loop:
             # Different bits of one variable may depend on each other: cut it, if there is anything left to cut.
             more = {cell.name for cell in loop.cells if cell.kind in PARALLEL} - cut

@@ -41,6 +41,6 @@ def fold_indexed_writes(net: Netlist) -> None:
             gone.add(id(cell))
             renamed[cell.outputs["Y"][0]] = base + i
     net.cells = [cell for cell in net.cells if id(cell) not in gone]
-    for ports in [cell.inputs for cell in net.cells] + [net.outputs]:
+    for ports in [cell.inputs for cell in net.cells] + [net.outputs, net.names]:
         for name, bits in ports.items():
             ports[name] = [renamed.get(bit, bit) for bit in bits]

@@ -1,7 +1,7 @@
 """A flattened RTLIL module as a graph of bits: what Yosys' ``write_rtlil`` prints, parsed and with its aliases gone.
 
-Every bit is a number: 0 and 1 are the constants (X counts as 0), all others name one bit of a *variable*: an input
-port or an output of a cell. The bits of a variable are consecutive numbers, lowest first.
+Every bit is a number: 0 and 1 are the constants (X and what nothing drives count as 0), all others name one bit of a
+*variable*: an input port or an output of a cell. The bits of a variable are consecutive numbers, lowest first.
 """
 
 import re
@@ -38,15 +38,22 @@ class Cell:
 
 @dataclass
 class Netlist:
-    """``inputs``, ``outputs``: bits of each port; ``initial``: value of bits that have one before the first edge."""
+    """A module.
+
+    Attributes:
+        inputs, outputs: bits of each port.
+        initial: value of bits that have one before the first edge.
+        names: bits of every wire that has a name in the source, ports included.
+        bits: one more than the largest bit.
+    """
 
     module: str
     inputs: dict[str, Bits] = field(default_factory=dict)
     outputs: dict[str, Bits] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
     initial: dict[int, int] = field(default_factory=dict)
+    names: dict[str, Bits] = field(default_factory=dict)
     bits: int = 2
-    """One more than the largest bit."""
 
 
 _WIRE = re.compile(r"  wire (.*)$")
@@ -214,8 +221,11 @@ class _Parser:
             path = []
             while bit not in driver:
                 path.append(bit)
-                if bit not in self.alias or len(path) > len(self.alias):
-                    raise NetlistError(f"nothing drives {self._name(bit)}")
+                if len(path) > len(self.alias) + 1:
+                    raise NetlistError(f"{self._name(bit)} is connected to itself")
+                if bit not in self.alias:
+                    driver[bit] = 0  # nothing drives it: X, as CXXRTL and Amaranth's simulator take it
+                    break
                 bit = self.alias[bit]
             found = driver[bit]
             for passed in path:
@@ -228,6 +238,10 @@ class _Parser:
         for direction, name, bits in ports:
             if direction == "output":
                 net.outputs[name] = [resolve(bit) for bit in bits]
+        for name, (base, width) in self.base.items():
+            bits = list(range(base, base + width))
+            if name.startswith("\\") and all(bit in driver or bit in self.alias for bit in bits):
+                net.names[name[1:]] = [resolve(bit) for bit in bits]
         for bits, text in initials:
             for bit, digit in zip(bits, reversed(text), strict=False):
                 if digit == "1":

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from golden.isa import Funct
-from sim import engines
+from sim import designs, engines
 from sim.memory import VIOLATIONS_KEPT
 from sim.protocol import (
     AcceleratorJob,
@@ -20,6 +20,7 @@ from sim.protocol import (
     WaitReads,
     WaveRequest,
 )
+from tests.sim import read_vcd
 from tests.sim.fake_jobs import SOURCE, TARGET, copied, copy_job
 from tests.sim.fake_unit import Fault
 
@@ -212,14 +213,26 @@ def times(path):
     return [int(line[1:]) for line in path.read_text().splitlines() if line.startswith("#")]
 
 
-def test_waves_cover_the_window(fake, tmp_path):
+@pytest.mark.parametrize("engine", ["native", "cxxrtl"])
+def test_waves_cover_the_window(fake, tmp_path, engine):
     job = copy_job(timing=TIMINGS["random"])
-    plain = outcome("cxxrtl", fake, job)
+    plain = outcome(engine, fake, job)
     path = tmp_path / "window.vcd"
-    waved = outcome("cxxrtl", fake, replace(job, wave=WaveRequest(str(path), 20, 29)))
+    waved = outcome(engine, fake, replace(job, wave=WaveRequest(str(path), 20, 29)))
     assert plain == waved
     assert times(path) == list(range(200, 300, 5))
     assert "req_addr" in path.read_text()
+
+
+def test_native_waves_have_the_values_of_cxxrtl(fake, tmp_path):
+    job = copy_job(timing=TIMINGS["random"])
+    found = {}
+    for engine in ("native", "cxxrtl"):
+        path = tmp_path / f"{engine}.vcd"
+        outcome(engine, fake, replace(job, wave=WaveRequest(str(path))))
+        found[engine] = read_vcd.signals(path, f"{designs.module_name(fake)}.")
+    assert len(found["native"]) > 40
+    assert found["native"] == found["cxxrtl"]
 
 
 def test_wave_of_pysim(fake, tmp_path):
@@ -238,6 +251,7 @@ def test_wave_of_icarus(fake, icarus, tmp_path):
         outcome(icarus, fake, replace(job, wave=WaveRequest(str(vcd), 5, 9)))
 
 
-def test_unwritable_wave_is_an_error(fake):
+@pytest.mark.parametrize("engine", ["native", "cxxrtl"])
+def test_unwritable_wave_is_an_error(fake, engine):
     with pytest.raises(EngineError, match="cannot write /nowhere/x.vcd"):
-        engines.get("cxxrtl").run(fake, copy_job(wave=WaveRequest("/nowhere/x.vcd")))
+        engines.get(engine).run(fake, copy_job(wave=WaveRequest("/nowhere/x.vcd")))
