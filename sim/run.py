@@ -1,4 +1,4 @@
-"""Run things on the RTL: ``python -m sim.run mnist --digits N``, ``python -m sim.run elf FILE``."""
+"""Run things: ``python -m sim.run mnist --digits N`` and ``elf FILE`` on the RTL, ``twin FILE`` on Spike."""
 
 import sys
 
@@ -7,11 +7,13 @@ import typer
 from sim.core_command import run_elf
 from sim.mnist_command import run_mnist
 from sim.protocol import EngineError
+from sim.twin_command import run_twin
 from software.cli import UserError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 app.command("mnist")(run_mnist)
 app.command("elf")(run_elf)
+app.command("twin")(run_twin)
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ right; CYCLES is the published model's figure; the reasons for stalls read 0. Th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -165,6 +165,8 @@ class Accelerator:
         return known.get(Counter(index), 0) if index in Counter.__members__.values() else 0
 
     def _abort(self) -> None:
+        if self._run is not None and self._run.start is not None:
+            self._started(replace(self._run.start, error=Error.ABORTED.name, rows=0, cycles=0))
         self._code = Error.ABORTED if self._run is not None else Error.NONE
         self._done, self._rows, self._run = self._run is not None, 0, None
         self._clear()
@@ -297,7 +299,6 @@ class Accelerator:
                 self._code, self._rows = Error.MEM_WRITE, rows
                 break
         assert run.start is not None
-        failed = self._code != Error[run.start.error]
-        self._started(
-            Start(**{**vars(run.start), "error": self._code.name, "rows": self._rows}) if failed else run.start
-        )
+        if self._code.name != run.start.error:
+            run.start = replace(run.start, error=self._code.name, rows=self._rows, cycles=0)
+        self._started(run.start)

@@ -7,6 +7,9 @@ volatile uint64_t fromhost __attribute__((section(".tohost"), aligned(64)));
 #define CONSOLE_WRITE (1ULL << 56 | 1ULL << 48)
 
 _Noreturn void exit(int code) {
+    /* the last character may still wait there */
+    while (tohost) {
+    }
     for (;;) tohost = (uint64_t)(code & 0xFF) << 1 | 1;
 }
 

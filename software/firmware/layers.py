@@ -1,5 +1,6 @@
 """The six layers of the paper's Table 2 as data of the original's program: the arrays of its C header."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from golden.layer import Layer, PackedLayer, pack_layer
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError
 from software.esell_format import random_matrix
+from software.firmware.build import Toolchain, build, sources
 from software.header import header
 
+PROGRAM = "original"
 SEQUENCES = 20
 """As many as the original's program runs."""
 N_FUSE = 7
@@ -24,7 +27,7 @@ HEADER_LIMIT = 1 << 20
 
 @dataclass(frozen=True)
 class RandomLayer:
-    """A layer of a language model: X = H, steps, sparsity of W and U, and the threshold at which 20 random sequences
+    """A layer of a language model: X = H, steps, sparsity of W and U, and the threshold at which random sequences
     drop the share of h blocks that the paper gives."""
 
     size: int
@@ -35,10 +38,10 @@ class RandomLayer:
 
 
 RANDOM = {
-    "ptb-l1": RandomLayer(800, 35, 0.2, 0.5, 0.0),
-    "ptb-l2": RandomLayer(800, 35, 0.2, 0.6, 0.0),
-    "wiki-l1": RandomLayer(1500, 35, 0.4, 0.5, 0.0),
-    "wiki-l2": RandomLayer(1500, 35, 0.3, 0.4, 0.0),
+    "ptb-l1": RandomLayer(800, 35, 0.2, 0.5, 0.605),
+    "ptb-l2": RandomLayer(800, 35, 0.2, 0.6, 0.51),
+    "wiki-l1": RandomLayer(1500, 35, 0.4, 0.5, 0.45),
+    "wiki-l2": RandomLayer(1500, 35, 0.3, 0.4, 0.48),
 }
 NAMES = ("mnist-l1", "mnist-l2", *RANDOM)
 
@@ -124,3 +127,10 @@ def write_layer(data: LayerData, folder: Path) -> Path:
     path = folder / "layer.S"
     path.write_text(text)
     return path
+
+
+def build_layer(data: LayerData, output: Path, tools: Toolchain | None = None, n_fuse: int = N_FUSE) -> Path:
+    """Build the original's program with this layer. Raises UserError."""
+    with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
+        files = [*sources(PROGRAM), write_layer(data, Path(folder))]
+        return build(files, output, tools, defines(data, n_fuse))

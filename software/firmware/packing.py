@@ -4,6 +4,7 @@ The C side is ``packed.h``. Everything large is a file of its own that the assem
 bytes would be some ten times as long and take minutes to compile.
 """
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.isa import Counter
-from golden.layer import PackedLayer
+from golden.layer import PackedLayer, pack_layer
 from golden.memory import padded_x
 from software import image
+from software.checkpoint import Checkpoint
 from software.cli import UserError
+from software.firmware.build import HERE, NETWORK_SUPPORT, Toolchain, build, sources
 
 WEIGHT_BITS, BIAS_BITS = 22, 46
 """Fraction bits of the output layer: h has 24, so that a sum of products has 46."""
@@ -42,6 +45,12 @@ class PackedNetwork:
         for number, ((below, _), (above, _)) in enumerate(zip(self.layers, self.layers[1:], strict=False), 1):
             if below.h != above.x:
                 raise ValueError(f"layer {number + 1} takes X = {above.x}, layer {number} gives H = {below.h}")
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, x: NDArray[np.float32], n_fuse: int = 3) -> "PackedNetwork":
+        """A trained network with its inputs."""
+        layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
+        return cls(layers, x, checkpoint.out_w, checkpoint.out_b, n_fuse)
 
     @property
     def sequences(self) -> int:
@@ -105,3 +114,10 @@ def write_network(network: PackedNetwork, folder: Path) -> Path:
     path = folder / "network.S"
     path.write_text(text)
     return path
+
+
+def build_network(network: PackedNetwork, program: str, output: Path, tools: Toolchain | None = None) -> Path:
+    """Build a program together with the network that it runs. Raises UserError."""
+    with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
+        data = write_network(network, Path(folder))
+        return build([*sources(program), HERE / NETWORK_SUPPORT, data], output, tools)

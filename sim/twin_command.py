@@ -1,0 +1,76 @@
+"""``python -m sim.run twin FILE``: a program on Spike with golden as the accelerator, and a check of it all.
+
+Without FILE the program is ``network`` with the MNIST network, and what it leaves in memory is compared with golden:
+exit code 0 when every bit agrees, 1 when one does not. With FILE the command exits with the program's own code.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golden.config import preset as preset_of
+from sim import elf, twin
+from sim.build_cache import scratch
+from sim.core_command import MAX_RAM_MIB
+from sim.network_results import SYMBOLS, differences, golden_results, stored_results
+from sim.protocol import EngineError
+from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
+from software.cli import UserError
+from software.firmware.build import toolchain
+from software.firmware.packing import PackedNetwork, build_network
+
+
+def run_twin(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A RISC-V executable; the MNIST program if not given.")
+    ] = None,
+    digits: Annotated[int, typer.Option(min=1, help="Digits of the MNIST program.")] = 2,
+    ram: Annotated[int, typer.Option(min=1, max=MAX_RAM_MIB, help="Size of the memory at 0x80000000, MiB.")] = 16,
+    preset: Annotated[str, typer.Option(help="Configuration of the accelerator.")] = "default",
+    timeout: Annotated[int, typer.Option(min=1, help="Give up after that many seconds.")] = 600,
+) -> None:
+    """Run a program on Spike with golden as the accelerator."""
+    try:
+        config = preset_of(preset)
+        if (text := twin.missing()) is not None:
+            raise EngineError(text)
+        if file is not None:
+            outcome = twin.run(file, (), ram << 20, config, timeout)
+            _show(outcome)
+            raise typer.Exit(outcome.exit_code)
+        found = load_digits(MNIST_DIGITS)
+        if digits > len(found.labels):
+            raise UserError(f"--digits must be in 1..{len(found.labels)}, not {digits}")
+        network = PackedNetwork.of(load_checkpoint(MNIST_CHECKPOINT), found.inputs()[:digits])
+        with scratch() as folder:
+            program = build_network(network, "network", folder / "network.elf", compiler := toolchain())
+            start = time.monotonic()
+            outcome = twin.run(program, SYMBOLS, ram << 20, config, timeout)
+    except (elf.ElfError, ValueError) as error:
+        raise UserError(str(error)) from None
+    seconds = time.monotonic() - start
+    _show(outcome)
+    if outcome.exit_code:
+        print(f"the program ended with {outcome.exit_code}", file=sys.stderr)
+        raise typer.Exit(1)
+    problems = differences(stored_results(network, outcome.memory), golden_results(network))
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise typer.Exit(1)
+    print(f"{digits} digits bit-exact on Spike, built with {compiler.name}, {seconds:.1f} s")
+
+
+def _show(outcome: twin.TwinOutcome) -> None:
+    """The console, and as the published model did its cycles of each start."""
+    print(outcome.console, end="", flush=True)
+    for number, start in enumerate(outcome.starts, 1):
+        if start.error == "NONE":
+            what = f"{start.cycles} cycles by the published model"
+        else:
+            what = f"{start.error} after {start.rows} rows"
+        sizes = f"X {start.x}, H {start.h}, T {start.t}, N_fuse {start.n_fuse}"
+        print(f"start {number}: {sizes}: {what}", file=sys.stderr)
