@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.config import LayerShape
+from golden.cycles import published_cycles
 from golden.layer import Layer, PackedLayer, pack_layer
 from software.checkpoint import LayerWeights
 from software.esell_format import random_matrix
@@ -35,6 +36,20 @@ class PaperLayer:
     def cycles(self, scheme: str) -> float | None:
         """The paper's bar, None where it gives no number."""
         return {"original": self.original, "fused": self.fused}.get(scheme)
+
+
+def h_sparsity_of_bar(paper: PaperLayer, w_words: int, u_words: int) -> float:
+    """The sparsity of h at which the published formula gives the paper's fused bar, at its N_fuse, if every step drops
+    the same share of U's words. w_words, u_words: of the packed weights."""
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        loaded = np.full(paper.shape.t, round(u_words * (1 - middle)))
+        if published_cycles(paper.shape, w_words, loaded, paper.n_fuse) > paper.fused:
+            low = middle
+        else:
+            high = middle
+    return middle
 
 
 def _layer(network: str, number: int, shape: tuple[int, int, int], *rest: float) -> PaperLayer:
