@@ -1,7 +1,9 @@
 """Where a result comes from: the commit of the sources and the versions of what made it."""
 
 import platform
+import shlex
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -25,6 +27,11 @@ def commit() -> str:
     if not (_SOURCES / ".git").exists() or not (head := _git("rev-parse", "HEAD")):
         return "unknown"
     return head + ("-dirty" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def command(module: str) -> str:
+    """This process' command line as a user would type it, without any path of the sources."""
+    return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
 def versions() -> dict[str, str]:

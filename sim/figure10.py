@@ -7,7 +7,6 @@ Exit codes: 0 every row is exact, 1 one is not, 2 the run could not be made.
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from rich.table import Table
 from golden.config import AcceleratorConfig
 from golden.config import preset as preset_of
 from sim import engines
-from sim.environment import commit, versions
+from sim.environment import command, commit, versions
 from sim.figure10_picture import groups_of, mean_cycles, picture
 from sim.figure10_rows import SCHEMES, Run, Runner, runs_of
 from sim.jobs import RunFailed
@@ -215,7 +214,7 @@ def main(
         verilog_sha256=runner.verilog_sha256,
         seed=seed,
         commit=commit(),
-        command=" ".join(sys.argv),
+        command=command("sim.figure10"),
         versions=versions(),
         inputs=[],
         simulated_cycles=sum(row.cycles for row in rows),

@@ -47,6 +47,7 @@ def test_table_picture_and_json(command, engine):
     code, out, _ = command()
     assert code == 0
     result = from_json(Path("build/figure10/figure10.json").read_text())
+    assert result.command.startswith("python -m sim.figure10 --engine golden --layers mnist-l1")
     assert [(row.source, row.scheme) for row in result.rows] == [(s, c) for s in ("random", "trained") for c in SCHEMES]
     for row in result.rows:
         assert row.exact
