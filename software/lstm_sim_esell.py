@@ -1,4 +1,4 @@
-"""Pack one LSTM layer to eSELL and run the bit-exact reference on the packed words.
+"""Pack one LSTM layer, or all of a network, to eSELL and run the bit-exact reference on the packed words.
 
     python -m software.lstm_sim_esell LAYER.npz --out RESULT.npz --header layer.h --image layer.bin
 
@@ -10,6 +10,10 @@ RESULT.npz gets, for H units before padding:
     h, c                          (..., T, H) float32, every step, unpruned; int32 in Q12.20
     h_float64                     (..., T, H) float64, pruning by its own h
     kept                          (..., T, ceil(H/4)) bool, the blocks of the step before that were used
+
+In place of LAYER.npz a trained network (``software.checkpoint``) gives all its layers, each run with its threshold on
+the pruned h of the one below, the first on digits. RESULT.npz then has the arrays of layer n as ``ln.w_words`` and so
+on, and every layer has its header and image: layer.l1.h, layer.l1.bin, layer.l2.h, ...
 """
 
 import io
@@ -34,10 +38,13 @@ from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
 from golden.reference import Reference, deviation, reference
 from software import image
+from software.checkpoint import MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
 from software.cli import UserError, run, write_all
 from software.header import header
 
 ARRAYS = ("w", "u", "b", "x")
+Layers = list[tuple[str, PackedLayer, float]]
+"""Name (the empty one of a single layer), packed weights and threshold of each."""
 FP16_LIMIT = 65520
 """Magnitudes from here on round to infinity in fp16."""
 
@@ -91,6 +98,33 @@ def to_layer(arrays: dict[str, NDArray]) -> tuple[PackedLayer, NDArray[np.float3
     return packed, x
 
 
+def is_network(path: Path) -> bool:
+    """Whether a file is a whole network's; one that cannot be read is not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "l1.w.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def network(path: Path, images: Path, count: int) -> tuple[Layers, NDArray[np.float32]]:
+    """All layers of a trained network, and the first digits of a file as the input. Raises UserError."""
+    try:
+        trained, digits = load_checkpoint(path), load_digits(images)
+    except CheckpointError as error:
+        raise UserError(str(error)) from None
+    if not 1 <= count <= len(digits.labels):
+        raise UserError(f"--digits must be in 1..{len(digits.labels)} (all that {images} holds), not {count}")
+    x = digits.inputs()[:count]
+    if x.shape[-1] != trained.layers[0].inputs:
+        raise UserError(f"layer 1 takes {trained.layers[0].inputs} inputs, an image row of {images} has {x.shape[-1]}")
+    layers = [
+        (f"l{number}", pack_layer(layer.w, layer.u, layer.b), layer.threshold)
+        for number, layer in enumerate(trained.layers, 1)
+    ]
+    return layers, x
+
+
 def result_arrays(packed: PackedLayer, result: LayerResult, free: Reference) -> dict[str, NDArray]:
     """What RESULT.npz holds."""
     units = packed.hidden
@@ -123,44 +157,72 @@ def report(packed: PackedLayer, result: LayerResult, free: Reference, masked: Re
     return table
 
 
+def _named(path: Path, name: str) -> Path:
+    """The path for one layer: layer.h becomes layer.l1.h."""
+    return path.with_name(f"{path.stem}.{name}{path.suffix}") if name else path
+
+
 def main(
-    layer: Annotated[Path, typer.Argument(help="LAYER.npz: w (4H, X), u (4H, H), b (4H,), x (T, X) or (N, T, X).")],
+    layer: Annotated[
+        Path,
+        typer.Argument(
+            help="LAYER.npz: w (4H, X), u (4H, H), b (4H,), x (T, X) or (N, T, X); or a trained network's checkpoint."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="RESULT.npz to write.")],
-    threshold: Annotated[float, typer.Option(help="Hidden-state pruning threshold, fp32; 0 keeps all.")] = 0.0,
+    threshold: Annotated[
+        float | None, typer.Option(help="Hidden-state pruning threshold, fp32; 0 keeps all. A network has its own.")
+    ] = None,
     header_path: Annotated[Path | None, typer.Option("--header", help="Also write a C header.")] = None,
     image_path: Annotated[Path | None, typer.Option("--image", help="Also write a binary image.")] = None,
+    images: Annotated[Path, typer.Option(help="Digits for a network, .npz.")] = MNIST_DIGITS,
+    digits: Annotated[int, typer.Option(help="How many of them, from the first.")] = 10,
 ) -> None:
-    """Pack one LSTM layer to eSELL and run the bit-exact reference on the packed words.
+    """Pack one LSTM layer, or all of a network, to eSELL and run the bit-exact reference on the packed words.
 
     Weights are rounded to fp16, x to fp32. Everything is written, or nothing.
     """
-    if np.isnan(threshold):
+    if threshold is not None and np.isnan(threshold):
         raise UserError("--threshold must be a number, not nan")
-    with np.errstate(over="ignore"):
-        threshold = float(np.float32(threshold))
-    paths = [path for path in (layer, out, header_path, image_path) if path is not None]
+    if is_network(layer):
+        if threshold is not None:
+            raise UserError(f"--threshold is for a single layer; {layer} has the thresholds of its layers")
+        layers, x = network(layer, images, digits)
+    else:
+        packed, x = to_layer(load(layer))
+        with np.errstate(over="ignore"):
+            layers = [("", packed, float(np.float32(threshold or 0)))]
+    paths = [layer, out]
+    paths += [_named(path, name) for path in (header_path, image_path) if path is not None for name, _, _ in layers]
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError(f"input and outputs must be different files: {', '.join(map(str, paths))}")
-    packed, x = to_layer(load(layer))
-    result = Layer(packed).run(x, threshold)
-    if result.error != Error.NONE:
-        raise UserError(f"the hardware would stop at step {result.rows}: {ERROR_MEANINGS[result.error]}")
-    free = reference(packed, x, threshold)
-    masked = reference(packed, x, threshold, result.kept)
 
+    arrays: dict[str, Any] = {}
+    files: dict[Path, bytes] = {}
+    reports: list[Table | str] = []
+    for name, packed, th in layers:
+        result = Layer(packed).run(x, th)
+        if result.error != Error.NONE:
+            where = f"{name}: " if name else ""
+            raise UserError(f"{where}the hardware would stop at step {result.rows}: {ERROR_MEANINGS[result.error]}")
+        free, masked = reference(packed, x, th), reference(packed, x, th, result.kept)
+        prefix = f"{name}." if name else ""
+        arrays |= {prefix + key: array for key, array in result_arrays(packed, result, free).items()}
+        if header_path is not None:
+            files[_named(header_path, name)] = header(packed, x, th).encode()
+        if image_path is not None:
+            files[_named(image_path, name)] = image.build(packed, x, th)
+        reports.append(report(packed, result, free, masked, th))
+        if result.overflow == "may":
+            reports.append("sums come near the limit of Q12.20: the hardware may stop with ACC_OVERFLOW")
+        x = result.h_pruned
     stream = io.BytesIO()
-    contents: dict[str, Any] = {**result_arrays(packed, result, free)}
-    np.savez(stream, **contents)
-    files = {out: stream.getvalue()}
-    if header_path is not None:
-        files[header_path] = header(packed, x, threshold).encode()
-    if image_path is not None:
-        files[image_path] = image.build(packed, x, threshold)
+    np.savez(stream, **arrays)
+    files = {out: stream.getvalue()} | files
     write_all(files)
     console = Console()
-    console.print(report(packed, result, free, masked, threshold))
-    if result.overflow == "may":
-        console.print("sums come near the limit of Q12.20: the hardware may stop with ACC_OVERFLOW")
+    for part in reports:
+        console.print(part)
     console.print(f"wrote {', '.join(map(str, files))}")
 
 

@@ -88,3 +88,9 @@ def test_every_damaged_byte_and_every_cut_is_noticed() -> None:
             image.parse(blob[:size])
     with pytest.raises(image.ImageError, match="its header says"):
         image.parse(blob + bytes(8))
+
+
+def test_weights_alone() -> None:
+    found = image.parse(image.build(example(), None, 0.3))
+    assert (found.steps, found.sequences, found.x_data) == (0, 0, b"")
+    assert found.layer == memory.layer_bytes(example())

@@ -255,3 +255,58 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def network_file(path: Path) -> Path:
+    """Two layers of 6 inputs, 5 and 8 units."""
+    first, second = layer(6, 5), layer(5, 8, seed=2)
+    arrays = {f"l{n}.{key}": a[key] for n, a in ((1, first), (2, second)) for key in ("w", "u", "b")}
+    output = {"out.w": np.zeros((3, 8), np.float32), "out.b": np.zeros(3, np.float32)}
+    np.savez(path, **arrays, **output, thresholds=np.array([0.4, 0.6], np.float32), meta=np.array("{}"))
+    return path
+
+
+def images_file(path: Path, columns: int = 6) -> Path:
+    rng = np.random.default_rng(4)
+    np.savez(path, images=rng.integers(0, 256, (4, 7, columns), np.uint8), labels=np.zeros(4, np.uint8))
+    return path
+
+
+def test_a_network_gives_all_its_layers_in_both_forms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source, images = network_file(tmp_path / "net.npz"), images_file(tmp_path / "digits.npz")
+    out = tmp_path / "out"
+    arguments = ("--header", out / "n.h", "--image", out / "n.bin", "--images", images, "--digits", 3)
+    assert call(monkeypatch, source, "--out", out / "r.npz", *arguments) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["n.l1.bin", "n.l1.h", "n.l2.bin", "n.l2.h", "r.npz"]
+    with np.load(images) as file:
+        x = file["images"][:3].astype(np.float32) / np.float32(255)
+    with np.load(out / "r.npz") as found:
+        for number, (arrays, threshold) in enumerate(((layer(6, 5), 0.4), (layer(5, 8, seed=2), 0.6)), 1):
+            packed = pack_layer(arrays["w"], arrays["u"], arrays["b"])
+            golden = golden_run(packed, x, threshold)
+            assert np.array_equal(found[f"l{number}.h"], golden.h[..., : packed.hidden])
+            assert np.array_equal(found[f"l{number}.u_words"], packed.u.words)
+            assert (out / f"n.l{number}.bin").read_bytes() == image.build(packed, x, threshold)
+            words = arrays_of((out / f"n.l{number}.h").read_text())["w"][1]
+            assert [int(word, 16) for word in words] == packed.w.words.tolist()
+            x = golden.h_pruned
+
+
+def test_networks_that_cannot_be_packed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    source, images = network_file(tmp_path / "net.npz"), images_file(tmp_path / "digits.npz")
+    for arguments, text in (
+        (("--threshold", "0.5"), "--threshold is for a single layer"),
+        (("--images", images, "--digits", "5"), "--digits must be in 1..4"),
+        (
+            ("--images", images_file(tmp_path / "wide.npz", 7), "--digits", "1"),
+            "layer 1 takes 6 inputs, an image row of",
+        ),
+        (("--images", tmp_path / "none.npz"), "none.npz"),
+        (("--header", tmp_path / "a.x", "--image", tmp_path / "a.x"), "must be different files"),
+    ):
+        assert call(monkeypatch, source, "--out", tmp_path / "r.npz", *arguments) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("error: ") and text in err and err.count("\n") == 1
+    assert not (tmp_path / "r.npz").exists()
