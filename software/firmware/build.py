@@ -121,7 +121,7 @@ def build(files: Sequence[Path], output: Path, tools: Toolchain | None = None, f
             raise FirmwareError(f"{tools.name} failed:\n{done.stderr.strip()}")
         if (needed := memory_bytes(made)) > MAX_MEMORY:
             raise FirmwareError(
-                f"{output.name} needs {needed >> 20} MiB of memory, the limit is {MAX_MEMORY >> 20} MiB"
+                f"{output.name} needs {-(-needed >> 20)} MiB of memory, the limit is {MAX_MEMORY >> 20} MiB"
             )
         try:
             output.parent.mkdir(parents=True, exist_ok=True)

