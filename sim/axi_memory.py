@@ -1,10 +1,11 @@
-"""A memory with an AXI4 port, in plain Python and as unhelpful as the protocol allows; for tests at the wires.
+"""A memory with an AXI4 port, in plain Python and as unhelpful as the protocol allows.
 
 Each cycle: ``drive()`` gives the slave's wires, which depend on former cycles only; ``sample()`` takes the master's.
+``harness/axi.h`` is the same memory in C++: for the same master and timing both take exactly the same cycles.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,12 @@ class AxiTiming:
     seed: int = 1
 
 
+def _response(exists: bool, error: bool) -> int:
+    if not error:
+        return Response.OKAY
+    return Response.SLVERR if exists else Response.DECERR
+
+
 @dataclass
 class _Read:
     identifier: int
@@ -45,10 +52,23 @@ class _Read:
 
 
 class AxiMemory:
-    """Holds an image. A load sees it as it is when its address is taken; a store is done when it is answered."""
+    """Holds an image. A load sees it as it is when its address is taken; a store is done when it is answered.
 
-    def __init__(self, image: Image, timing: AxiTiming = AxiTiming()) -> None:
+    Parameters:
+        ram: addresses that the master may ask for; those that do not exist are answered with DECERR. Outside of it
+            that is a violation, too. An error on purpose is SLVERR.
+        stored: called for each word that was written, with id, address, data and strobes.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        timing: AxiTiming = AxiTiming(),
+        ram: range = range(0),
+        stored: Callable[[int, int, int, int], None] = lambda identifier, address, data, strobes: None,
+    ) -> None:
         self.image, self.timing, self.cycle = image, timing, 0
+        self._ram, self._stored = ram, stored
         self._random = Random(timing.seed, 1)
         self._reads: list[_Read] = []
         self._addresses: deque[tuple[int, int, int]] = deque()
@@ -74,8 +94,7 @@ class AxiMemory:
         if master["arvalid"] and wires["arready"]:
             beats: deque[tuple[int, int]] = deque()
             for i in range(master["arlen"] + 1):
-                answer = self.image.load(master["araddr"] + (i << SIZE), SIZE, now)
-                beats.append((answer.data, Response.DECERR if answer.error else Response.OKAY))
+                beats.append(self._load(master["araddr"] + (i << SIZE), now))
             self._reads.append(_Read(master["arid"], self._due(), beats))
         if master["awvalid"] and wires["awready"]:
             self._addresses.append((master["awid"], master["awaddr"], master["awlen"] + 1))
@@ -103,6 +122,19 @@ class AxiMemory:
         jitter = self.timing.jitter
         return self.cycle + self.timing.latency + (self._random.below(jitter + 1) if jitter else 0)
 
+    def _load(self, address: int, cycle: int) -> tuple[int, int]:
+        exists = self.image.exists(address)
+        if not exists and address in self._ram:
+            return _MASK64, Response.DECERR
+        answer = self.image.load(address, SIZE, cycle)
+        return answer.data, _response(exists, answer.error)
+
+    def _store(self, address: int, value: int, strobes: int) -> int:
+        exists = self.image.exists(address)
+        if not exists and address in self._ram:
+            return Response.DECERR
+        return _response(exists, self.image.store(address, SIZE, value, strobes, self.cycle).error)
+
     def _r(self) -> dict[str, int]:
         # masters are always ready, so what is shown is taken
         due = [read for read in self._reads if read.due <= self.cycle]
@@ -123,8 +155,12 @@ class AxiMemory:
         if not self._answers or self._answers[0][1] > self.cycle or not self._willing():
             return {"bvalid": 0, "bid": 0, "bresp": 3}
         identifier, _, address, words = self._answers.popleft()
-        failed = False
+        response: int = Response.OKAY
         for i, (value, strobes) in enumerate(words):
-            if strobes:
-                failed |= self.image.store(address + (i << SIZE), SIZE, value, strobes, self.cycle).error
-        return {"bvalid": 1, "bid": identifier, "bresp": Response.SLVERR if failed else Response.OKAY}
+            if not strobes:
+                continue
+            one = self._store(address + (i << SIZE), value, strobes)
+            if one == Response.OKAY:
+                self._stored(identifier, address + (i << SIZE), value, strobes)
+            response = max(response, one)
+        return {"bvalid": 1, "bid": identifier, "bresp": response}

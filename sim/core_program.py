@@ -152,9 +152,8 @@ def encode(job: ProgramJob) -> bytes:
     return out.content()
 
 
-def decode(content: bytes) -> ProgramOutcome:
-    """The outcome file."""
-    reader = Reader(content)
+def decode(reader: Reader) -> ProgramOutcome:
+    """The outcome file, or the head of a longer one."""
     cycles, retired, stop, tohost, nanoseconds, pc, next_pc, insn, trapped, *trap = (reader.u64() for _ in range(12))
     return ProgramOutcome(
         stop=Stop(stop),
@@ -174,4 +173,4 @@ def run(job: ProgramJob, progress: Progress | None = None) -> ProgramOutcome:
     """Run a program on the fast engine. Raises EngineError when it cannot be built or breaks."""
     if job.tohost is not None and job.tohost % 8:
         raise EngineError(f"tohost must be a multiple of 8, not {job.tohost:#x}")
-    return decode(run_program(program(waves=job.wave is not None), encode(job), progress))
+    return decode(Reader(run_program(program(waves=job.wave is not None), encode(job), progress)))

@@ -1,6 +1,7 @@
 """The engines that compile the design to a program with the clock loop, host and memory model in C++."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -8,11 +9,15 @@ from sim.build_cache import compiler, executable, scratch, verilog_sha256
 from sim.protocol import AcceleratorJob, Design, EngineError, Outcome, Progress
 from sim.wire import decode_outcome, encode_job
 
+Console = Callable[[bytes], None]
+"""Called with what a program printed, when it ended a line."""
 
-def run_program(program: Path, job: bytes, progress: Progress | None = None) -> bytes:
+
+def run_program(program: Path, job: bytes, progress: Progress | None = None, console: Console | None = None) -> bytes:
     """Run a compiled simulator on a job file; returns its outcome file.
 
-    The program prints the cycles simulated so far on lines of its own. It is killed if this process is interrupted.
+    The simulator prints the cycles simulated so far on lines of its own, and what comes on the console in hexadecimal
+    behind a ``>``. It is killed if this process is interrupted.
     """
     with scratch() as directory:
         job_path, outcome_path = directory / "job", directory / "outcome"
@@ -22,7 +27,10 @@ def run_program(program: Path, job: bytes, progress: Progress | None = None) -> 
             try:
                 assert process.stdout and process.stderr
                 for line in process.stdout:
-                    if progress:
+                    if line.startswith(">"):
+                        if console:
+                            console(bytes.fromhex(line[1:]))
+                    elif progress:
                         progress(int(line))
                 errors = process.stderr.read()
             except BaseException:

@@ -51,6 +51,14 @@ class Violation(IntEnum):
     UNASKED_RESPONSE = 6
     WRONG_RD = 7
     UNKNOWN_VALUE = 8
+    AXI_CHANGED = 9
+    AXI_NOT_READY = 10
+    AXI_ID_REUSED = 11
+    AXI_NO_WLAST = 12
+    AXI_WLAST = 13
+    AXI_ATTRIBUTES = 14
+    AXI_BEATS = 15
+    AXI_CROSSES = 16
 
 
 UNKNOWN_NAMES = (
@@ -58,6 +66,8 @@ UNKNOWN_NAMES = (
     "mem.req_cmd", "mem.req_size", "mem.req_data", "mem.req_mask", "busy", "interrupt",
 )  # fmt: skip
 """Outputs that a four-valued simulator checks; Violation.UNKNOWN_VALUE gives the index."""
+
+_CHANNELS = ("aw", "w", "ar")
 
 VIOLATIONS_KEPT = 20
 
@@ -81,7 +91,24 @@ def describe(kind: int, cycle: int, a: int, b: int) -> str:
             text = f"RoCC response nobody asked for, rd {a}, data {b:#x}"
         case Violation.WRONG_RD:
             text = f"RoCC response for rd {a} where rd {b} was due"
-        case _:
+        case Violation.AXI_CHANGED:
+            text = f"{_CHANNELS[a]} changed or went away before it was taken"
+        case Violation.AXI_NOT_READY:
+            text = f"{'rb'[a]}ready is low"
+        case Violation.AXI_ID_REUSED:
+            text = f"arid {a} is used again before its last beat"
+        case Violation.AXI_NO_WLAST:
+            text = f"no wlast at beat {a}"
+        case Violation.AXI_WLAST:
+            text = f"wlast at beat {a} of {b}"
+        case Violation.AXI_ATTRIBUTES:
+            size, burst, cache, prot = b.to_bytes(4, "little")
+            text = f"{_CHANNELS[a]} with size {size}, burst {burst}, cache {cache}, prot {prot}"
+        case Violation.AXI_BEATS:
+            text = f"{_CHANNELS[a]} asks for {b} beats"
+        case Violation.AXI_CROSSES:
+            text = f"burst of {b} beats at {a:#x} crosses a 4 KiB boundary"
+        case Violation.UNKNOWN_VALUE:
             text = f"output {UNKNOWN_NAMES[a]} is unknown (X)"
     return f"cycle {cycle}: {text}"
 
@@ -113,6 +140,23 @@ class Image:
     def contents(self) -> dict[str, bytes]:
         """Contents of the writable segments, by name."""
         return {s.name: bytes(content) for s, content in self._segments if s.write}
+
+    def exists(self, address: int) -> bool:
+        """Is the byte in a segment?"""
+        return self._find(address) is not None
+
+    def word(self, address: int) -> int | None:
+        """The aligned 64-bit word that holds a byte, None where nothing exists; never an error on purpose."""
+        if (found := self._find(address)) is None:
+            return None
+        at = address - found[0].address & ~7
+        return int.from_bytes(found[1][at : at + 8], "little")
+
+    def put_word(self, address: int, value: int) -> None:
+        """Change the aligned 64-bit word that holds a byte, from outside of the design."""
+        if (found := self._find(address)) is not None:
+            at = address - found[0].address & ~7
+            found[1][at : at + 8] = value.to_bytes(8, "little")
 
     def load(self, address: int, log_bytes: int, cycle: int) -> Answer:
         """The aligned 64-bit word that holds the ``2**log_bytes`` bytes at ``address``."""

@@ -4,9 +4,7 @@
 // front of the data port. The core is built with RVFI, from which come the trace and the reasons for stopping.
 #include "rtl.h"
 
-#include "core_htif.h"
-#include "core_rvfi.h"
-#include "core_trace.h"
+#include "core_retire.h"
 #include "memory.h"
 #include "progress.h"
 
@@ -18,8 +16,6 @@ struct Fetched {
     uint64_t data, error;
 };
 
-enum Stop : uint64_t { EXITED = 0, MAX_CYCLES, STUCK, TRAP_LOOP, BAD_HTIF, BAD_RVFI };
-
 class Run {
     Clocked<Top> rtl;
     Violations violations;
@@ -27,13 +23,10 @@ class Run {
     Timing fetch_timing, data_timing;
     uint64_t max_cycles, stuck_cycles;
     Htif htif{image};
-    Trace trace;
-    RvfiCheck rvfi;
+    Retirement core;
 
     uint64_t mtimecmp = 0;  // as Spike starts: a timer interrupt is pending until it is set
-    uint64_t retired = 0, active = 0, nanoseconds = 0;
-    Record last{}, last_trap{};
-    bool trapped = false, exited = false;
+    uint64_t active = 0, nanoseconds = 0;
     Stop stop = EXITED;
 
   public:
@@ -42,7 +35,7 @@ class Run {
         fetch_timing.read(in), data_timing.read(in);
         max_cycles = in.u64(), stuck_cycles = in.u64();
         htif.tohost = in.u64(), htif.fromhost = in.u64();
-        trace.open(in.text());
+        core.trace.open(in.text());
         WaveWindow window;
         window.read(in);
         rtl.open(window);
@@ -92,11 +85,11 @@ class Run {
                     instructions.accept({~uint64_t(0), 1}, cycle);
             }
             if (accesses && get(top.p_dbus____req__valid)) data.accept(access(cycle), cycle);
-            if (get(top.p_rvfi__valid)) retire(cycle);
+            if (core.sample(top, htif, stop)) active = cycle;
 
             rtl.edge();
             progress.tick(rtl.cycle);
-            if (exited) break;
+            if (core.exited) break;
             if (stop != EXITED) break;
             if (htif.state == Htif::UNKNOWN) stop = BAD_HTIF;
             if (rtl.cycle >= max_cycles) stop = MAX_CYCLES;
@@ -104,16 +97,12 @@ class Run {
             if (stop != EXITED) break;
         }
         nanoseconds = progress.nanoseconds();
-        trace.close();
+        core.trace.close();
     }
 
     void save(const char *path) {
         Writer out(path);
-        out.u64(rtl.cycle), out.u64(retired), out.u64(stop), out.u64(htif.value), out.u64(nanoseconds);
-        out.u64(last.pc), out.u64(last.pc_next), out.u64(last.insn);
-        out.u64(trapped), out.u64(last_trap.pc), out.u64(last_trap.cause), out.u64(last_trap.tval);
-        out.u64(htif.console.size());
-        out.bytes(htif.console.data(), htif.console.size());
+        core.write(out, rtl.cycle, stop, htif, nanoseconds);
         out.close();
     }
 
@@ -135,46 +124,6 @@ class Run {
                                      : image.load(address, size, cycle);
         if (write && word == htif.tohost && !answer.error) htif.act();
         return {answer.data, answer.error};
-    }
-
-    void retire(uint64_t cycle) {
-        Top &top = rtl.top;
-        active = cycle;
-        Record r;
-        r.trap = get(top.p_rvfi__trap), r.intr = get(top.p_rvfi__intr);
-        r.pc = get(top.p_rvfi__pc__rdata), r.pc_next = get(top.p_rvfi__pc__wdata);
-        r.insn = uint32_t(get(top.p_rvfi__insn));
-        r.rd = unsigned(get(top.p_rvfi__rd__addr)), r.rd_value = get(top.p_rvfi__rd__wdata);
-        r.address = get(top.p_rvfi__mem__addr);
-        r.read_mask = unsigned(get(top.p_rvfi__mem__rmask)), r.write_mask = unsigned(get(top.p_rvfi__mem__wmask));
-        r.stored = get(top.p_rvfi__mem__wdata);
-        r.cause = get(top.p_rvfi__csr__mcause__wdata), r.tval = get(top.p_rvfi__csr__mtval__wdata);
-        bool after_trap = last.trap;
-        uint64_t expected = last.pc_next;
-        trace.add(r, r.intr && !after_trap, expected);
-        last = r;
-        Operands o;
-        o.order = get(top.p_rvfi__order);
-        o.rs1 = unsigned(get(top.p_rvfi__rs1__addr)), o.rs1_value = get(top.p_rvfi__rs1__rdata);
-        o.rs2 = unsigned(get(top.p_rvfi__rs2__addr)), o.rs2_value = get(top.p_rvfi__rs2__rdata);
-        o.halt = get(top.p_rvfi__halt), o.mode = unsigned(get(top.p_rvfi__mode)), o.ixl = unsigned(get(top.p_rvfi__ixl));
-        if (rvfi.check(r, o) != RvfiCheck::NONE) {
-            stop = BAD_RVFI;
-            return;
-        }
-        if (!r.trap) {
-            retired++;
-            // the store that ends the program is the last instruction of the trace
-            exited = htif.state == Htif::EXIT && r.write_mask && (r.address & ~uint64_t(7)) == htif.tohost;
-            return;
-        }
-        // A vector where nothing can be fetched: the program will never get out, and the trap before is the reason.
-        if (r.cause == 1 && r.pc == r.pc_next) {
-            stop = TRAP_LOOP;
-            if (!trapped) last_trap = r, trapped = true;
-            return;
-        }
-        last_trap = r, trapped = true;
     }
 };
 

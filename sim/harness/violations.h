@@ -12,6 +12,14 @@ enum Violation : uint64_t {
     UNASKED_RESPONSE,  // a RoCC response to no command: rd, data
     WRONG_RD,          // a RoCC response with another rd than the oldest command waiting: rd, rd expected
     UNKNOWN_VALUE,     // an output is X (four-valued simulators only): which
+    AXI_CHANGED,       // an AXI payload changed before it was taken: channel (AW, W, AR)
+    AXI_NOT_READY,     // rready or bready is low: which
+    AXI_ID_REUSED,     // an arid used again before its last beat: id
+    AXI_NO_WLAST,      // no wlast at the last beat: beats
+    AXI_WLAST,         // wlast at another beat than the last: beats sent, beats announced
+    AXI_ATTRIBUTES,    // another size, burst, cache or prot than promised: channel, all four a byte each
+    AXI_BEATS,         // a burst that is too long: channel, beats
+    AXI_CROSSES,       // a burst across a 4 KiB boundary: address, beats
 };
 
 struct Violations {
