@@ -125,6 +125,24 @@ def test_every_fetch_sees_memory_as_of_the_last_fence_i(seed: int, stall: float)
     b.run(body)
 
 
+def test_a_line_that_a_fence_i_overtakes_is_not_kept() -> None:
+    b = Bench(1)
+
+    async def body(ctx: Any) -> None:
+        word = BASE + LINE_BYTES - 4
+        for delay in range(16):
+            await b.step(ctx, None, flush=True)
+            assert await b.step(ctx, BASE)
+            for _ in range(delay):
+                await b.step(ctx, None)
+            b.memory[word] = delay
+            await b.step(ctx, None, flush=True)
+            await b.fetch(ctx, word)
+            assert b.answers[-1][1:] == (word, 0, delay)
+
+    b.run(body)
+
+
 def test_a_line_is_asked_for_once_and_then_gives_an_instruction_a_cycle() -> None:
     b = Bench(1, lines=4)
 
