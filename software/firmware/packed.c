@@ -44,8 +44,8 @@ uint64_t steps_of_network(void) { return network.layer[0]->steps; }
 
 uint64_t sequences_of_network(void) { return network.layer[0]->sequences; }
 
-float *results_of(uint64_t layer) {
-    float *at = results;
+uint32_t *results_of(uint64_t layer) {
+    uint32_t *at = results;
     for (uint64_t below = 0; below < layer; below++)
         at += sequences_of_network() * steps_of_network() * network.layer[below]->h;
     return at;
@@ -57,10 +57,10 @@ void *state_of(uint64_t layer) {
     return at;
 }
 
-const float *input_of(uint64_t layer, uint64_t sequence) {
+const uint32_t *input_of(uint64_t layer, uint64_t sequence) {
     const struct image *image = network.layer[layer];
     const char *first = (const char *)image + image->input.at;
-    return (layer ? results_of(layer - 1) : (const float *)first) + sequence * steps_of_network() * image->x;
+    return (layer ? results_of(layer - 1) : (const uint32_t *)first) + sequence * steps_of_network() * image->x;
 }
 
 void print_number(const char *text, uint64_t number) {
@@ -94,18 +94,14 @@ static int64_t in_units(uint32_t bits) {
     return bits >> 31 ? -value : value;
 }
 
-uint64_t classify(const float *h) {
+uint64_t classify(const uint32_t *h) {
     const struct output_layer *output = network.output;
     uint64_t best = 0;
     int64_t best_sum = INT64_MIN;
     for (uint64_t k = 0; k < output->classes; k++) {
         const int32_t *weight = output->weights + k * output->hidden;
         int64_t sum = output->bias[k];
-        for (uint64_t i = 0; i < output->hidden; i++) {
-            uint32_t bits;
-            memcpy(&bits, h + i, sizeof bits);
-            sum += weight[i] * in_units(bits);
-        }
+        for (uint64_t i = 0; i < output->hidden; i++) sum += weight[i] * in_units(h[i]);
         if (sum > best_sum) best = k, best_sum = sum;
     }
     return best;

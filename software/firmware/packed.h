@@ -33,8 +33,8 @@ struct network {
 
 extern const struct network network;
 
-/* Not initialised. Every h: for each layer [sequences][steps][h], one layer after the other. */
-extern float results[];
+/* Not initialised. The bits of every h: for each layer [sequences][steps][h], one layer after the other. */
+extern uint32_t results[];
 /* [sequences][layers][ELSTM_COUNTERS] */
 extern uint64_t counters[];
 /* [sequences] */
@@ -47,11 +47,11 @@ extern uint64_t checksum;
 struct elstm_layer open_layer(uint64_t number);
 
 /* Where the h of a layer begins in results. */
-float *results_of(uint64_t layer);
+uint32_t *results_of(uint64_t layer);
 /* The state block of a layer. */
 void *state_of(uint64_t layer);
-/* x of a sequence: the input of the network, or h of the layer below. */
-const float *input_of(uint64_t layer, uint64_t sequence);
+/* x of a sequence, fp32 bits: the input of the network, or h of the layer below. */
+const uint32_t *input_of(uint64_t layer, uint64_t sequence);
 uint64_t steps_of_network(void);
 uint64_t sequences_of_network(void);
 
@@ -64,5 +64,5 @@ void require_success(uint64_t status, uint64_t sequence, uint64_t layer);
 #define CHECKSUM_START 0xcbf29ce484222325ULL
 uint64_t checksum_words(uint64_t sum, const void *words, uint64_t count);
 
-/* The class of a last row of h. */
-uint64_t classify(const float *h);
+/* The class of a last row of h, fp32 bits. */
+uint64_t classify(const uint32_t *h);

@@ -7,7 +7,7 @@ static const uint8_t shown[] = {ELSTM_COUNTER_W_WORDS, ELSTM_COUNTER_U_WORDS, EL
 
 static void run(uint64_t sequence, uint64_t number, const struct elstm_layer *layer) {
     uint64_t steps = steps_of_network(), *counter = counters + (sequence * network.layers + number) * ELSTM_COUNTERS;
-    float *h = results_of(number) + sequence * steps * layer->h;
+    uint32_t *h = results_of(number) + sequence * steps * layer->h;
     elstm_run(layer, input_of(number, sequence), h, steps, 0, ELSTM_H_SEQ | ELSTM_H_PRUNED);
     require_success(elstm_wait(), sequence, number);
     for (uint64_t i = 0; i < ELSTM_COUNTERS; i++) counter[i] = elstm_counter(i);
@@ -27,7 +27,7 @@ static void run(uint64_t sequence, uint64_t number, const struct elstm_layer *la
 int main(void) {
     checksum = CHECKSUM_START;
     for (uint64_t sequence = 0; sequence < sequences_of_network(); sequence++) {
-        const float *last = 0;
+        const uint32_t *last = 0;
         for (uint64_t number = 0; number < network.layers; number++) {
             struct elstm_layer layer = open_layer(number);
             run(sequence, number, &layer);

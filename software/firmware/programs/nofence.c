@@ -5,7 +5,7 @@
 int main(void) {
     struct elstm_layer layer = open_layer(0);
     uint64_t steps = steps_of_network();
-    uint32_t *last = (uint32_t *)results + (steps - 1) * layer.h;
+    uint32_t *last = results + (steps - 1) * layer.h;
     for (uint64_t i = 0; i < layer.h; i++) last[i] = ~0u;
     elstm_run(&layer, input_of(0, 0), results, steps, 0, ELSTM_H_SEQ | ELSTM_H_PRUNED);
     uint64_t early = checksum_words(CHECKSUM_START, last, layer.h);

@@ -14,7 +14,7 @@ int main(void) {
             uint64_t count = steps - first < CHUNK ? steps - first : CHUNK;
             for (uint64_t number = 0; number < network.layers; number++, calls++) {
                 struct elstm_layer layer = open_layer(number);
-                float *h = results_of(number) + (sequence * steps + first) * layer.h;
+                uint32_t *h = results_of(number) + (sequence * steps + first) * layer.h;
                 elstm_run(&layer, input_of(number, sequence) + first * layer.x, h, count, state_of(number),
                           flags | (first ? ELSTM_STATE_IN : 0));
                 require_success(elstm_wait(), sequence, number);
