@@ -153,13 +153,10 @@ def test_a_large_layer_says_what_memory_it_needs(tmp_path: Path) -> None:
 
 
 @needs_compiler
-def test_the_command_builds_every_kind(tmp_path: Path) -> None:
-    for arguments in (
-        ("network", "--digits", "1"), ("streaming",), ("nofence",), ("errors",),
-        ("original", "--layer", "mnist-l1", "--sequences", "2", "--n-fuse", "2"),
-    ):  # fmt: skip
+def test_the_command_takes_the_sizes(tmp_path: Path) -> None:
+    for arguments in (("nofence", "--digits", "1"), ("original", "--layer", "mnist-l1", "--sequences", "2")):
         path = tmp_path / f"{arguments[0]}.elf"
-        done = firmware(*arguments, "-o", path)
+        done = firmware(*arguments, "--n-fuse", "2", "-o", path)
         assert (done.returncode, done.stdout) == (0, f"{path}\n"), done.stderr
         assert path.read_bytes().startswith(b"\x7fELF")
 
