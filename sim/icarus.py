@@ -72,6 +72,39 @@ def _wave_arguments(wave: WaveRequest | None) -> list[str]:
     return [f"+wave={Path(wave.path).absolute()}", *times]
 
 
+def run_bench(
+    design: Design, module: str, job: object, wave: WaveRequest | None = None, progress: Progress | None = None
+) -> Any:
+    """Run the cocotb test in ``module`` on the design's Verilog; returns the outcome that it pickled."""
+    waves = _wave_arguments(wave)
+    key = verilog_sha256(design)[:32]
+    build = cached(f"icarus/{key}", lambda directory: _compile(design, directory))
+    with scratch() as directory:
+        files = {name: directory / name for name in ("job", "outcome", "progress")}
+        files["job"].write_bytes(pickle.dumps(job))
+        log = directory / "log"
+        try:
+            with _following(files["progress"], progress):
+                _runner().test(
+                    test_module=module,
+                    hdl_toplevel=designs.module_name(design),
+                    hdl_toplevel_lang="verilog",
+                    build_dir=build,
+                    test_dir=directory,
+                    results_xml=str(directory / "results.xml"),
+                    extra_env={f"ELSTM_{name.upper()}": str(path) for name, path in files.items()},
+                    plusargs=waves,
+                    waves=wave is not None,
+                    log_file=log,
+                )
+        except SystemExit:
+            pass  # the runner's way to report a failed simulation; the missing outcome says so below
+        if not files["outcome"].exists():
+            tail = log.read_text()[-2000:] if log.exists() else "no log"
+            raise EngineError(f"the cocotb simulation failed: {tail}")
+        return pickle.loads(files["outcome"].read_bytes())
+
+
 class IcarusEngine:
     """Simulates at about two thousand cycles a second."""
 
@@ -88,31 +121,5 @@ class IcarusEngine:
         return verilog_sha256(design)
 
     def run(self, design: Design, job: AcceleratorJob, progress: Progress | None = None) -> Outcome:
-        waves = _wave_arguments(job.wave)
-        key = verilog_sha256(design)[:32]
-        build = cached(f"icarus/{key}", lambda directory: _compile(design, directory))
-        with scratch() as directory:
-            files = {name: directory / name for name in ("job", "outcome", "progress")}
-            files["job"].write_bytes(pickle.dumps(job))
-            log = directory / "log"
-            try:
-                with _following(files["progress"], progress):
-                    _runner().test(
-                        test_module="sim.cocotb_bench",
-                        hdl_toplevel=designs.module_name(design),
-                        hdl_toplevel_lang="verilog",
-                        build_dir=build,
-                        test_dir=directory,
-                        results_xml=str(directory / "results.xml"),
-                        extra_env={f"ELSTM_{name.upper()}": str(path) for name, path in files.items()},
-                        plusargs=waves,
-                        waves=job.wave is not None,
-                        log_file=log,
-                    )
-            except SystemExit:
-                pass  # the runner's way to report a failed simulation; the missing outcome says so below
-            if not files["outcome"].exists():
-                tail = log.read_text()[-2000:] if log.exists() else "no log"
-                raise EngineError(f"the cocotb simulation failed: {tail}")
-            outcome: Outcome = pickle.loads(files["outcome"].read_bytes())
-            return outcome
+        outcome: Outcome = run_bench(design, "sim.cocotb_bench", job, job.wave, progress)
+        return outcome

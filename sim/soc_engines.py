@@ -1,0 +1,26 @@
+"""The engines of the SoC by the names they have for the accelerator."""
+
+from sim.protocol import EngineError
+from sim.soc_icarus import IcarusSoc
+from sim.soc_program import NativeSoc, SocEngine
+from sim.soc_pysim import PysimSoc
+
+_ENGINES = {
+    "native": NativeSoc,
+    "cxxrtl": lambda: NativeSoc("cxxrtl"),
+    "pysim": PysimSoc,
+    "icarus": IcarusSoc,
+}
+
+NAMES = tuple(_ENGINES)
+DEFAULT = "native"
+
+
+def get(name: str) -> SocEngine:
+    """The engine of that name, ready to run. Raises EngineError when it is unknown or something is not installed."""
+    if name not in _ENGINES:
+        raise EngineError(f"no engine {name!r}; there are: {', '.join(NAMES)}")
+    engine: SocEngine = _ENGINES[name]()
+    if missing := engine.missing():
+        raise EngineError(f"engine {name}: {missing}")
+    return engine

@@ -1,0 +1,75 @@
+"""The SoC in Amaranth's own simulator, for small programs."""
+
+from contextlib import nullcontext
+from typing import Any
+
+from amaranth.hdl import ClockDomain, Module
+from amaranth.sim import Simulator
+
+from sim import designs
+from sim.cxxrtl import Console
+from sim.host import RESET_CYCLES
+from sim.protocol import Design, Progress
+from sim.soc_host import CONTROLS, IDLE, PAYLOADS, RETIRED, SocHost
+from sim.soc_program import SocJob, SocOutcome, config_of
+
+_PERIOD = 1e-8
+
+
+class PysimSoc:
+    """Some thousand cycles a second; a waveform covers the whole run, not only its window."""
+
+    name = "pysim"
+
+    def missing(self) -> str | None:
+        return None
+
+    def run(
+        self, design: Design, job: SocJob, progress: Progress | None = None, console: Console | None = None
+    ) -> SocOutcome:
+        config = config_of(design)
+        host = SocHost(job, config, progress, console)
+        top: Any = designs.elaborate(design)
+        bench_top = Module()
+        # a domain of our own, for its reset
+        bench_top.domains.sync = domain = ClockDomain("sync")
+        bench_top.submodules.soc = top
+
+        async def bench(ctx: Any) -> None:
+            driven: dict[str, int] = {}
+
+            def drive(wires: dict[str, int]) -> None:
+                for name, value in wires.items():
+                    if driven.get(name) != value:
+                        ctx.set(getattr(top.axi, name), value)
+                        driven[name] = value
+
+            def sample() -> dict[str, int]:
+                wires = {name: int(ctx.get(getattr(top.axi, name))) for name in CONTROLS}
+                for channel in ("aw", "w", "ar"):
+                    if wires[f"{channel}valid"]:
+                        wires |= {name: int(ctx.get(getattr(top.axi, name))) for name in PAYLOADS[channel]}
+                return wires
+
+            def retired() -> dict[str, int] | None:
+                if not (config.core.rvfi and ctx.get(top.rvfi_valid)):
+                    return None
+                return {name: int(ctx.get(getattr(top, f"rvfi_{name}"))) for name in RETIRED}
+
+            drive(IDLE)
+            ctx.set(domain.rst, 1)
+            for _ in range(RESET_CYCLES):
+                await ctx.tick()
+            ctx.set(domain.rst, 0)
+            while True:
+                drive(host.drive())
+                if host.sample(sample(), retired()):
+                    break
+                await ctx.tick()
+
+        simulator = Simulator(bench_top)
+        simulator.add_clock(_PERIOD)
+        simulator.add_testbench(bench)
+        with simulator.write_vcd(job.wave.path) if job.wave else nullcontext():
+            simulator.run()
+        return host.outcome()
