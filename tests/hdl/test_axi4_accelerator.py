@@ -83,7 +83,10 @@ def test_an_error_response_ends_the_run(array: str, field: str, code: Error) -> 
 
 @pytest.mark.parametrize(
     ("funct", "operand", "code"),
-    [(Funct.DATA, "rs2", Error.MEM_WRITE), (Funct.START, "rs1", Error.MEM_READ)],
+    [
+        (Funct.DATA, "rs2", Error.MEM_WRITE),
+        pytest.param(Funct.START, "rs1", Error.MEM_READ, marks=slow),
+    ],
 )
 def test_an_address_that_does_not_exist_ends_the_run(funct: Funct, operand: str, code: Error) -> None:
     job = layer_job(CALL)

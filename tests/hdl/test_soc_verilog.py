@@ -15,11 +15,12 @@ from hdl.soc import Soc
 
 def test_the_tiny_soc() -> None:
     text = emit_rtlil(Soc(SOC_PRESETS["tiny"]), "elstm_soc")
-    netlist = run_yosys(text, "proc", "flatten", "write_rtlil")
-    assert "cell $dff" in netlist
-    assert "$dlatch" not in netlist and "$adff" not in netlist
+    out = run_yosys(text, "proc", "write_rtlil", "write_cxxrtl")
+    assert "cell $dff" in out
+    assert "$dlatch" not in out and "$adff" not in out
     # no signal depends on itself through others, not even formally: one evaluation a cycle simulates it
-    assert "converged = false" not in run_yosys(text, "write_cxxrtl")
+    assert "converged = " in out
+    assert "converged = false" not in out
 
 
 def test_the_trace_port_passes_through() -> None:
