@@ -304,7 +304,10 @@ def test_networks_that_cannot_be_packed(
             "layer 1 takes 6 inputs, an image row of",
         ),
         (("--images", tmp_path / "none.npz"), "none.npz"),
-        (("--header", tmp_path / "a.x", "--image", tmp_path / "a.x"), "must be different files"),
+        (
+            ("--images", images, "--digits", "1", "--header", tmp_path / "a.x", "--image", tmp_path / "a.x"),
+            "must be different files",
+        ),
     ):
         assert call(monkeypatch, source, "--out", tmp_path / "r.npz", *arguments) == 2
         err = capsys.readouterr().err
