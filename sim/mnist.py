@@ -1,5 +1,7 @@
-"""MNIST digits through the RTL: both layers on the accelerator, the output layer in NumPy, everything compared."""
+"""MNIST digits through the RTL, everything compared: here both layers on the bare accelerator and the output layer in
+NumPy, in ``sim.soc_mnist`` all of it by a program on the SoC."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -42,7 +44,7 @@ class Setup:
 
 @dataclass
 class DigitRun:
-    """One digit: the record, the calls as the RTL ran them, and what was wrong."""
+    """One digit: the record, the calls as the RTL ran them, what was wrong, and all cycles that were simulated."""
 
     record: InputRun
     calls: list[LayerCall] = field(default_factory=list)
@@ -59,14 +61,14 @@ def no_wave(layer: int) -> None:
     """No waveform of any layer."""
 
 
-class Network:
+class DigitNetwork(ABC):
     """A packed checkpoint with the digits it is to classify, and golden's results for all of them.
 
     Raises CheckpointError when the network does not fit the digits or the configuration.
     """
 
-    def __init__(self, setup: Setup, checkpoint: Checkpoint, digits: Digits) -> None:
-        self.setup, self.checkpoint, self.digits = setup, checkpoint, digits
+    def __init__(self, config: AcceleratorConfig, checkpoint: Checkpoint, digits: Digits) -> None:
+        self.config, self.checkpoint, self.digits = config, checkpoint, digits
         self.layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
         self._check()
         self.x = digits.inputs()
@@ -86,7 +88,7 @@ class Network:
             raise CheckpointError(
                 f"layer 1 takes {self.checkpoint.layers[0].inputs} inputs, an image row has {columns}"
             )
-        config = self.setup.config
+        config = self.config
         for number, (packed, _) in enumerate(self.layers, 1):
             limits = (("X", packed.x, config.max_x), ("H", packed.h, config.max_h), ("T", rows, config.max_t))
             for name, value, limit in limits:
@@ -98,6 +100,44 @@ class Network:
         result = self.golden[layer]
         names = ("h", "h_pruned", "c", "kept", "u_words_loaded", "kept_blocks")
         return replace(result, **{name: getattr(result, name)[n] for name in names})
+
+    @abstractmethod
+    def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:
+        """Digit n through every layer. Raises EngineError."""
+
+    def run(
+        self, workers: int = 2, done: Callable[[DigitRun], None] = lambda run: None, wave: WaveOf = no_wave
+    ) -> list[DigitRun]:
+        """All digits in order, ``workers`` simulations at a time; ``wave`` is for the first digit.
+
+        Raises EngineError. An interrupt starts no further digit.
+        """
+        stop = Event()
+
+        def job(n: int) -> DigitRun:
+            if stop.is_set():
+                raise EngineError("stopped")
+            return self.run_digit(n, no_wave if n else wave)
+
+        runs = []
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(job, n) for n in range(len(self.x))]
+            try:
+                for future in futures:
+                    runs.append(future.result())
+                    done(runs[-1])
+            except BaseException:
+                stop.set()
+                raise
+        return runs
+
+
+class Network(DigitNetwork):
+    """On the bare accelerator, one run a layer."""
+
+    def __init__(self, setup: Setup, checkpoint: Checkpoint, digits: Digits) -> None:
+        super().__init__(setup.config, checkpoint, digits)
+        self.setup = setup
 
     def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:
         """Digit n through every layer; the input of a layer is what the RTL stored in the one below.
@@ -131,32 +171,6 @@ class Network:
                 run.problems.append(f"prediction {run.record.prediction}, golden's is {run.record.golden_prediction}")
         run.record.exact = not run.problems
         return run
-
-    def run(
-        self, workers: int = 2, done: Callable[[DigitRun], None] = lambda run: None, wave: WaveOf = no_wave
-    ) -> list[DigitRun]:
-        """All digits in order, ``workers`` simulations at a time; ``wave`` is for the first digit.
-
-        Raises EngineError. An interrupt starts no further digit.
-        """
-        stop = Event()
-
-        def job(n: int) -> DigitRun:
-            if stop.is_set():
-                raise EngineError("stopped")
-            return self.run_digit(n, no_wave if n else wave)
-
-        runs = []
-        with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(job, n) for n in range(len(self.x))]
-            try:
-                for future in futures:
-                    runs.append(future.result())
-                    done(runs[-1])
-            except BaseException:
-                stop.set()
-                raise
-        return runs
 
 
 def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:

@@ -1,5 +1,7 @@
 """``python -m sim.run mnist``: digits through the RTL, with a table and a JSON result.
 
+On the SoC a C program runs both layers and the output layer, and what it prints is shown; with ``--system accelerator``
+the commands come from the simulator, and the output layer is done in NumPy.
 Exit codes: 0 everything agreed with golden, 1 something did not, 2 the run could not be made.
 """
 
@@ -14,13 +16,18 @@ from rich.progress import Progress
 from rich.table import Table
 
 from golden.config import preset as preset_of
-from sim import engines
+from sim import engines, soc_engines, soc_mnist
+from sim.axi_memory import AxiTiming
+from sim.build_cache import verilog_sha256
 from sim.environment import commit, versions
 from sim.mnist import DigitRun, Network, Setup, mismatch_wave
 from sim.protocol import MemoryTiming, WaveRequest
 from sim.result import RunResult
+from sim.soc_mnist import SocNetwork, SocSetup
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
 from software.cli import UserError
+
+SYSTEMS = ("soc", "accelerator")
 
 
 def digits_table(runs: list[DigitRun]) -> Table:
@@ -69,6 +76,7 @@ def _writable(path: Path | None) -> None:
 
 def run_mnist(
     digits: Annotated[int, typer.Option(help="How many of the digits, from the first.")] = 10,
+    system: Annotated[str, typer.Option(help="soc, or accelerator: that alone, without the core.")] = "soc",
     engine: Annotated[str, typer.Option(help=f"Simulator: {', '.join(engines.NAMES)}.")] = engines.DEFAULT,
     preset: Annotated[str, typer.Option(help="Configuration of the accelerator.")] = "default",
     n_fuse: Annotated[int, typer.Option(help="Fusion factor asked for.", min=1)] = 3,
@@ -81,36 +89,63 @@ def run_mnist(
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     wave: Annotated[Path | None, typer.Option(help="Waveform of the first digit, or of a mismatch.")] = None,
     wave_window: Annotated[str, typer.Option(help="Cycles FIRST:LAST of --wave.")] = "0:5000",
-    wave_layer: Annotated[int, typer.Option(help="Layer of --wave.", min=1)] = 1,
+    wave_layer: Annotated[int, typer.Option(help="Layer of --wave (accelerator alone).", min=1)] = 1,
+    mem_trace: Annotated[
+        Path | None, typer.Option(help="Write cycle, address and words of each burst the first digit loads (soc).")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Simulations at a time.", min=1, max=16)] = 2,
 ) -> None:
     """Classify digits with both LSTM layers on the RTL, bit for bit against golden."""
-    _writable(json)
-    _writable(wave)
+    if system not in SYSTEMS:
+        raise UserError(f"no system {system!r}; there are: {', '.join(SYSTEMS)}")
+    if system == "soc" and wave_layer != 1:
+        raise UserError("--wave-layer is for --system accelerator: on the SoC all layers are one run")
+    if system == "accelerator" and mem_trace:
+        raise UserError("--mem-trace is for --system soc")
+    for path in (json, wave, mem_trace):
+        _writable(path)
     window = _window(wave_window)
+    network: Network | SocNetwork
     try:
-        timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
-        setup = Setup(engines.get(engine), preset_of(preset), timing, n_fuse)
-        network = Network(setup, load_checkpoint(checkpoint), _select(load_digits(images), digits, images))
+        config, net = preset_of(preset), load_checkpoint(checkpoint)
+        chosen = _select(load_digits(images), digits, images)
+        if system == "soc":
+            behaviour = AxiTiming(latency, jitter, "beats" if jitter else "fifo", stalls, seed=seed)
+            network = SocNetwork(SocSetup(soc_engines.get(engine), config, behaviour, n_fuse), net, chosen, mem_trace)
+            sha256 = verilog_sha256(network.setup.design)
+        else:
+            timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
+            setup = Setup(engines.get(engine), config, timing, n_fuse)
+            network = Network(setup, net, chosen)
+            sha256 = setup.engine.verilog_sha256(setup.design)
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
-    sha256 = setup.engine.verilog_sha256(setup.design)
     start = time.monotonic()
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # on a terminal the program's lines go above the bar
+    shared = sys.stdout.isatty()
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=shared) as bar:
         task = bar.add_task("digits", total=digits)
         wanted = WaveRequest(str(wave), *window) if wave else None
-        runs = network.run(
-            workers, lambda run: bar.advance(task), lambda layer: wanted if layer + 1 == wave_layer else None
-        )
+
+        def done(run: DigitRun) -> None:
+            bar.advance(task)
+            for line in run.record.console.splitlines():
+                print(f"digit {run.record.index} | {line}", flush=True)
+
+        runs = network.run(workers, done, lambda layer: wanted if layer + 1 == wave_layer else None)
     result = _result(network, runs, engine, preset, seed, sha256, time.monotonic() - start)
     wrong = [run for run in runs if not run.record.exact]
     if wrong:
         path = wave or Path("build") / f"mismatch_digit{wrong[0].record.index}.vcd"
-        result.notes.append(f"waveform {mismatch_wave(setup, wrong[0], path)}")
+        if isinstance(network, SocNetwork):
+            made = soc_mnist.mismatch_wave(network, wrong[0], path)
+        else:
+            made = mismatch_wave(network.setup, wrong[0], path)
+        result.notes.append(f"waveform {made}")
     if json:
         result.save(json)
     _report(result, runs)
-    for written in (json, wave):
+    for written in (json, wave, mem_trace):
         if written:
             print(f"wrote {written}")
     if wrong:
@@ -118,7 +153,13 @@ def run_mnist(
 
 
 def _result(
-    network: Network, runs: list[DigitRun], engine: str, preset: str, seed: int, sha256: str, seconds: float
+    network: Network | SocNetwork,
+    runs: list[DigitRun],
+    engine: str,
+    preset: str,
+    seed: int,
+    sha256: str,
+    seconds: float,
 ) -> RunResult:
     cycles = sum(run.cycles for run in runs)
     simulating = sum(run.seconds for run in runs)
@@ -127,9 +168,9 @@ def _result(
         kind="mnist",
         exact=all(run.record.exact for run in runs),
         engine=engine,
-        system="accelerator",
+        system=network.setup.design.top,
         preset=preset,
-        config=network.setup.config.as_dict(),
+        config=network.config.as_dict(),
         verilog_sha256=sha256,
         seed=seed,
         commit=commit(),

@@ -35,7 +35,8 @@ class Mismatch:
 class LayerRun:
     """One layer of one input on the RTL.
 
-    Cycles are clock cycles of the run by the accelerator's counter, ``harness_cycles`` the same counted outside.
+    Cycles are clock cycles of the run by the accelerator's counter, ``harness_cycles`` the same counted outside (0 in
+    the SoC, where only its program sees the accelerator).
     ``w_words``, ``u_words``: size of the packed arrays; ``*_loaded``: what the run loaded, over all passes.
     ``word_model_cycles``, ``published_model_cycles``, ``bound_cycles``: golden.cycles on the blocks that were kept,
     ``word_model_port_words`` what the first of them moves; ``counters``: all of the accelerator's, by name;
@@ -79,7 +80,10 @@ class LayerRun:
 
 @dataclass
 class InputRun:
-    """One input (a digit, a sentence) through every layer."""
+    """One input (a digit, a sentence) through every layer.
+
+    On the SoC, ``system_cycles`` are those of the whole program, ``console`` is what it printed.
+    """
 
     index: int
     exact: bool
@@ -87,6 +91,8 @@ class InputRun:
     label: int | None = None
     prediction: int | None = None
     golden_prediction: int | None = None
+    system_cycles: int = 0
+    console: str = ""
 
 
 @dataclass

@@ -1,11 +1,13 @@
 """The engines of the SoC by the names they have for the accelerator."""
 
+from collections.abc import Callable
+
 from sim.protocol import EngineError
 from sim.soc_icarus import IcarusSoc
 from sim.soc_program import NativeSoc, SocEngine
 from sim.soc_pysim import PysimSoc
 
-_ENGINES = {
+_ENGINES: dict[str, Callable[[], SocEngine]] = {
     "native": NativeSoc,
     "cxxrtl": lambda: NativeSoc("cxxrtl"),
     "pysim": PysimSoc,

@@ -159,7 +159,8 @@ class NativeSoc:
     """The compiled engines, by the names they have for the accelerator: native and cxxrtl."""
 
     def __init__(self, backend: Literal["native", "cxxrtl"] = "native") -> None:
-        self.name = self._backend = backend
+        self._backend = backend
+        self.name: str = backend
 
     def missing(self) -> str | None:
         return NativeEngine().missing()

@@ -45,9 +45,9 @@ def engine(monkeypatch):
 
 @pytest.fixture
 def command(files, engine, monkeypatch, capsys):
-    def invoke(*arguments, engine="golden"):
+    def invoke(*arguments, engine="golden", system="accelerator"):
         options = [
-            "mnist", "--engine", engine, "--preset", "tiny", "--workers", "1", "--digits", 2,
+            "mnist", "--system", system, "--engine", engine, "--preset", "tiny", "--workers", "1", "--digits", 2,
             "--checkpoint", files / "net.npz", "--images", files / "digits.npz",
         ]  # fmt: skip
         monkeypatch.setattr("sys.argv", [str(a) for a in ["sim.run", *options, *arguments]])
