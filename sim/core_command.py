@@ -1,32 +1,41 @@
-"""``python -m sim.run elf FILE``: run any bare-metal RISC-V program on the core.
+"""``python -m sim.run elf FILE``: run any bare-metal RISC-V program on the SoC, or on the core alone.
 
-The program's console goes to stdout, and its exit code becomes the command's. When it does not come to that, one line
-says why and at which pc: exit code 1 when the program is at fault, 2 when it could not be run at all.
+The program's console goes to stdout as it comes, and its exit code becomes the command's. When it does not come to
+that, one line says why and at which pc: exit code 1 when the program is at fault, 2 when it could not be run at all.
 """
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sim import core_program, elf
+from golden.config import CoreConfig, SocConfig
+from golden.config import preset as preset_of
+from sim import core_program, elf, soc_engines
+from sim.axi_memory import AxiTiming
 from sim.build_cache import verilog_sha256
+from sim.core_program import ProgramJob, ProgramOutcome
 from sim.environment import commit, versions
-from sim.protocol import MemoryTiming, WaveRequest
+from sim.options import window
+from sim.protocol import Design, MemoryTiming, WaveRequest
 from sim.result import write_whole
+from sim.soc_program import SocJob, SocOutcome
 from software.cli import UserError
 
 SCHEMA = "elstm.program/1"
 MAX_RAM_MIB = 1024
+SYSTEMS = ("soc", "core")
+AT_THE_END = 2000
+"""Cycles of a waveform of the end of a run."""
 
 
-def result(path: Path, outcome: core_program.ProgramOutcome) -> dict[str, object]:
+def result(path: Path, design: Design, outcome: ProgramOutcome) -> dict[str, object]:
     """What the JSON file holds: the outcome, and what it came from."""
     wall = outcome.wall_seconds
-    return {
+    content: dict[str, object] = {
         "schema": SCHEMA,
         "file": str(path),
         "exit_code": outcome.exit_code,
@@ -40,53 +49,126 @@ def result(path: Path, outcome: core_program.ProgramOutcome) -> dict[str, object
         "console": outcome.console.decode(errors="replace"),
         "wall_seconds": wall,
         "cycles_per_second": outcome.cycles / wall if wall else 0.0,
-        "verilog_sha256": verilog_sha256(core_program.DESIGN),
+        "verilog_sha256": verilog_sha256(design),
         "commit": commit(),
         "versions": versions(),
+        "system": design.top,
     }
+    if isinstance(outcome, SocOutcome):
+        content |= {
+            "violations": outcome.violations,
+            "read_bursts": outcome.read_bursts,
+            "write_bursts": outcome.write_bursts,
+        }
+    return content
+
+
+class _Stdout:
+    """Shows a console as it comes."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+
+    def line(self, text: bytes) -> None:
+        sys.stdout.buffer.write(text)
+        sys.stdout.flush()
+        self._shown += len(text)
+
+    def rest(self, console: bytes) -> None:
+        self.line(console[self._shown :])
 
 
 def run_elf(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A 64-bit RISC-V executable, entered at 0x80000000.")],
+    system: Annotated[str, typer.Option(help="soc, or core: that alone, without accelerator and cache.")] = "soc",
+    engine: Annotated[str, typer.Option(help=f"Simulator of the SoC: {', '.join(soc_engines.NAMES)}.")] = "native",
+    preset: Annotated[str, typer.Option(help="Configuration of the SoC's accelerator.")] = "default",
     max_cycles: Annotated[int, typer.Option(min=1, help="End the run as a failure after that many cycles.")] = 10**8,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the outcome there.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Write a line for each instruction there, as Spike does.")] = None,
-    wave: Annotated[Path | None, typer.Option(help="Write a VCD waveform there (slow and large).")] = None,
+    mem_trace: Annotated[
+        Path | None, typer.Option(help="Write cycle, address and words of each burst the accelerator loads (soc).")
+    ] = None,
+    wave: Annotated[Path | None, typer.Option(help="Write a waveform there (large).")] = None,
+    wave_window: Annotated[
+        str, typer.Option(help="Cycles FIRST:LAST of --wave, or end: the last 2000; all if not given.")
+    ] = "",
     ram: Annotated[int, typer.Option(min=1, max=MAX_RAM_MIB, help="Size of the memory at 0x80000000, MiB.")] = 16,
-    latency: Annotated[int, typer.Option(min=1, max=1000, help="Cycles from a request to its response.")] = 1,
+    latency: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Cycles from a request to its response; 8, core: 1.")
+    ] = None,
     stall: Annotated[int, typer.Option(min=0, max=999, help="How often memory takes no request, in 1/1000.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of those.")] = 1,
 ) -> None:
-    """Run a bare-metal program on the core; exits with the program's own code."""
-    for path in (json_path, trace, wave):
+    """Run a bare-metal program; exits with the program's own code."""
+    for path in (json_path, trace, mem_trace, wave):
         if path and path.is_dir():
             raise UserError(f"cannot write {path}: it is a directory")
         if path and not path.parent.is_dir():
             raise UserError(f"cannot write {path}: there is no directory {path.parent}")
+    if system not in SYSTEMS:
+        raise UserError(f"no system {system!r}; there are: {', '.join(SYSTEMS)}")
+    if system == "core" and (mem_trace or engine != "native" or wave_window == "end"):
+        raise UserError("--mem-trace, --engine and --wave-window end are for --system soc")
+    cycles = window(wave_window) if wave_window not in ("", "end") else (0, 2**63 - 1)
+    trace_file, reads_file = (str(path.absolute()) if path else None for path in (trace, mem_trace))
+    shown = WaveRequest(str(wave.absolute()), *cycles) if wave else None
+    stdout = _Stdout()
     try:
         program = elf.load(file, ram << 20)
-        job = core_program.ProgramJob(
-            (program.ram,),
-            tohost=program.tohost,
-            fromhost=program.fromhost,
-            fetch=MemoryTiming(latency=latency, stall_permille=stall, seed=2 * seed),
-            data=MemoryTiming(latency=latency, stall_permille=stall, seed=2 * seed + 1),
-            max_cycles=max_cycles,
-            trace=str(trace.absolute()) if trace else None,
-            wave=WaveRequest(str(wave.absolute())) if wave else None,
-        )
-        outcome = core_program.run(job)
-        sys.stdout.buffer.write(outcome.console)
-        sys.stdout.flush()
+        outcome: ProgramOutcome
+        if system == "soc":
+            design = Design("soc", SocConfig(preset_of(preset), CoreConfig(rvfi=True)))
+            simulator = soc_engines.get(engine)
+            timing = AxiTiming(latency=latency or 8, stall_permille=stall, seed=seed)
+            job = SocJob.of(
+                program,
+                timing=timing,
+                max_cycles=max_cycles,
+                wave=shown,
+                trace=trace_file,
+                mem_trace=reads_file,
+            )
+            if wave and wave_window == "end":
+                first = simulator.run(design, replace(job, wave=None, trace=None)).cycles - AT_THE_END
+                job = replace(job, wave=WaveRequest(str(wave.absolute()), max(0, first)))
+            outcome = simulator.run(design, job, console=stdout.line)
+        else:
+            design = core_program.DESIGN
+            outcome = core_program.run(_core_job(program, latency or 1, stall, seed, max_cycles, trace_file, shown))
+        stdout.rest(outcome.console)
         if json_path:
-            write_whole(json_path, json.dumps(result(file, outcome), indent=1).encode() + b"\n")
-    except elf.ElfError as error:
+            write_whole(json_path, json.dumps(result(file, design, outcome), indent=1).encode() + b"\n")
+    except (elf.ElfError, ValueError) as error:
         raise UserError(str(error)) from None
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}") from None
+    _finish(file, program, outcome)
+
+
+def _core_job(
+    program: elf.Elf, latency: int, stall: int, seed: int, max_cycles: int, trace: str | None, wave: WaveRequest | None
+) -> ProgramJob:
+    return ProgramJob(
+        (program.ram,),
+        tohost=program.tohost,
+        fromhost=program.fromhost,
+        fetch=MemoryTiming(latency=latency, stall_permille=stall, seed=2 * seed),
+        data=MemoryTiming(latency=latency, stall_permille=stall, seed=2 * seed + 1),
+        max_cycles=max_cycles,
+        trace=trace,
+        wave=wave,
+    )
+
+
+def _finish(file: Path, program: elf.Elf, outcome: ProgramOutcome) -> None:
+    """Say how it ended, and exit."""
+    violations = outcome.violations if isinstance(outcome, SocOutcome) else []
+    for violation in violations:
+        print(f"the SoC broke a rule of its port: {violation}", file=sys.stderr)
     if outcome.exit_code is None:
         hint = "" if program.tohost is not None else " (the program has no symbol tohost, so it cannot exit)"
         print(f"{file}: {outcome.reason()}{hint}", file=sys.stderr)
         raise typer.Exit(1)
     print(f"{outcome.cycles} cycles, {outcome.retired} instructions, CPI {outcome.cpi:.3f}", file=sys.stderr)
-    raise typer.Exit(outcome.exit_code)
+    raise typer.Exit(1 if violations else outcome.exit_code)

@@ -21,6 +21,7 @@ from sim.axi_memory import AxiTiming
 from sim.build_cache import verilog_sha256
 from sim.environment import commit, versions
 from sim.mnist import DigitRun, Network, Setup, mismatch_wave
+from sim.options import window, writable
 from sim.protocol import MemoryTiming, WaveRequest
 from sim.result import RunResult
 from sim.soc_mnist import SocNetwork, SocSetup
@@ -52,28 +53,6 @@ def _select(digits: Digits, count: int, path: Path) -> Digits:
     return Digits(digits.images[:count], digits.labels[:count])
 
 
-def _window(text: str) -> tuple[int, int]:
-    first, colon, last = text.partition(":")
-    if not (colon and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise UserError(f"--wave-window must be FIRST:LAST in cycles, not {text!r}")
-    return int(first), int(last)
-
-
-def _writable(path: Path | None) -> None:
-    """Raise UserError now rather than after a long run."""
-    if path is None:
-        return
-    if path.is_dir():
-        raise UserError(f"cannot write {path}: it is a directory")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe = path.with_name(f".{path.name}.probe")
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
-
-
 def run_mnist(
     digits: Annotated[int, typer.Option(help="How many of the digits, from the first.")] = 10,
     system: Annotated[str, typer.Option(help="soc, or accelerator: that alone, without the core.")] = "soc",
@@ -103,8 +82,8 @@ def run_mnist(
     if system == "accelerator" and mem_trace:
         raise UserError("--mem-trace is for --system soc")
     for path in (json, wave, mem_trace):
-        _writable(path)
-    window = _window(wave_window)
+        writable(path)
+    cycles = window(wave_window)
     network: Network | SocNetwork
     try:
         config, net = preset_of(preset), load_checkpoint(checkpoint)
@@ -125,7 +104,7 @@ def run_mnist(
     shared = sys.stdout.isatty()
     with Progress(console=Console(stderr=True), transient=True, redirect_stdout=shared) as bar:
         task = bar.add_task("digits", total=digits)
-        wanted = WaveRequest(str(wave), *window) if wave else None
+        wanted = WaveRequest(str(wave), *cycles) if wave else None
 
         def done(run: DigitRun) -> None:
             bar.advance(task)

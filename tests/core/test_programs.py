@@ -16,7 +16,7 @@ MAX_CPI = 1.4
 
 
 def sim_run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sim.run", "elf", *map(str, arguments)]
+    command = [sys.executable, "-m", "sim.run", "elf", "--system", "core", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
