@@ -11,7 +11,7 @@ from golden.isa import Counter, Error, Flags, Funct, StatusWord
 from golden.layer import Layer, pack_layer
 from sim import random_layer
 from sim.axi_memory import AxiTiming
-from sim.jobs import LayerCall, decode, layer_job, layer_segments, read_counters, start_steps
+from sim.jobs import MEMORY_BASE, LayerCall, decode, layer_job, layer_segments, read_counters, start_steps
 from sim.protocol import AcceleratorJob, Command, Design, MemoryTiming, WaitCycles, WaitIdle
 from sim.pysim import PysimEngine
 from tests.hdl.axi_engine import AxiEngine
@@ -56,6 +56,15 @@ def test_it_takes_the_cycles_of_the_bare_accelerator(latency: int) -> None:
     assert engine.write_beats == axi[Counter.STORE_WORDS]
     # many bursts at once are what hides the latency
     assert engine.most_read_bursts >= 2
+
+
+def test_arrays_across_a_page_are_read_and_written_in_bursts_that_end_there() -> None:
+    segments = layer_segments(CALL, MEMORY_BASE + 0xF18)
+    assert all(s.address // 0x1000 != (s.address + s.size - 1) // 0x1000 for s in segments if s.name in "wuh")
+    job = layer_job(CALL, segments=segments, steps=(*start_steps(CALL, segments), WaitIdle(), *read_counters()))
+    run = decode(CALL, AxiEngine(AxiTiming()).run(SMALL, job))
+    assert not run.raw.violations and run.status.code == 0
+    assert (run.h == Layer(CALL.packed).run(np.asarray(CALL.x), CALL.threshold).h).all()
 
 
 def status_after(job: AcceleratorJob, timing: AxiTiming = HARD) -> StatusWord:
