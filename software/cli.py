@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,13 @@ def run(main: Callable[..., Any]) -> None:
     """Run a command and exit: 0, or 2 with one line on stderr for a UserError or a wrong command line."""
     app = typer.Typer(add_completion=False)
     app.command()(main)
+    run_app(app)
+
+
+def run_app(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
+    """As ``run``, for an app of several commands; ``arguments`` instead of the command line's."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(app(arguments, standalone_mode=False) or 0)
     except UserError as error:
         message = str(error)
     except Exception as error:

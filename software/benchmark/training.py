@@ -38,14 +38,11 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the result; a saved run goes on only under the same."""
+    """What decides the result; a command adds its own. A saved run goes on only under the same."""
 
     seed: int
     batch: int
     limit: int
-    dense_epochs: int
-    sparse_epochs: int
-    hidden_epochs: int
 
 
 @dataclass(frozen=True)

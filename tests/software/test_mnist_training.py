@@ -17,7 +17,7 @@ from software.benchmark.training import Data, Interrupted, Settings, Stage, Trai
 from software.checkpoint import load_checkpoint  # noqa: E402
 from software.cli import UserError  # noqa: E402
 
-SETTINGS = Settings(seed=1, batch=8, limit=0, dense_epochs=2, sparse_epochs=2, hidden_epochs=1)
+SETTINGS = Settings(seed=1, batch=8, limit=0)
 STAGES = (
     Stage("dense", 2, 1e-2),
     Stage("sparse", 2, 1e-2, sparsity={"l1.w": 0.3, "l1.u": 0.5, "l2.w": 0.2, "l2.u": 0.4}),
@@ -130,7 +130,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(whole: list, tmp_path: P
 def test_another_runs_state_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     run(trainer(path))
-    other = Settings(2, 8, 0, 2, 2, 1)
+    other = Settings(2, 8, 0)
     with pytest.raises(UserError, match="is of a run with seed 1; --fresh"):
         Trainer(network(), data(1), data(2), other, path)
     Trainer(network(), data(1), data(2), other, path, fresh=True)
@@ -158,14 +158,14 @@ def test_the_script_trains_resumes_and_exports(tmp_path: Path) -> None:
     code = """
 import numpy as np
 from software.benchmark import mnist, mnist_data
-from software.cli import run
+from software.cli import run_app
 rng = np.random.default_rng(1)
 def some(n): return rng.integers(0, 256, (n, 28, 28), "u1"), rng.integers(0, 10, n, "u1")
 mnist_data.load = lambda data: mnist_data.Mnist(*some(5200), *some(110))
-run(mnist.main)
+run_app(mnist.app)
 """
-    command = [sys.executable, "-c", code, "--out", str(tmp_path), "--dense-epochs", "1", "--sparse-epochs", "1"]
-    command += ["--hidden-epochs", "1", "--limit", "200"]
+    command = [sys.executable, "-c", code, "reproduce", "--out", str(tmp_path), "--limit", "200"]
+    command += ["--dense-epochs", "1", "--sparse-epochs", "1", "--hidden-epochs", "1"]
     for _ in range(2):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

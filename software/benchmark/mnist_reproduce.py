@@ -1,0 +1,247 @@
+"""``python -m software.benchmark.mnist reproduce``: the shipped MNIST networks from nothing, in one command.
+
+2 x 128 LSTM, 28 steps of one image row. Stages, each from the best epoch of the one before: dense; W and U pruned by
+magnitude, at once or in steps, and retrained under their masks; retrained again with hidden-state pruning in the loop.
+The last 5,000 training images choose the epochs; the test images are used once, at the end.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from software.benchmark import mnist_data
+from software.benchmark.golden_accuracy import golden_accuracy
+from software.checkpoint import load_checkpoint
+from software.cli import UserError, write_all
+
+try:
+    import torch
+
+    from software.benchmark.network import Network, export
+    from software.benchmark.training import Data, Interrupted, Settings, Stage, Trainer, accuracy
+except ModuleNotFoundError as missing:
+    if missing.name != "torch":
+        raise
+    sys.exit("error: torch is not installed: pip install 'elstm[train]'")
+
+HIDDEN, LAYERS, CLASSES = 128, 2, 10
+MATRICES = ("l1.w", "l1.u", "l2.w", "l2.u")
+VALIDATION = 5_000
+SHIPPED = 100
+"""Test digits that go with the checkpoint: the first ones, none chosen."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a shipped network is made.
+
+    Attributes:
+        file: what the checkpoint is called.
+        sparsity: of each of MATRICES, in the end.
+        steps: all sparsities are these first, an epoch each, so that what remains can adapt; none: pruned at once.
+        rate: peak learning rate of all retraining.
+        thresholds: of hidden-state pruning, per layer.
+        epochs: dense, at the final sparsity, with hidden-state pruning.
+    """
+
+    file: str
+    sparsity: tuple[float, ...]
+    steps: tuple[float, ...]
+    rate: float
+    thresholds: tuple[float, ...]
+    epochs: tuple[int, int, int]
+
+
+RECIPES = {
+    "paper": Recipe("mnist_2x128.npz", (0.3, 0.5, 0.2, 0.4), (), 1e-3, (0.3, 0.8), (6, 2, 2)),
+    "sparse90": Recipe("mnist_2x128_90.npz", (0.9,) * 4, (0.5, 0.7, 0.8, 0.86), 2e-3, (0.3, 0.8), (6, 4, 6)),
+}
+
+
+@dataclass(frozen=True)
+class Reproduction(Settings):
+    """A run of ``reproduce``."""
+
+    recipe: str
+    dense_epochs: int
+    sparse_epochs: int
+    hidden_epochs: int
+
+    def stages(self) -> tuple[Stage, ...]:
+        """What is trained, in order."""
+        recipe = RECIPES[self.recipe]
+        steps = (Stage(f"{share:.0%} pruned", 1, recipe.rate, _sparsity((share,) * 4)) for share in recipe.steps)
+        return (
+            Stage("dense", self.dense_epochs, 3e-3),
+            *steps,
+            Stage("weights pruned", self.sparse_epochs, recipe.rate, _sparsity(recipe.sparsity)),
+            Stage("hidden pruned", self.hidden_epochs, recipe.rate, thresholds=recipe.thresholds),
+        )
+
+
+def _sparsity(values: Sequence[float]) -> dict[str, float]:
+    return dict(zip(MATRICES, values, strict=True))
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """accuracy on the validation and test images; pruned: share of h blocks dropped, per layer, test images."""
+
+    name: str
+    epochs: int
+    best_epoch: int
+    validation: float
+    test: float
+    pruned: tuple[float, ...]
+    seconds: float
+
+
+def commit() -> str:
+    """Commit of the sources, "-dirty" when a file of this folder differs from it, "unknown" outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head, changes = (
+            subprocess.run(["git", "-C", str(here), *a], capture_output=True, text=True, check=True).stdout.strip()
+            for a in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no", "."))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("-dirty" if changes else "")
+
+
+def tensor(images: np.ndarray) -> torch.Tensor:
+    """x (N, 28, 28) float32, one row per step, pixel / 255: what the hardware gets."""
+    return torch.from_numpy(images.astype(np.float32) / np.float32(255))
+
+
+def split(mnist: mnist_data.Mnist, limit: int) -> tuple[Data, Data, Data]:
+    """Training, validation and test data; ``limit`` > 0 keeps that many images of each (for a quick trial)."""
+    x, y = tensor(mnist.train_images), torch.from_numpy(mnist.train_labels.astype(np.int64))
+    parts = (
+        Data(x[:-VALIDATION], y[:-VALIDATION]),
+        Data(x[-VALIDATION:], y[-VALIDATION:]),
+        Data(tensor(mnist.test_images), torch.from_numpy(mnist.test_labels.astype(np.int64))),
+    )
+    return parts if not limit else tuple(Data(d.x[:limit], d.y[:limit]) for d in parts)  # type: ignore[return-value]
+
+
+def train(trainer: Trainer, stages: Sequence[Stage], test: Data, console: Console) -> list[StageResult]:
+    """Run all stages, showing progress, then test the best weights of each. Raises Interrupted."""
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    ) as bars:
+        tasks = {stage.name: bars.add_task(stage.name, total=stage.epochs * trainer.batches) for stage in stages}
+        outcomes = trainer.run(stages, lambda name, n: bars.update(tasks[name], completed=n), bars.print)
+    results = []
+    for stage, outcome in zip(stages, outcomes, strict=True):
+        trainer.network.load_state_dict(outcome.weights)
+        correct, pruned = accuracy(trainer.network, test, stage.thresholds)
+        validation, seconds = outcome.accuracy, round(outcome.seconds, 1)
+        results.append(StageResult(stage.name, stage.epochs, outcome.best_epoch, validation, correct, pruned, seconds))
+    return results
+
+
+def report(results: Sequence[StageResult], seconds: float) -> Table:
+    table = Table(title=f"MNIST, {LAYERS} x {HIDDEN} LSTM, {seconds:.0f} s of training")
+    for column in ("stage", "epochs", "validation", "test", "h blocks dropped (layer 1, 2)", "seconds"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for r in results:
+        dropped = " / ".join(f"{100 * share:.1f} %" for share in r.pruned) if any(r.pruned) else "-"
+        row = (f"{r.best_epoch + 1} of {r.epochs}", f"{100 * r.validation:.2f} %", f"{100 * r.test:.2f} %", dropped)
+        table.add_row(r.name, *row, f"{r.seconds:.0f}")
+    return table
+
+
+def provenance(settings: Reproduction, results: Sequence[StageResult], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """What ``meta`` says: how the checkpoint was made and what it reached; no path of the machine that made it."""
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in asdict(settings).items()]
+    return {
+        "model": f"LSTM {LAYERS} x {HIDDEN}, x = image rows / 255, {mnist_data.SIDE} steps; output layer on the last h",
+        "data": "MNIST; trained on the first 55,000 training images, epochs chosen on the other 5,000",
+        "command": " ".join(["python -m software.benchmark.mnist reproduce", *options]),
+        "commit": commit(),
+        "torch": torch.__version__,
+        "settings": asdict(settings),
+        "recipe": asdict(RECIPES[settings.recipe]),
+        "stages": [asdict(r) for r in results],
+        "zeros": {name: float((arrays[name] == 0).mean()) for name in MATRICES},
+        "training_seconds": round(sum(r.seconds for r in results), 1),
+    }
+
+
+def reproduce(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the four idx.gz files; else $ELSTM_DATA/mnist, else downloaded.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results and for what resumes an interrupted run; else build/mnist-RECIPE."),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help=f"Which network: {', '.join(RECIPES)}.")] = "paper",
+    seed: Annotated[int, typer.Option(help="Of initial weights and order.")] = 1,
+    dense_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the dense network.")] = None,
+    sparse_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of retraining under the last masks.")] = None,
+    hidden_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs with hidden-state pruning.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images per step.")] = 100,
+    limit: Annotated[int, typer.Option(min=0, help="Images of each set, for a quick trial; 0 = all.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
+) -> None:
+    """Make a shipped network again: train, prune, retrain, export; then evaluate the fp16 network bit for bit.
+
+    Ctrl-C is safe: the same command goes on after the last finished epoch, to the very same weights.
+    """
+    if recipe not in RECIPES:
+        raise UserError(f"--recipe must be one of {', '.join(RECIPES)}, not {recipe!r}")
+    made = RECIPES[recipe]
+    out = out or Path("build") / f"mnist-{recipe}"
+    asked = (dense_epochs, sparse_epochs, hidden_epochs)
+    epochs = [usual if count is None else count for count, usual in zip(asked, made.epochs, strict=True)]
+    console = Console()
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    settings = Reproduction(seed, batch, limit, recipe, *epochs)
+    mnist = mnist_data.load(data)
+    training, validation, test = split(mnist, limit)
+    network = Network(mnist_data.SIDE, HIDDEN, LAYERS, CLASSES)
+    trainer = Trainer(network, training, validation, settings, out / "training.pt", fresh)
+    try:
+        results = train(trainer, settings.stages(), test, console)
+    except Interrupted as stopped:
+        console.print(f"stopped; {stopped}; the same command goes on from there")
+        raise typer.Exit(130) from None
+    console.print(report(results, sum(r.seconds for r in results)))
+
+    arrays = export(network, made.thresholds)
+    meta = provenance(settings, results, arrays)
+    path, digits = out / made.file, out / f"mnist_{SHIPPED}.npz"
+    shipped = {"images": mnist.test_images[:SHIPPED], "labels": mnist.test_labels[:SHIPPED]}
+    write_all({path: npz({**arrays, "meta": np.array(json.dumps(meta))}), digits: npz(shipped)})
+    started = time.monotonic()
+    exact = golden_accuracy(load_checkpoint(path), test.x.numpy(), test.y.numpy())
+    meta["golden"] = asdict(exact)
+    write_all({path: npz({**arrays, "meta": np.array(json.dumps(meta))})})
+    dropped = " / ".join(f"{100 * share:.1f} %" for share in exact.pruned)
+    console.print(
+        f"fp16, bit-exact model, {exact.digits:,} test digits: {100 * exact.accuracy:.2f} %, h blocks dropped "
+        f"{dropped} ({time.monotonic() - started:.0f} s)"
+    )
+    console.print(f"wrote {path}, {digits}")
+
+
+def npz(arrays: dict[str, Any]) -> bytes:
+    """A compressed .npz."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
