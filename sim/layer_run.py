@@ -8,7 +8,7 @@ from golden.isa import Counter, Flags
 from golden.layer import LayerResult
 from sim.compare import Verdict
 from sim.jobs import LayerCall, LayerOutcome
-from sim.result import LayerRun
+from sim.result import FloatCheck, LayerRun
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def layer_run(
     rtl: LayerOutcome,
     verdict: Verdict,
     n_pe: int,
-    error: float | None = None,
+    check: FloatCheck | None = None,
 ) -> LayerRun:
-    """The record; ``error``: the largest difference from float64."""
+    """The record of a run."""
     counters = rtl.counters
     models = predicted(call, golden, max(1, counters[Counter.N_FUSE]), n_pe)
     return LayerRun(
@@ -65,7 +65,8 @@ def layer_run(
         kept_blocks=counters[Counter.KEPT_BLOCKS],
         exact=verdict.exact,
         mismatch=verdict.mismatch,
-        max_abs_error=error,
+        max_abs_error=check.max_abs_error if check else None,
+        float_check=check,
         word_model_cycles=models.word.cycles,
         word_model_port_words=models.word.port_words,
         published_model_cycles=models.published,

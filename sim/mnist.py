@@ -9,18 +9,17 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
-from numpy.typing import NDArray
 
 from golden.config import AcceleratorConfig
 from golden.isa import Flags
 from golden.layer import Layer, LayerResult, pack_layer
-from golden.reference import reference
 from sim.compare import expected_h, judge
 from sim.cxxrtl import NativeEngine
+from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed, decode, first_wrong_write, layer_job
 from sim.layer_run import layer_run
 from sim.protocol import Design, Engine, EngineError, MemoryTiming, WaveRequest
-from sim.result import InputRun
+from sim.result import FloatCheck, InputRun
 from software.checkpoint import Checkpoint, CheckpointError, Digits
 
 FLAGS = Flags.H_SEQ | Flags.H_PRUNED
@@ -73,13 +72,13 @@ class DigitNetwork(ABC):
         self._check()
         self.x = digits.inputs()
         self.golden: list[LayerResult] = []
-        self.errors: list[NDArray[np.float64]] = []
-        """For each layer the largest |h - h64| of each digit, with golden's keep mask and inputs."""
+        self.checks: list[list[FloatCheck]] = []
+        """For each layer golden against float64, digit by digit, with golden's inputs."""
         x = self.x
         for packed, threshold in self.layers:
             result = Layer(packed).run(x, threshold)
             self.golden.append(result)
-            self.errors.append(np.abs(result.h - reference(packed, x, threshold, result.kept).h).max(axis=(1, 2)))
+            self.checks.append(float_checks(packed, x, threshold, result))
             x = result.h_pruned
 
     def _check(self) -> None:
@@ -161,8 +160,8 @@ class Network(DigitNetwork):
             golden = self.golden_of(layer, n)
             verdict = judge(name, call, golden, rtl, self.setup.config)
             run.problems += verdict.problems
-            error = float(self.errors[layer][n])
-            run.record.layers.append(layer_run(name, call, golden, rtl, verdict, self.setup.config.n_pe, error))
+            check = self.checks[layer][n]
+            run.record.layers.append(layer_run(name, call, golden, rtl, verdict, self.setup.config.n_pe, check))
             x = rtl.h
         else:
             run.record.prediction = int(self.checkpoint.logits(x[-1]).argmax())

@@ -31,6 +31,22 @@ class Mismatch:
     """Difference RTL - golden in units of 2^-24."""
 
 
+ERROR_EDGES = tuple(2.0**-k for k in range(18, 5, -1))
+"""Where the bins of FloatCheck.histogram meet: the first counts errors below the first edge, the last the rest."""
+
+
+@dataclass
+class FloatCheck:
+    """Golden's h of one layer against float64: |h - h64| at most, on average and by size (ERROR_EDGES), and of the
+    ``blocks`` of all steps those that float64 would have kept or dropped otherwise."""
+
+    max_abs_error: float
+    mean_abs_error: float
+    histogram: list[int]
+    flips: int
+    blocks: int
+
+
 @dataclass
 class LayerRun:
     """One layer of one input on the RTL.
@@ -63,6 +79,7 @@ class LayerRun:
     mismatch: Mismatch | None = None
     max_abs_error: float | None = None
     """Largest |h - float64 h| with golden's keep mask."""
+    float_check: FloatCheck | None = None
     word_model_cycles: int = 0
     word_model_port_words: int = 0
     published_model_cycles: int = 0

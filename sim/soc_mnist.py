@@ -118,8 +118,7 @@ class SocNetwork(DigitNetwork):
             golden = self.golden_of(layer, n)
             verdict = judge(f"L{layer + 1}", call, golden, rtl, self.config)
             run.problems += verdict.problems
-            off = float(self.errors[layer][n])
-            record = layer_run(f"L{layer + 1}", call, golden, rtl, verdict, self.config.n_pe, off)
+            record = layer_run(f"L{layer + 1}", call, golden, rtl, verdict, self.config.n_pe, self.checks[layer][n])
             run.record.layers.append(replace(record, harness_cycles=0))
             x = h
         wanted = int(self.checkpoint.logits(self.golden[-1].h_pruned[n, -1]).argmax())
