@@ -1,0 +1,120 @@
+"""The option spellings of the original's programs, rewritten to ours before the command line is parsed.
+
+``-model FILE -ws 0.3 0.5 0.2 0.4 -ht 0.3 0.8 -b 4`` becomes ``--model-path FILE --ws 0.3,0.5,0.2,0.4 --ht 0.3,0.8
+--block 4``: long names with one dash, names with underscores, and lists whose length depends on the number of layers.
+"""
+
+import math
+import sys
+from collections.abc import Iterable, Sequence
+
+import typer
+
+from software.cli import UserError, run_app
+
+NAMES = {
+    "-model": "--model-path",
+    "-m": "--mode",
+    "-ws": "--ws",
+    "--w-sp": "--ws",
+    "-wt": "--wt",
+    "--w-th": "--wt",
+    "-hs": "--hs",
+    "--h-sp": "--hs",
+    "-ht": "--ht",
+    "--h-th": "--ht",
+    "-b": "--block",
+    "--size-block": "--block",
+    "-v": "--verbose",
+    **{
+        f"-{name}": f"--{name}"
+        for name in (
+            "data",
+            "emsize",
+            "nhid",
+            "nlayers",
+            "bptt",
+            "epochs",
+            "lr",
+            "clip",
+            "dropout",
+            "tied",
+            "seed",
+            "l1",
+        )
+    },
+}
+"""What an option is called here; names that are not listed stay. Underscores become dashes first."""
+
+LISTS = ("--ws", "--hs", "--ht")
+"""Options that take all numbers after them."""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def respell(arguments: Iterable[str]) -> list[str]:
+    """The command line in our spelling; the numbers of a list become one argument, with commas.
+
+    Everything after ``--`` stays as it is.
+    """
+    rest = list(arguments)
+    out: list[str] = []
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            return [*out, argument, *rest]
+        if not argument.startswith("-") or _is_number(argument):
+            out.append(argument)
+            continue
+        name, equals, value = argument.partition("=")
+        name = name.replace("_", "-")
+        name = NAMES.get(name, name)
+        out.append(name + equals + value)
+        if name in LISTS and not equals:
+            count = next((n for n, word in enumerate(rest) if not _is_number(word)), len(rest))
+            if count:
+                out.append(",".join(rest[:count]))
+                del rest[:count]
+    return out
+
+
+def numbers(text: str, count: int, option: str, limits: tuple[float, float], what: str = "values") -> tuple[float, ...]:
+    """The list that an option was given: ``count`` numbers, or one for all; each in limits[0] <= number < limits[1].
+
+    ``what`` says which is which. Raises UserError naming the option, the value and the limit.
+    """
+    try:
+        found = tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise UserError(f"{option} takes {count} {what}, not {text!r}") from None
+    if len(found) == 1:
+        found *= count
+    if len(found) != count:
+        raise UserError(f"{option} takes {count} {what}, or one for all, not {len(found)}")
+    low, high = limits
+    for number in found:
+        if not (low <= number < high or number == high == math.inf):
+            limit = f"at least {low:g}" if math.isinf(high) else f"in [{low:g}, {high:g})"
+            raise UserError(f"{option} must be {limit}, not {number:g}")
+    return found
+
+
+def sparsities(text: str, layers: int, option: str = "-ws") -> tuple[float, ...]:
+    """``-ws``: W and U of layer 1, W and U of layer 2, ..., each in [0, 1). Raises UserError."""
+    return numbers(text, 2 * layers, option, (0.0, 1.0), "weight sparsities (W, U of layer 1, W, U of layer 2, ...)")
+
+
+def thresholds(text: str, layers: int, option: str = "-ht") -> tuple[float, ...]:
+    """``-ht``: a threshold of each layer, at least 0. Raises UserError."""
+    return numbers(text, layers, option, (0.0, math.inf), "thresholds, one of each layer")
+
+
+def run_spelled(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
+    """``software.cli.run_app`` on the respelled command line, sys.argv[1:] unless given."""
+    run_app(app, respell(sys.argv[1:] if arguments is None else arguments))
