@@ -33,6 +33,10 @@ class RvfiCheck {
         if (order > 1 && ((r.pc != next_pc && !r.intr) || (after_trap && !r.intr))) return PC;
         if (r.trap && (r.rd || r.read_mask || r.write_mask)) return TRAP_EFFECT;
         if (r.rd) known[r.rd] = true, registers[r.rd] = r.rd_value;
+        // a RoCC response is written outside of the record of its instruction
+        unsigned opcode = r.insn & 0x7F, rd = r.insn >> 7 & 31;
+        bool custom = opcode == 0x0B || opcode == 0x2B || opcode == 0x5B || opcode == 0x7B;
+        if (custom && !r.trap && rd && (r.insn >> 14 & 1)) known[rd] = false;
         next_pc = r.pc_next, after_trap = r.trap;
         return NONE;
     }

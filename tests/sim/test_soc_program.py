@@ -1,0 +1,232 @@
+"""Programs on the SoC, and the port's memory and rules: the same in every engine."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden.config import RAM_BASE, CoreConfig, SocConfig, preset
+from golden.isa import Counter
+from golden.layer import Layer, LayerResult, pack_layer
+from sim import designs, elf, soc_engines
+from sim.axi_memory import AxiTiming
+from sim.compare import describe, first_mismatch
+from sim.counters import expected
+from sim.jobs import LayerCall
+from sim.protocol import Design, EngineError, Segment
+from sim.soc_program import SocJob, SocOutcome
+from software.firmware.build import toolchains
+from software.firmware.packing import PackedNetwork, build_network
+from tests.sim import fake_master
+from tests.sim.fake_master import FakeMasterConfig
+
+HERE = Path(__file__).parent
+SEED, X, H, T = 3, 8, 8, 3
+TINY = Design("soc", SocConfig(preset("tiny")))
+TRACED = Design("soc", SocConfig(preset("tiny"), CoreConfig(rvfi=True)))
+TIMINGS = (
+    AxiTiming(),
+    AxiTiming(latency=1),
+    AxiTiming(latency=5, jitter=9, order="bursts", stall_permille=150, writes="address first", seed=2),
+    AxiTiming(latency=3, jitter=20, order="beats", stall_permille=300, writes="data first", seed=5),
+)
+RAM = 1 << 20
+NO_COMPILER = not toolchains()
+needs_compiler = pytest.mark.skipif(
+    NO_COMPILER, reason="needs a C compiler for the core: gcc-riscv64-unknown-elf or zig"
+)
+
+
+class OneLayer:
+    """A small random layer with a program around it, and golden's result."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        rng = np.random.default_rng(SEED)
+
+        def weights(columns: int) -> np.ndarray:
+            w = rng.normal(size=(4 * H, columns)) / 2
+            return np.where(rng.random(w.shape) < 0.4, 0, w).astype(np.float16)
+
+        packed = pack_layer(weights(X), weights(H), np.zeros(4 * H, np.float16))
+        x = rng.normal(size=(1, T, X)).astype(np.float32)
+        self.call = LayerCall(packed, x[0], 0.25)
+        self.golden: LayerResult = Layer(packed).run(x[0], 0.25)
+        path = build_network(PackedNetwork([(packed, 0.25)], x), str(program), folder / f"{program.stem}.elf")
+        self.program = elf.load(path, RAM)
+
+    def job(self, **fields: object) -> SocJob:
+        return SocJob.of(self.program, ("results", "counters"), **({"max_cycles": 30_000} | fields))
+
+    def h(self, outcome: SocOutcome) -> np.ndarray:
+        return np.frombuffer(outcome.memory["results"], "<f4").reshape(T, H)
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> OneLayer:
+    return OneLayer(HERE / "one_layer.c", tmp_path_factory.mktemp("layer"))
+
+
+def check(layer: OneLayer, outcome: SocOutcome) -> None:
+    assert outcome.exit_code == 0, outcome.reason()
+    assert (outcome.violations, outcome.console) == ([], b"ok\n")
+    assert np.array_equal(layer.h(outcome).view(np.uint32), layer.golden.h_pruned.view(np.uint32))
+    counters = np.frombuffer(outcome.memory["counters"], "<u8")
+    for counter, value in expected(layer.call, layer.golden, 3, 2).items():
+        assert counters[counter] == value, counter.name
+
+
+@needs_compiler
+@pytest.mark.parametrize("timing", TIMINGS, ids=lambda timing: timing.order)
+def test_a_layer_on_the_soc_is_exact(layer: OneLayer, timing: AxiTiming, tmp_path: Path) -> None:
+    heard: list[bytes] = []
+    job = layer.job(timing=timing, mem_trace=str(tmp_path / "reads"), log_writes=True)
+    outcome = soc_engines.get("native").run(TINY, job, console=heard.append)
+    check(layer, outcome)
+    assert heard == [b"ok\n"]
+    counters = np.frombuffer(outcome.memory["counters"], "<u8")
+    loads = [line.split() for line in (tmp_path / "reads").read_text().splitlines()]
+    kinds = (Counter.W_WORDS, Counter.U_WORDS, Counter.X_WORDS, Counter.SETUP_WORDS)
+    assert sum(int(words) for _, _, words in loads) >= sum(int(counters[kind]) for kind in kinds) - 2 * T
+    cycles = [int(cycle) for cycle, _, _ in loads]
+    assert cycles == sorted(set(cycles))
+    address, size = layer.program.symbols["results"]
+    stored = np.zeros(size, np.uint8)
+    for write in outcome.write_log:
+        stored[write.address - address :][:8] = np.frombuffer(write.data.to_bytes(8, "little"), np.uint8)
+    assert stored.tobytes() == outcome.memory["results"]
+
+
+def same_in(engine: str, design: Design, layer: OneLayer, timing: AxiTiming, folder: Path) -> None:
+    outcomes = []
+    for name in ("native", engine):
+        job = layer.job(timing=timing, mem_trace=str(folder / name), log_writes=True)
+        outcomes.append(replace(soc_engines.get(name).run(design, job), wall_seconds=0.0))
+    check(layer, outcomes[1])
+    assert outcomes[0] == outcomes[1]
+    assert (folder / "native").read_text() == (folder / engine).read_text()
+
+
+@needs_compiler
+def test_pysim_takes_the_same_cycles(layer: OneLayer, tmp_path: Path) -> None:
+    same_in("pysim", TINY, layer, TIMINGS[3], tmp_path)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("timing", TIMINGS, ids=lambda timing: timing.order)
+@pytest.mark.parametrize("design", [TINY, TRACED], ids=["plain", "traced"])
+def test_icarus_takes_the_same_cycles(
+    icarus: str, layer: OneLayer, design: Design, timing: AxiTiming, tmp_path: Path
+) -> None:
+    same_in(icarus, design, layer, timing, tmp_path)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_cxxrtl_takes_the_same_cycles(layer: OneLayer, tmp_path: Path) -> None:
+    same_in("cxxrtl", TINY, layer, TIMINGS[3], tmp_path)
+
+
+@needs_compiler
+def test_an_error_of_memory_reaches_the_program(layer: OneLayer) -> None:
+    address, _ = layer.program.symbols["results"]
+    ram = replace(layer.program.ram, write_error=address - RAM_BASE)
+    outcome = soc_engines.get("native").run(TINY, layer.job(segments=(ram,)))
+    assert (outcome.exit_code, outcome.console, outcome.violations) == (1, b"", [])
+
+
+@needs_compiler
+def test_h_read_without_a_fence_is_named(tmp_path: Path) -> None:
+    layer = OneLayer(HERE / "early_copy.c", tmp_path)
+    outcome = soc_engines.get("native").run(TINY, layer.job())
+    assert outcome.exit_code == 0
+    found = first_mismatch("L1", layer.golden.h_pruned, layer.h(outcome))
+    assert found is not None
+    unit = int(np.flatnonzero(layer.golden.h_pruned[0])[0])
+    assert describe(found).startswith(f"L1 h[0, {unit}] must be {float(layer.golden.h_pruned[0, unit])!r} and is 0.0")
+
+
+@needs_compiler
+def test_a_program_that_never_ends(layer: OneLayer) -> None:
+    engine = soc_engines.get("native")
+    outcome = engine.run(TINY, layer.job(max_cycles=300))
+    assert (outcome.cycles, outcome.reason()) == (300, "no exit within 300 cycles")
+    # nothing at all at the reset address: every fetch is an error, and so is that of the trap vector
+    nothing = (Segment("elsewhere", RAM_BASE + RAM, 4096),)
+    outcome = engine.run(TINY, SocJob(nothing, max_cycles=2000))
+    assert (outcome.exit_code, outcome.violations) == (None, [])
+
+
+@needs_compiler
+def test_jobs_are_checked(layer: OneLayer) -> None:
+    with pytest.raises(ValueError, match="tohost must be a multiple of 8, not 0x80000004"):
+        SocJob((), tohost=0x8000_0004)
+    with pytest.raises(elf.ElfError, match="the program has no symbol 'weights' with a size"):
+        SocJob.of(layer.program, ("weights",))
+    with pytest.raises(EngineError, match="no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"):
+        soc_engines.get("vcs")
+    with pytest.raises(EngineError, match="needs the core's trace port"):
+        soc_engines.get("native").run(TINY, layer.job(trace="trace"))
+    with pytest.raises(EngineError, match="only the compiled engines write a trace"):
+        soc_engines.get("pysim").run(TRACED, layer.job(trace="trace"))
+    with pytest.raises(EngineError, match="design 'core' is no SoC"):
+        soc_engines.get("native").run(Design("core", CoreConfig()), layer.job())
+
+
+def ar(address: int, identifier: int = 1, beats: int = 1, **more: int) -> dict[str, int]:
+    return {"arvalid": 1, "araddr": address, "arid": identifier, "arlen": beats - 1, **more}
+
+
+def aw(address: int, beats: int = 1) -> dict[str, int]:
+    return {"awvalid": 1, "awaddr": address, "awlen": beats - 1}
+
+
+def w(last: int, **more: int) -> dict[str, int]:
+    return {"wvalid": 1, "wlast": last, "wstrb": 255, **more}
+
+
+BAD = {
+    "ar changed or went away": [ar(RAM_BASE), {}],
+    "aw changed or went away": [aw(RAM_BASE), aw(RAM_BASE + 8), aw(RAM_BASE + 8)],
+    "w changed or went away": [w(0, wdata=1), w(0, wdata=2)],
+    "rready is low": [{"rready": 0}],
+    "bready is low": [{"bready": 0}],
+    "arid 1 is used again before its last beat": [ar(RAM_BASE), ar(RAM_BASE), ar(RAM_BASE), ar(RAM_BASE)],
+    "no wlast at beat 1": [aw(RAM_BASE) | w(0), w(0), w(0), w(0)],
+    "wlast at beat 1 of 2": [aw(RAM_BASE, 2) | w(1), {}],
+    "of 2 beats at 0x80000ff8 crosses a 4 KiB boundary": [ar(RAM_BASE + 4088, beats=2)],
+    "ar asks for 17 beats": [ar(RAM_BASE, beats=17)],
+    "size": [ar(RAM_BASE, arsize=2)],
+    "prot": [ar(RAM_BASE, arprot=1)],
+    "outside every segment, address 0x1000": [ar(0x1000)],
+}
+"""What is wrong: the wires of the master in the cycles from 10 on."""
+
+
+@pytest.fixture(scope="module")
+def bad_master() -> Design:
+    """Does what BAD says, again and again, as whether memory is ready is drawn at random."""
+    designs.register("fake_master", "fake_master", fake_master.FakeMaster, [Path(fake_master.__file__)])
+    quiet: list[dict[str, int]] = [{}] * 20
+    scripts = tuple(tuple(tuple(wires.items()) for wires in 8 * [*steps, *quiet]) for steps in BAD.values())
+    return Design("fake_master", FakeMasterConfig(preset("tiny"), scripts=scripts))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_broken_rule_is_noticed_in_every_engine(bad_master: Design, text: str) -> None:
+    case = list(BAD).index(text).to_bytes(8, "little")
+    ram = Segment("ram", RAM_BASE, 8192, case, write=True)
+    job = SocJob((ram,), timing=AxiTiming(latency=3, stall_permille=300), max_cycles=200)
+    native, pysim = (soc_engines.get(name).run(bad_master, job) for name in ("native", "pysim"))
+    for outcome in (native, pysim):
+        assert any(text in violation for violation in outcome.violations), outcome.violations
+    assert native.cycles == pysim.cycles
+    assert (native.read_bursts, native.write_bursts) == (pysim.read_bursts, pysim.write_bursts)
+
+
+def test_icarus_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(EngineError, match="engine icarus: Icarus Verilog is not installed"):
+        soc_engines.get("icarus")
