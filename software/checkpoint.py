@@ -4,7 +4,13 @@ A checkpoint is an .npz with, for each LSTM layer n = 1, 2, ...: ``ln.w`` (4H, X
 float16, gate rows in the order f, i, g, o; ``out.w`` (classes, H), ``out.b`` (classes,) float32, the output layer;
 ``thresholds`` (layers,) float32, of block pruning; ``meta``, a JSON object as text.
 
-A language model has ``embedding`` (words, X) float16 instead of the output layer, and may leave out ``thresholds``.
+A language model has ``embedding`` (words, X) float16, which is its output layer too unless there is ``decoder``
+(words, H) float16, ``decoder_bias`` (words,) float16, and may have ``words``, its vocabulary as text, a word a line,
+``sample`` (N, T), indices of words to try it on, and ``meta``. It may leave out ``thresholds`` and ``decoder_bias``.
+
+Layers alone, packed, are an .npz with ``ln.w.bits``, a bit for each weight, row by row, set where it is not zero,
+``ln.w.values``, the nonzero weights in that order, the same for ``u``; ``ln.inputs`` (1,), X; ``ln.b``, ``thresholds``
+and ``meta``.
 Sentences are an .npz with ``x`` (N, T, X) float16 and ``tokens`` (N, T) integers.
 
 Digits are an .npz with ``images`` (N, 28, 28) uint8 and ``labels`` (N,) uint8.
@@ -13,6 +19,7 @@ Digits are an .npz with ``images`` (N, 28, 28) uint8 and ``labels`` (N,) uint8.
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +32,9 @@ BENCHMARK = Path(__file__).parent / "benchmark"
 MNIST_CHECKPOINT = BENCHMARK / "mnist_2x128.npz"
 MNIST_DIGITS = BENCHMARK / "mnist_100.npz"
 PTB_SENTENCES = BENCHMARK / "ptb_sentences.npz"
+PTB_LAYERS = BENCHMARK / "ptb_2x800_layers.npz"
+KJV_MODEL = BENCHMARK / "kjv_2x200.npz"
+KJV_SAMPLE = BENCHMARK / "kjv_sample.npz"
 FP16_MAX = 65504.0
 
 
@@ -78,10 +88,24 @@ class Digits:
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A trained language model: LSTM layers behind an embedding (words, X) float16, which is the output layer too."""
+    """A trained language model: LSTM layers behind an embedding (words, X) float16.
+
+    decoder: (words, H), None when the embedding is the output layer too; decoder_bias: (words,); words: the vocabulary
+    by index, sample: (N, T) indices, both None where the file has none.
+    """
 
     layers: tuple[LayerWeights, ...]
     embedding: NDArray[np.float16]
+    decoder: NDArray[np.float16] | None
+    decoder_bias: NDArray[np.float16]
+    words: tuple[str, ...] | None
+    sample: NDArray[np.integer[Any]] | None
+    meta: dict[str, Any]
+
+    def logits(self, h: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores (..., words) of h (..., H); columns beyond H are padding and ignored."""
+        out = (self.embedding if self.decoder is None else self.decoder).astype(np.float32)
+        return h[..., : out.shape[1]] @ out.T + self.decoder_bias.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +166,25 @@ class _Npz:
         self._first(name, array, ~np.isfinite(array), "which is not finite")
         return array
 
+    def meta(self) -> dict[str, Any]:
+        """The JSON object of ``meta``."""
+        meta = self.arrays.get("meta")
+        try:
+            values = json.loads(str(meta)) if meta is not None else None
+        except json.JSONDecodeError:
+            values = None
+        if not isinstance(values, dict):
+            raise self.fail("meta must be a JSON object as text")
+        return values
+
+    def indices(self, name: str, shape: tuple[int | None, ...], count: int) -> NDArray[np.integer[Any]]:
+        """Integers in 0..count-1."""
+        array = self.take(name, shape)
+        if array.dtype.kind not in "ui":
+            raise self.fail(f"{name} must be integers, not {array.dtype}")
+        self._first(name, array, (array < 0) | (array >= count), f"not in 0..{count - 1}")
+        return array
+
     def _first(self, name: str, array: NDArray[Any], bad: NDArray[np.bool_], why: str) -> None:
         if bad.any():
             index = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -169,14 +212,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     layers = _layers(npz)
     out_w = npz.float32("out.w", (None, layers[-1].hidden))
     out_b = npz.float32("out.b", (out_w.shape[0],))
-    meta = npz.arrays.get("meta")
-    try:
-        values = json.loads(str(meta)) if meta is not None else None
-    except json.JSONDecodeError:
-        values = None
-    if not isinstance(values, dict):
-        raise npz.fail("meta must be a JSON object as text")
-    return Checkpoint(layers, out_w, out_b, values)
+    return Checkpoint(layers, out_w, out_b, npz.meta())
 
 
 def load_language_model(path: Path) -> LanguageModel:
@@ -187,7 +223,46 @@ def load_language_model(path: Path) -> LanguageModel:
         npz.arrays["thresholds"] = np.zeros(count, np.float32)
     layers = _layers(npz)
     embedding = npz.float16("embedding", (None, layers[0].inputs))
-    return LanguageModel(layers, embedding)
+    count = len(embedding)
+    decoder = npz.float16("decoder", (count, layers[-1].hidden)) if "decoder" in npz.arrays else None
+    bias = npz.float16("decoder_bias", (count,)) if "decoder_bias" in npz.arrays else np.zeros(count, np.float16)
+    words = tuple(str(npz.arrays["words"]).split("\n")) if "words" in npz.arrays else None
+    if words is not None and len(set(words)) != count:
+        raise npz.fail(f"words must be {count} different words, a row of the embedding each, not {len(set(words))}")
+    sample = npz.indices("sample", (None, None), count) if "sample" in npz.arrays else None
+    return LanguageModel(layers, embedding, decoder, bias, words, sample, npz.meta() if "meta" in npz.arrays else {})
+
+
+def pack_layers(layers: Sequence[LayerWeights], meta: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    """The arrays of a file of packed layers."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, layer in enumerate(layers, 1):
+        arrays[f"l{number}.inputs"] = np.array([layer.inputs])
+        for name, matrix in (("w", layer.w), ("u", layer.u)):
+            arrays[f"l{number}.{name}.bits"] = np.packbits(matrix != 0, axis=1)
+            arrays[f"l{number}.{name}.values"] = matrix[matrix != 0]
+        arrays[f"l{number}.b"] = layer.b
+    arrays["thresholds"] = np.array([layer.threshold for layer in layers], np.float32)
+    return arrays | {"meta": np.array(json.dumps(meta))}
+
+
+def load_packed_layers(path: Path) -> tuple[LayerWeights, ...]:
+    """Read, check and unpack layers. Raises CheckpointError."""
+    npz = _Npz(path)
+    for number in range(1, len(npz.arrays) + 1):
+        if number > 1 and f"l{number}.b" not in npz.arrays:
+            break
+        rows = len(npz.take(f"l{number}.b", (None,)))
+        inputs = int(npz.indices(f"l{number}.inputs", (1,), 1 << 16)[0])
+        for name, width in (("w", inputs), ("u", rows // 4)):
+            key = f"l{number}.{name}"
+            bits = npz.take(f"{key}.bits", (rows, -(-width // 8)))
+            if bits.dtype != np.uint8:
+                raise npz.fail(f"{key}.bits must be uint8, not {bits.dtype}")
+            here = np.unpackbits(bits, axis=1)[:, :width].astype(bool)
+            npz.arrays[key] = np.zeros((rows, width), np.float16)
+            npz.arrays[key][here] = npz.float16(f"{key}.values", (int(here.sum()),))
+    return _layers(npz)
 
 
 def load_sentences(path: Path) -> Sentences:
@@ -198,6 +273,11 @@ def load_sentences(path: Path) -> Sentences:
     if tokens.dtype.kind not in "ui":
         raise npz.fail(f"tokens must be integers, not {tokens.dtype}")
     return Sentences(x, tokens)
+
+
+def load_tokens(path: Path, count: int) -> NDArray[np.integer[Any]]:
+    """The ``tokens`` (N,) of a shipped text, each below ``count``. Raises CheckpointError."""
+    return _Npz(path).indices("tokens", (None,), count)
 
 
 def load_digits(path: Path) -> Digits:

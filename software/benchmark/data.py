@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import io
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +30,9 @@ from software.cli import UserError, write_all
 CACHE = Path("build") / "data"
 TIMEOUT = 20
 """Seconds a server may be silent."""
+
+KJV_VERSION = "4.38"
+"""Of Debian's packages, the same from Debian 12 on."""
 
 Texts = dict[str, bytes]
 Source = Callable[[], Texts]
@@ -113,20 +115,13 @@ def from_apt() -> Texts:
 
 
 def from_pool(base: str) -> Texts:
-    """The newest packages in a folder of a Debian mirror."""
-    machine = subprocess.run(
-        ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    listing = get(base).decode(errors="replace")
+    """The two packages out of a folder of a Debian mirror."""
+    command = ["dpkg", "--print-architecture"]
+    machine = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     with tempfile.TemporaryDirectory() as name:
-        for pattern in (
-            rf'href="(bible-kjv_[^"/]+_{re.escape(machine)}\.deb)"',
-            r'href="(bible-kjv-text_[^"/]+_all\.deb)"',
-        ):
-            files = re.findall(pattern, listing)
-            if not files:
-                raise OSError(f"no file {pattern} there")
-            (Path(name) / files[-1]).write_bytes(get(base + files[-1]))
+        for package, built_for in (("bible-kjv", machine), ("bible-kjv-text", "all")):
+            file = f"{package}_{KJV_VERSION}_{built_for}.deb"
+            (Path(name) / file).write_bytes(get(base + file))
         return from_debs(Path(name))
 
 
