@@ -1,0 +1,41 @@
+"""The report as one HTML page that needs nothing else: no network, no file beside it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sim.report_model import Report, bin_names
+
+TEMPLATE = Path(__file__).parent / "templates"
+BAR_WIDTH = 1000
+"""Width of a stacked bar in its own units."""
+
+
+def number(value: float | None) -> str:
+    """Cycles, with thousands apart."""
+    return "" if value is None else f"{value:,.0f}"
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def bars(histogram: Sequence[int]) -> list[dict[str, Any]]:
+    """Bins of an error histogram with their share of the highest one, 0..1."""
+    most = max(histogram, default=0) or 1
+    return [
+        {"name": name, "count": count, "height": count / most}
+        for name, count in zip(bin_names(), histogram, strict=True)
+    ]
+
+
+def page(reports: Sequence[Report]) -> str:
+    """The whole page."""
+    # Only those who ask for a page wait for this import
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
+    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.filters |= {"number": number, "percent": percent}
+    environment.globals |= {"bars": bars, "bar_width": BAR_WIDTH}
+    return environment.get_template("report.html").render(reports=reports)
