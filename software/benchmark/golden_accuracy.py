@@ -15,11 +15,13 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Exact:
-    """digits: how many; accuracy: share of right answers; pruned: per layer, share of h blocks dropped, all steps."""
+    """digits: how many; accuracy: share of right answers; pruned: per layer, share of h blocks dropped, all steps;
+    loss: mean cross entropy, nats."""
 
     digits: int
     accuracy: float
     pruned: tuple[float, ...]
+    loss: float
 
 
 def golden_accuracy(checkpoint: Checkpoint, x: NDArray[np.float32], labels: NDArray[np.int64]) -> Exact:
@@ -28,7 +30,7 @@ def golden_accuracy(checkpoint: Checkpoint, x: NDArray[np.float32], labels: NDAr
     Raises ValueError when a layer would stop with an error.
     """
     layers = [Layer(pack_layer(layer.w, layer.u, layer.b)) for layer in checkpoint.layers]
-    correct, dropped = 0, np.zeros(len(layers))
+    correct, loss, dropped = 0, 0.0, np.zeros(len(layers))
     for first in range(0, len(x), BATCH):
         rows = x[first : first + BATCH]
         for n, (layer, weights) in enumerate(zip(layers, checkpoint.layers, strict=True)):
@@ -38,5 +40,8 @@ def golden_accuracy(checkpoint: Checkpoint, x: NDArray[np.float32], labels: NDAr
             rows = result.h_pruned
             blocks = rows.reshape(*rows.shape[:2], -1, 4)
             dropped[n] += (~blocks.any(axis=3)).mean(axis=(1, 2)).sum()
-        correct += int((checkpoint.logits(rows[:, -1]).argmax(axis=1) == labels[first : first + BATCH]).sum())
-    return Exact(len(x), correct / len(x), tuple(float(d) / len(x) for d in dropped))
+        logits, right = checkpoint.logits(rows[:, -1]).astype(np.float64), labels[first : first + BATCH]
+        correct += int((logits.argmax(axis=1) == right).sum())
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        loss += float((np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(right)), right]).sum())
+    return Exact(len(x), correct / len(x), tuple(float(d) / len(x) for d in dropped), loss / len(x))

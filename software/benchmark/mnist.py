@@ -1,18 +1,38 @@
-"""The MNIST benchmark: ``python -m software.benchmark.mnist COMMAND``."""
+"""The MNIST benchmark: ``python -m software.benchmark.mnist {train,prune,retrain,eval,export,reproduce}``.
+
+A 2 x 128 LSTM reads a digit row by row. ``train``, ``prune`` and ``retrain`` each write a model (.pt) that the next one
+takes; ``eval`` tests a model or a checkpoint, in PyTorch or on the bit-exact integer model; ``export`` writes the fp16
+checkpoint (.npz) for the tools and the RTL, and C headers. ``reproduce`` does it all as the shipped networks were made.
+The option spellings of the original's programs are taken too (software/benchmark/spelling.py).
+"""
+
+import sys
 
 import typer
 
-from software.benchmark.mnist_reproduce import reproduce
-from software.cli import run_app
+from software.benchmark.spelling import run_spelled
+
+try:
+    from software.benchmark import mnist_eval, mnist_train
+    from software.benchmark.mnist_reproduce import reproduce
+except ModuleNotFoundError as missing:
+    if missing.name != "torch":
+        raise
+    sys.exit("error: torch is not installed: pip install 'elstm[train]'")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.command("train")(mnist_train.train)
+app.command("prune")(mnist_train.prune)
+app.command("retrain")(mnist_train.retrain)
+app.command("eval")(mnist_eval.evaluation)
+app.command("export")(mnist_eval.export)
 app.command("reproduce")(reproduce)
 
 
 @app.callback()
 def commands() -> None:
-    """Train, prune and evaluate the MNIST network."""
+    """Train, prune, retrain, evaluate and export the MNIST network."""
 
 
 if __name__ == "__main__":
-    run_app(app)
+    run_spelled(app)

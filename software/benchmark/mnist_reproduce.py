@@ -5,10 +5,7 @@ magnitude, at once or in steps, and retrained under their masks; retrained again
 The last 5,000 training images choose the epochs; the test images are used once, at the end.
 """
 
-import io
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,22 +21,13 @@ from rich.table import Table
 
 from software.benchmark import mnist_data
 from software.benchmark.golden_accuracy import golden_accuracy
+from software.benchmark.mnist_model import CLASSES, HIDDEN, LAYERS, commit, npz, split
+from software.benchmark.network import Network, export
+from software.benchmark.training import Data, Interrupted, Outcome, Settings, Stage, Trainer, evaluate
 from software.checkpoint import load_checkpoint
 from software.cli import UserError, write_all
 
-try:
-    import torch
-
-    from software.benchmark.network import Network, export
-    from software.benchmark.training import Data, Interrupted, Settings, Stage, Trainer, accuracy
-except ModuleNotFoundError as missing:
-    if missing.name != "torch":
-        raise
-    sys.exit("error: torch is not installed: pip install 'elstm[train]'")
-
-HIDDEN, LAYERS, CLASSES = 128, 2, 10
 MATRICES = ("l1.w", "l1.u", "l2.w", "l2.u")
-VALIDATION = 5_000
 SHIPPED = 100
 """Test digits that go with the checkpoint: the first ones, none chosen."""
 
@@ -108,46 +97,25 @@ class StageResult:
     seconds: float
 
 
-def commit() -> str:
-    """Commit of the sources, "-dirty" when a file of this folder differs from it, "unknown" outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        head, changes = (
-            subprocess.run(["git", "-C", str(here), *a], capture_output=True, text=True, check=True).stdout.strip()
-            for a in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no", "."))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head + ("-dirty" if changes else "")
-
-
-def tensor(images: np.ndarray) -> torch.Tensor:
-    """x (N, 28, 28) float32, one row per step, pixel / 255: what the hardware gets."""
-    return torch.from_numpy(images.astype(np.float32) / np.float32(255))
-
-
-def split(mnist: mnist_data.Mnist, limit: int) -> tuple[Data, Data, Data]:
-    """Training, validation and test data; ``limit`` > 0 keeps that many images of each (for a quick trial)."""
-    x, y = tensor(mnist.train_images), torch.from_numpy(mnist.train_labels.astype(np.int64))
-    parts = (
-        Data(x[:-VALIDATION], y[:-VALIDATION]),
-        Data(x[-VALIDATION:], y[-VALIDATION:]),
-        Data(tensor(mnist.test_images), torch.from_numpy(mnist.test_labels.astype(np.int64))),
-    )
-    return parts if not limit else tuple(Data(d.x[:limit], d.y[:limit]) for d in parts)  # type: ignore[return-value]
-
-
-def train(trainer: Trainer, stages: Sequence[Stage], test: Data, console: Console) -> list[StageResult]:
-    """Run all stages, showing progress, then test the best weights of each. Raises Interrupted."""
+def run_stages(trainer: Trainer, stages: Sequence[Stage], console: Console) -> list[Outcome]:
+    """Run all stages, showing progress. Ctrl-C says how to go on and exits with 130."""
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
     ) as bars:
         tasks = {stage.name: bars.add_task(stage.name, total=stage.epochs * trainer.batches) for stage in stages}
-        outcomes = trainer.run(stages, lambda name, n: bars.update(tasks[name], completed=n), bars.print)
+        try:
+            return trainer.run(stages, lambda name, n: bars.update(tasks[name], completed=n), bars.print)
+        except Interrupted as stopped:
+            bars.print(f"stopped; {stopped}; the same command goes on from there")
+            raise typer.Exit(130) from None
+
+
+def tested(trainer: Trainer, stages: Sequence[Stage], outcomes: Sequence[Outcome], test: Data) -> list[StageResult]:
+    """The best weights of each stage on the test images; the network is left with the last."""
     results = []
     for stage, outcome in zip(stages, outcomes, strict=True):
         trainer.network.load_state_dict(outcome.weights)
-        correct, pruned = accuracy(trainer.network, test, stage.thresholds)
+        correct, pruned, _ = evaluate(trainer.network, test, stage.thresholds)
         validation, seconds = outcome.accuracy, round(outcome.seconds, 1)
         results.append(StageResult(stage.name, stage.epochs, outcome.best_epoch, validation, correct, pruned, seconds))
     return results
@@ -216,11 +184,8 @@ def reproduce(
     training, validation, test = split(mnist, limit)
     network = Network(mnist_data.SIDE, HIDDEN, LAYERS, CLASSES)
     trainer = Trainer(network, training, validation, settings, out / "training.pt", fresh)
-    try:
-        results = train(trainer, settings.stages(), test, console)
-    except Interrupted as stopped:
-        console.print(f"stopped; {stopped}; the same command goes on from there")
-        raise typer.Exit(130) from None
+    stages = settings.stages()
+    results = tested(trainer, stages, run_stages(trainer, stages, console), test)
     console.print(report(results, sum(r.seconds for r in results)))
 
     arrays = export(network, made.thresholds)
@@ -238,10 +203,3 @@ def reproduce(
         f"{dropped} ({time.monotonic() - started:.0f} s)"
     )
     console.print(f"wrote {path}, {digits}")
-
-
-def npz(arrays: dict[str, Any]) -> bytes:
-    """A compressed .npz."""
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()

@@ -1,7 +1,8 @@
 """The network in PyTorch: LSTM layers and one output layer on the last h, with weight masks and block pruning of h.
 
 Hidden-state pruning is the hardware's rule: an aligned block of 4 units is kept when sum |h| >= th or any
-|h| >= th/2; what is dropped is zero for the layer's own next step, for the next layer and for the output layer.
+|h| >= th/2; what is dropped is zero for the layer's own next step, for the next layer and for the output layer. Blocks
+of another size exist here only, to see what they would cost in accuracy.
 """
 
 import os
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from golden.config import BLOCK_COLS
+from software.checkpoint import Checkpoint
 
 GATES = 4
 TORCH_TO_HARDWARE = (1, 0, 2, 3)
@@ -30,21 +32,32 @@ class Answer(NamedTuple):
     pruned: tuple[float, ...]
 
 
-def keep_blocks(h: Tensor, threshold: float) -> Tensor:
-    """Which blocks of h (N, H) are kept: (N, H/4, 1) bool. Gradients do not flow through the choice."""
-    a = h.detach().abs().view(len(h), -1, BLOCK_COLS)
+def keep_blocks(h: Tensor, threshold: float, block: int = BLOCK_COLS) -> Tensor:
+    """Which blocks of h (N, H) are kept: (N, H/block, 1) bool. Gradients do not flow through the choice."""
+    a = h.detach().abs().view(len(h), -1, block)
     return (a.sum(2, keepdim=True) >= threshold) | (a.amax(2, keepdim=True) >= threshold / 2)
 
 
 class Network(nn.Module):
-    """LSTM layers of ``hidden`` units on x (N, T, inputs), then ``classes`` outputs from the last h."""
+    """LSTM layers of ``hidden`` units on x (N, T, inputs), then ``classes`` outputs from the last h.
 
-    def __init__(self, inputs: int, hidden: int, layers: int, classes: int) -> None:
+    ``block``: units that are dropped together; ``dropout``: in training, of what a layer hands to the next.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        layers: int,
+        classes: int,
+        block: int = BLOCK_COLS,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        if hidden % BLOCK_COLS:
-            raise ValueError(f"hidden must be a multiple of {BLOCK_COLS}, not {hidden}")
-        self.hidden, self.layers = hidden, layers
-        self.lstm = nn.LSTM(inputs, hidden, layers, batch_first=True)
+        if hidden % block:
+            raise ValueError(f"hidden must be a multiple of {block}, not {hidden}")
+        self.hidden, self.layers, self.block, self.dropout = hidden, layers, block, dropout
+        self.lstm = nn.LSTM(inputs, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
         self.out = nn.Linear(hidden, classes)
         with torch.no_grad():
             for layer in range(layers):
@@ -65,6 +78,8 @@ class Network(nn.Module):
         rows = x.transpose(0, 1)
         pruned = []
         for layer, threshold in enumerate(thresholds):
+            if layer and self.training and self.dropout:
+                rows = nn.functional.dropout(rows, self.dropout)
             rows, kept = self._pruned_layer(layer, rows, threshold)
             pruned.append(1 - kept)
         return Answer(self.out(rows[-1]), tuple(pruned))
@@ -79,9 +94,9 @@ class Network(nn.Module):
             i, f, g, o = torch.addmm(z, s, u.T).chunk(GATES, 1)
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
             h = torch.sigmoid(o) * torch.tanh(c)
-            keep = keep_blocks(h, threshold)
+            keep = keep_blocks(h, threshold, self.block)
             kept += keep.float().mean().item() / len(x)
-            s = (h.view(len(h), -1, BLOCK_COLS) * keep).view_as(h)
+            s = (h.view(len(h), -1, self.block) * keep).view_as(h)
             rows.append(s)
         return torch.stack(rows), kept
 
@@ -103,6 +118,11 @@ class Masks:
             masks[name] = mask.view_as(weight)
         return cls(masks)
 
+    @classmethod
+    def of_zeros(cls, network: Network) -> "Masks":
+        """Keep what is not zero now."""
+        return cls({name: weight.detach() != 0 for name, weight in network.weights()})
+
     @torch.no_grad()
     def apply(self, network: Network) -> None:
         """Set every dropped weight to zero; to be called after each step of the optimizer."""
@@ -112,7 +132,7 @@ class Masks:
 
 
 def _by_gate(rows: Tensor) -> NDArray[np.float32]:
-    """Rows of PyTorch's gate order in the hardware's."""
+    """Rows of PyTorch's gate order in the hardware's, or the other way round: the two swap f and i."""
     gates = rows.detach().numpy()
     return gates.reshape(GATES, -1, *gates.shape[1:])[list(TORCH_TO_HARDWARE)].reshape(gates.shape)
 
@@ -135,3 +155,14 @@ def export(network: Network, thresholds: Sequence[float]) -> dict[str, NDArray]:
     arrays["out.b"] = network.out.bias.detach().numpy().astype(np.float32)
     arrays["thresholds"] = np.array(thresholds, dtype=np.float32)
     return arrays
+
+
+@torch.no_grad()
+def load_checkpoint_into(network: Network, checkpoint: Checkpoint) -> None:
+    """Give a network of the same shape the weights of a checkpoint, gates in PyTorch's order."""
+    for layer, weights in enumerate(checkpoint.layers):
+        for name, values in (("weight_ih", weights.w), ("weight_hh", weights.u), ("bias_ih", weights.b)):
+            rows = _by_gate(torch.from_numpy(values.astype(np.float32)))
+            getattr(network.lstm, f"{name}_l{layer}").copy_(torch.from_numpy(rows))
+    network.out.weight.copy_(torch.from_numpy(checkpoint.out_w))
+    network.out.bias.copy_(torch.from_numpy(checkpoint.out_b))

@@ -53,6 +53,8 @@ class Stage:
         rate: peak of the one-cycle learning rate.
         sparsity: prune W and U to this at the start; the masks stay for all later stages.
         thresholds: hidden-state pruning in the loop.
+        clip: largest norm of the gradient.
+        l1: weight of sum |W| + sum |U| in the loss.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Stage:
     rate: float
     sparsity: dict[str, float] | None = None
     thresholds: tuple[float, ...] | None = None
+    clip: float = CLIP
+    l1: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,33 +83,53 @@ def rate_at(part: float) -> float:
     return max(0.5 + 0.5 * math.cos(math.pi * (part - WARM_UP) / (1 - WARM_UP)), 1e-3)
 
 
+class Evaluation(NamedTuple):
+    """accuracy: share of right answers; pruned: for each layer the share of h blocks dropped; loss: mean cross
+    entropy, nats."""
+
+    accuracy: float
+    pruned: tuple[float, ...]
+    loss: float
+
+
 @torch.no_grad()
-def accuracy(network: Network, data: Data, thresholds: tuple[float, ...] | None) -> tuple[float, tuple[float, ...]]:
-    """Share of right answers, and for each layer the share of h blocks dropped."""
+def evaluate(network: Network, data: Data, thresholds: tuple[float, ...] | None) -> Evaluation:
+    """The network on all of ``data``."""
     network.eval()
-    correct, pruned = 0, [0.0] * network.layers
+    correct, loss, pruned = 0, 0.0, [0.0] * network.layers
     for first in range(0, len(data.x), EVALUATION_BATCH):
         x, y = data.x[first : first + EVALUATION_BATCH], data.y[first : first + EVALUATION_BATCH]
         answer = network(x, thresholds)
         correct += int((answer.logits.argmax(1) == y).sum())
+        loss += float(nn.functional.cross_entropy(answer.logits, y, reduction="sum"))
         pruned = [total + share * len(x) / len(data.x) for total, share in zip(pruned, answer.pruned, strict=True)]
-    return correct / len(data.x), tuple(pruned)
+    return Evaluation(correct / len(data.x), tuple(pruned), loss / len(data.x))
 
 
 class Trainer:
     """Trains a network in stages; ``path`` holds everything after each epoch.
 
-    Each epoch shuffles by a seed of its own, so a resumed run and an uninterrupted one give the same weights. Raises
-    UserError when ``path`` is another run's, or damaged.
+    Each epoch shuffles by a seed of its own, so a resumed run and an uninterrupted one give the same weights. ``masks``
+    hold from the start; ``log_interval``: batches between two lines with the loss, 0 for none. Raises UserError when
+    ``path`` is another run's, or damaged.
     """
 
     def __init__(
-        self, network: Network, training: Data, validation: Data, settings: Settings, path: Path, fresh: bool = False
+        self,
+        network: Network,
+        training: Data,
+        validation: Data,
+        settings: Settings,
+        path: Path,
+        fresh: bool = False,
+        masks: Masks | None = None,
+        log_interval: int = 0,
     ) -> None:
         self.network, self.training, self.validation, self.settings = network, training, validation, settings
         self.path = path
         self.batches = -(-len(training.x) // settings.batch)
-        self.masks = Masks({})
+        self.masks = masks or Masks({})
+        self.log_interval = log_interval
         self.finished: list[Outcome] = []
         self.current: dict[str, Any] | None = None
         if path.exists() and not fresh:
@@ -171,8 +195,8 @@ class Trainer:
             optimizer.load_state_dict(self.current["optimizer"])
         for epoch in range(len(self.current["accuracies"]), stage.epochs):
             started = time.monotonic()
-            self._epoch(stage, epoch, optimizer, progress)
-            correct, pruned = accuracy(self.network, self.validation, stage.thresholds)
+            self._epoch(stage, epoch, optimizer, progress, say)
+            correct, pruned, _ = evaluate(self.network, self.validation, stage.thresholds)
             current = self.current | {
                 "accuracies": [*self.current["accuracies"], correct],
                 "seconds": self.current["seconds"] + time.monotonic() - started,
@@ -191,7 +215,14 @@ class Trainer:
         self.current = None
         self._save()
 
-    def _epoch(self, stage: Stage, epoch: int, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    def _epoch(
+        self,
+        stage: Stage,
+        epoch: int,
+        optimizer: torch.optim.Optimizer,
+        progress: Progress,
+        say: Callable[[str], None],
+    ) -> None:
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + 1000 * len(self.finished) + epoch)
         order = torch.randperm(len(self.training.x), generator=generator)
         total = stage.epochs * self.batches
@@ -201,8 +232,13 @@ class Trainer:
                 group["lr"] = stage.rate * rate_at(number / total)
             optimizer.zero_grad()
             logits = self.network(self.training.x[chosen], stage.thresholds).logits
-            nn.functional.cross_entropy(logits, self.training.y[chosen]).backward()
-            nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+            loss = nn.functional.cross_entropy(logits, self.training.y[chosen])
+            if stage.l1:
+                loss = loss + stage.l1 * sum(weight.abs().sum() for _, weight in self.network.weights())
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.network.parameters(), stage.clip)
             optimizer.step()
             self.masks.apply(self.network)
             progress(stage.name, number + 1)
+            if self.log_interval and (number + 1) % self.log_interval == 0:
+                say(f"{stage.name}, batch {number + 1} of {total}: loss {loss.item():.4f}")

@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 
 from golden.layer import Layer, pack_layer  # noqa: E402
 from software.benchmark.network import Masks, Network, export, keep_blocks  # noqa: E402
-from software.benchmark.training import Data, Interrupted, Settings, Stage, Trainer, accuracy, rate_at  # noqa: E402
+from software.benchmark.training import Data, Interrupted, Settings, Stage, Trainer, evaluate, rate_at  # noqa: E402
 from software.checkpoint import load_checkpoint  # noqa: E402
 from software.cli import UserError  # noqa: E402
 
@@ -101,10 +101,10 @@ def test_masks_drop_exactly_the_smallest() -> None:
 
 def test_training_learns_under_its_masks(tmp_path: Path) -> None:
     done = trainer(tmp_path / "state.pt")
-    before = accuracy(done.network, data(1), None)[0]
+    before = evaluate(done.network, data(1), None).accuracy
     dense, _, hidden = run(done)
     done.network.load_state_dict(dense.weights)
-    assert accuracy(done.network, data(1), None)[0] > before
+    assert evaluate(done.network, data(1), None).accuracy > before
     for name, share in STAGES[1].sparsity.items():
         weight = hidden.weights[f"lstm.weight_{'ih' if name[-1] == 'w' else 'hh'}_l{int(name[1]) - 1}"]
         assert int((weight == 0).sum()) == round(share * weight.numel())

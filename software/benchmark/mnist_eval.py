@@ -1,0 +1,164 @@
+"""The MNIST commands that use models: eval and export."""
+
+import json as json_text
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from golden.config import BLOCK_COLS
+from golden.layer import Layer, pack_layer
+from software.benchmark import mnist_data
+from software.benchmark.golden_accuracy import golden_accuracy
+from software.benchmark.mnist_model import commit, npz, split
+from software.benchmark.mnist_options import (
+    SAVE_DIR,
+    BlockOption,
+    DataOption,
+    HsOption,
+    HtOption,
+    InputsOption,
+    LayersOption,
+    LimitOption,
+    ModelOption,
+    ModeOption,
+    NhidOption,
+    OutOption,
+    SaveOption,
+    StepsOption,
+    VerboseOption,
+    WsOption,
+    WtOption,
+    check_sizes,
+    listed,
+    load_sized,
+    prune_weights,
+    set_thresholds,
+)
+from software.benchmark.spelling import thresholds
+from software.benchmark.training import evaluate
+from software.checkpoint import MNIST_CHECKPOINT
+from software.cli import UserError, write_all
+from software.header import header
+
+SEQUENCES = 20
+"""Digits in a C header, as in the original's."""
+
+
+def evaluation(
+    data: DataOption = None,
+    model_path: ModelOption = None,
+    mode: ModeOption = "sparsity",
+    ws: WsOption = None,
+    wt: WtOption = None,
+    hs: HsOption = None,
+    ht: HtOption = None,
+    block: BlockOption = BLOCK_COLS,
+    nhid: NhidOption = None,
+    nlayers: LayersOption = None,
+    bptt: StepsOption = mnist_data.SIDE,
+    emsize: InputsOption = mnist_data.SIDE,
+    arithmetic: Annotated[str, typer.Option(help="float: PyTorch; golden: the bit-exact integer model.")] = "float",
+    images: Annotated[str, typer.Option(help="test, or validation: the last 5,000 training images.")] = "test",
+    json: Annotated[Path | None, typer.Option(help="Write accuracy, loss, hidden_sparsity and n here.")] = None,
+    verbose: VerboseOption = False,
+    limit: LimitOption = 0,
+) -> None:
+    """Accuracy, loss and share of h blocks dropped, by default of the shipped network at its own thresholds.
+
+    -ws, -wt, -hs and -ht prune it first. --arithmetic golden computes what the hardware computes, in fp16 and integers.
+    """
+    check_sizes(bptt, emsize)
+    for option, value, known in (
+        ("--arithmetic", arithmetic, ("float", "golden")),
+        ("--images", images, ("test", "validation")),
+    ):
+        if value not in known:
+            raise UserError(f"{option} must be {' or '.join(known)}, not {value!r}")
+    if arithmetic == "golden" and block != BLOCK_COLS:
+        raise UserError(f"-b must be {BLOCK_COLS} with --arithmetic golden, as in the hardware, not {block}")
+    torch.set_num_threads(1)
+    model = load_sized(model_path or MNIST_CHECKPOINT, nhid, nlayers, block)
+    prune_weights(model, mode, ws, wt)
+    _, validation, test = split(mnist_data.load(data), limit)
+    model = set_thresholds(model, hs, ht, validation)
+    chosen = test if images == "test" else validation
+    found = evaluate(model.network, chosen, model.thresholds)
+    print(_line("float", found.accuracy, found.loss, found.pruned, len(chosen.x)))
+    if verbose:
+        for name, weight in model.network.weights():
+            share, largest = float((weight == 0).float().mean()), float(weight.detach().abs().max())
+            print(f"  {name} {tuple(weight.shape)}: {share:.2%} zero, largest |weight| {largest:.3f}")
+        print(f"  thresholds {listed(model.thresholds)}, blocks of {block}")
+    values: dict[str, Any] = {
+        "accuracy": found.accuracy, "loss": found.loss, "hidden_sparsity": list(found.pruned), "n": len(chosen.x),
+    }  # fmt: skip
+    if arithmetic == "golden":
+        started = time.monotonic()
+        try:
+            exact = golden_accuracy(model.checkpoint(), chosen.x.numpy(), chosen.y.numpy())
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        line = _line("golden", exact.accuracy, exact.loss, exact.pruned, exact.digits)
+        print(f"{line}, {time.monotonic() - started:.0f} s")
+        print(
+            f"golden - float: accuracy {100 * (exact.accuracy - found.accuracy):+.2f} points, "
+            f"loss {exact.loss - found.loss:+.6f}"
+        )
+        values = {
+            "accuracy": exact.accuracy, "loss": exact.loss, "hidden_sparsity": list(exact.pruned), "n": exact.digits,
+            "float": values,
+        }  # fmt: skip
+    if json:
+        values |= {"arithmetic": arithmetic, "images": images}
+        write_all({json: json_text.dumps(values, indent=1).encode() + b"\n"})
+
+
+def _line(name: str, accuracy: float, loss: float, pruned: Sequence[float], count: int) -> str:
+    layers = ", ".join(f"LSTM{n} {share:.5f}" for n, share in enumerate(pruned, 1))
+    return f"{name}: accuracy {100 * accuracy:.2f} %, loss {loss:.5f}, hidden sparsity {layers}, {count:,} images"
+
+
+def export(
+    data: DataOption = None,
+    model_path: ModelOption = None,
+    ht: HtOption = None,
+    block: BlockOption = BLOCK_COLS,
+    nhid: NhidOption = None,
+    nlayers: LayersOption = None,
+    headers: Annotated[
+        Path | None, typer.Option("--header", help="Folder for mnist-l1.h, ...: the layers for a C program.")
+    ] = None,
+    digits: Annotated[int, typer.Option(min=1, max=10_000, help="Test digits in the headers.")] = SEQUENCES,
+    save_dir: SaveOption = SAVE_DIR,
+    out: OutOption = None,
+) -> None:
+    """Write the fp16 checkpoint that sim.run and software.image take, and with --header the layers as C headers."""
+    if block != BLOCK_COLS:
+        raise UserError(f"-b must be {BLOCK_COLS}: the hardware drops blocks of {BLOCK_COLS} units, not of {block}")
+    model = load_sized(model_path or save_dir / "retrain.pt", nhid, nlayers, block)
+    if ht is not None:
+        model = replace(model, thresholds=thresholds(ht, model.network.layers))
+    arrays, network = model.arrays(), model.network
+    meta = {
+        "model": f"LSTM {network.layers} x {network.hidden}, x = image rows / 255, {mnist_data.SIDE} steps; "
+        "output layer on the last h",
+        "history": model.history,
+        "commit": commit(),
+        "zeros": {name: float((arrays[name] == 0).mean()) for name, _ in network.weights()},
+    }
+    path = out or save_dir / "mnist.npz"
+    files = {path: npz({**arrays, "meta": np.array(json_text.dumps(meta))})}
+    if headers:
+        x = split(mnist_data.load(data), digits)[2].x.numpy()
+        for number, layer in enumerate(model.checkpoint().layers, 1):
+            packed = pack_layer(layer.w, layer.u, layer.b)
+            files[headers / f"mnist-l{number}.h"] = header(packed, x, layer.threshold).encode()
+            x = Layer(packed).run(x, layer.threshold).h_pruned
+    write_all(files)
+    print("wrote " + ", ".join(str(path) for path in files))
