@@ -91,7 +91,7 @@ def test_with_silent_sudo_it_installs_what_is_missing_only(machine: Path) -> Non
     update, install = (machine / "asked").read_text().splitlines()
     assert update == "noninteractive update -qq"
     assert install.startswith("noninteractive install -y")
-    assert install.split("recommends ")[1] == "python3-venv verilator gcc-riscv64-unknown-elf"
+    assert install.split("recommends ")[1] == "python3-venv verilator chromium gcc-riscv64-unknown-elf"
 
 
 def test_a_failing_apt_is_no_failure(machine: Path) -> None:
