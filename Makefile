@@ -1,4 +1,4 @@
-# make demo      install what the demo needs, run 10 digits through the RTL
+# make demo      install what the demo needs, run a program that classifies 10 digits on the SoC
 # make test      quick tests, lint and types
 # make test-all  everything, slow tests and the cocotb regressions too, with torch, cocotb, Icarus, Verilator and Spike
 # make regress   cocotb regressions on the emitted Verilog; SIM= SEED= TEST= choose
@@ -23,7 +23,7 @@ INSTALLED := $(VENV)/installed
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export ELSTM_DATA ?= $(abspath $(wildcard ../shared/data))
 
-demo: $(INSTALLED)/core
+demo: $(INSTALLED)/riscv
 	$(PY) -m sim.run mnist --digits 10 --json build/demo/run.json
 
 test: lint
@@ -62,8 +62,11 @@ $(INSTALLED)/venv: | scripts/setup-system
 	mkdir -p $(@D) && touch $@
 
 $(INSTALLED)/core: $(INSTALLED)/venv pyproject.toml
+	$(PY) -c 'import amaranth, scipy, matplotlib' 2>/dev/null || \
+	  echo "installing into $(VENV): amaranth, numpy, scipy, matplotlib, ...: 100 MB to download, 450 MB on disk"
 	$(PIP) --editable .
-	command -v "$${CXX:-g++}" g++ clang++ >/dev/null || $(PIP) --editable '.[zig]'
+	command -v "$${CXX:-g++}" g++ clang++ >/dev/null || { \
+	  echo "no C++ compiler: installing the ziglang wheel (100 MB)"; $(PIP) --editable '.[zig]'; }
 	touch $@
 
 $(INSTALLED)/dev: $(INSTALLED)/core
