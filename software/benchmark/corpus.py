@@ -31,8 +31,9 @@ _WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*|[^\sa-z]")
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """words: by index; train, valid, test: (N,) int64 indices."""
+    """name: of the data set, "text" for any other; words: by index; train, valid, test: (N,) int64 indices."""
 
+    name: str
     words: tuple[str, ...]
     train: NDArray[np.int64]
     valid: NDArray[np.int64]
@@ -78,18 +79,15 @@ def unpack(path: Path) -> bytes:
         raise UserError(f"{path}: {error.strerror}") from None
 
 
-def make_corpus(texts: dict[str, bytes], vocabulary: Sequence[str] | None = None) -> Corpus:
-    """The corpus of three texts by split; ``vocabulary``: a model's own words instead of the training text's.
-
-    Raises UserError for an empty text or a word without an index.
-    """
-    parts = {name: words_of(texts[name], f"{name} text") for name in SPLITS}
-    for name, words in parts.items():
-        if not words:
-            raise UserError(f"the {name} text is empty")
-    known = tuple(vocabulary) if vocabulary is not None else tuple(sorted({END, *parts["train"]}))
-    index = {word: n for n, word in enumerate(known)}
-    return Corpus(known, *(encode(parts[name], index, f"{name} text") for name in SPLITS))
+def make_corpus(name: str, texts: dict[str, bytes]) -> Corpus:
+    """The corpus of three texts by split. Raises UserError for an empty text or a word without an index."""
+    parts = {split: words_of(texts[split], f"{split} text") for split in SPLITS}
+    for split, found in parts.items():
+        if not found:
+            raise UserError(f"the {split} text is empty")
+    words = tuple(sorted({END, *parts["train"]}))
+    index = {word: n for n, word in enumerate(words)}
+    return Corpus(name, words, *(encode(parts[split], index, f"{split} text") for split in SPLITS))
 
 
 def kjv_verses(text: str) -> Iterator[tuple[tuple[str, int], list[str]]]:

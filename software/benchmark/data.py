@@ -239,26 +239,26 @@ def find(name: str, data: Path | None = None, cache: Path = CACHE, say: Callable
     return fetch(name, cache / name, DATASETS[name].sources(), say)
 
 
-def load_corpus(data: str, vocabulary: Sequence[str] | None = None, say: Callable[[str], None] = print) -> Corpus:
+def load_corpus(data: str, say: Callable[[str], None] = print) -> Corpus:
     """A corpus by name, or a folder with the three files of a known corpus or {train,valid,test}.txt of any text.
 
-    The known ones are checked. ``vocabulary``: a model's words, if it carries them. Raises UserError.
+    The known ones are checked. Raises UserError.
     """
     if data in DATASETS:
-        return make_corpus(find(data, say=say), vocabulary)
+        return make_corpus(data, find(data, say=say))
     folder = Path(data)
     if not folder.is_dir():
         raise UserError(f"--data must be a folder or one of {', '.join(DATASETS)}, not {data}")
     for name, dataset in DATASETS.items():
         if file_of(folder, [dataset.file.format(split) for split in SPLITS]):
-            return make_corpus(read(name, folder), vocabulary)
+            return make_corpus(name, read(name, folder))
     texts = {}
     for split in SPLITS:
         path = file_of(folder, [f"{split}.txt"])
         if path is None:
             raise UserError(f"{folder / split}.txt: No such file")
         texts[split] = unpack(path)
-    return make_corpus(texts, vocabulary)
+    return make_corpus("text", texts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -271,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             mnist = mnist_data.load(options.data)
             print(f"mnist: {len(mnist.train_images):,} training and {len(mnist.test_images):,} test digits")
         else:
-            corpus = make_corpus(find(options.name, options.data))
+            corpus = make_corpus(options.name, find(options.name, options.data))
             sizes = ", ".join(f"{split} {len(corpus.split(split)):,}" for split in SPLITS)
             print(f"{options.name}: {sizes} words with <eos>, vocabulary {len(corpus.words):,}")
     except UserError as error:

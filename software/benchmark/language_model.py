@@ -6,9 +6,8 @@ rule (software/benchmark/network.py). The bias that PyTorch has twice is once 0 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -133,7 +132,7 @@ class LanguageNet(nn.Module):
         return self.decoder(h)
 
 
-def by_gate(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def by_gate(rows: NDArray[Any]) -> NDArray[Any]:
     """Rows in PyTorch's gate order in the hardware's, and back: the order is its own inverse."""
     return rows.reshape(GATES, -1, *rows.shape[1:])[list(TORCH_TO_HARDWARE)].reshape(rows.shape)
 
