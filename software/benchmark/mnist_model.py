@@ -1,6 +1,7 @@
 """What the MNIST commands share: the data as tensors, the network as a file, provenance, evaluation."""
 
 import io
+import json
 import pickle
 import subprocess
 import zipfile
@@ -53,7 +54,7 @@ class Model:
         saved = {
             "weights": self.network.state_dict(),
             "thresholds": list(self.thresholds),
-            "history": self.history,
+            "history": json.dumps(self.history),
         }
         torch.save(saved, stream)
         return stream.getvalue()
@@ -67,7 +68,7 @@ def _state_of(path: Path) -> tuple[dict[str, torch.Tensor], list[float] | None, 
     except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, KeyError):
         raise UserError(f"{path}: neither an .npz checkpoint nor a model of these commands, or damaged") from None
     if isinstance(saved, dict) and isinstance(saved.get("weights"), dict):
-        return saved["weights"], saved.get("thresholds"), saved.get("history", [])
+        return saved["weights"], saved.get("thresholds"), json.loads(saved.get("history", "[]"))
     raise UserError(f"{path}: not a model of these commands; software.benchmark.import_torch takes any nn.LSTM")
 
 
