@@ -191,6 +191,7 @@ class AxiRules {
     static constexpr unsigned MAX_BEATS = 16;
 
     Violations &violations;
+    bool holding = false;
     AxiMaster held;  // what was offered in the last cycle and not taken
     std::vector<uint8_t> in_flight;
     std::deque<uint64_t> addresses;  // beats of write bursts without all of their data
@@ -200,20 +201,22 @@ class AxiRules {
   public:
     enum Channel : uint64_t { AW = 0, W, AR };
 
-    // Is anything under way, by the port?
-    uint64_t reads = 0, writes = 0;
+    uint64_t reads = 0, writes = 0;  // bursts accepted
 
     AxiRules(Violations &violations, unsigned id_bits) : violations(violations), in_flight(size_t(1) << id_bits) {}
 
     void sample(const AxiMaster &m, const AxiSlave &s, uint64_t cycle) {
-        if (held.aw.valid && !(held.aw == m.aw)) violations.add(AXI_CHANGED, cycle, AW);
-        if (held.wvalid && !(m.wvalid && m.wdata == held.wdata && m.wstrb == held.wstrb && m.wlast == held.wlast))
-            violations.add(AXI_CHANGED, cycle, W);
-        if (held.ar.valid && !(held.ar == m.ar)) violations.add(AXI_CHANGED, cycle, AR);
-        held = m;
-        if (s.awready) held.aw.valid = false;
-        if (s.wready) held.wvalid = false;
-        if (s.arready) held.ar.valid = false;
+        if (holding) {
+            if (held.aw.valid && !(held.aw == m.aw)) violations.add(AXI_CHANGED, cycle, AW);
+            if (held.wvalid && !(m.wvalid && m.wdata == held.wdata && m.wstrb == held.wstrb && m.wlast == held.wlast))
+                violations.add(AXI_CHANGED, cycle, W);
+            if (held.ar.valid && !(held.ar == m.ar)) violations.add(AXI_CHANGED, cycle, AR);
+        }
+        holding = (m.aw.valid && !s.awready) || (m.wvalid && !s.wready) || (m.ar.valid && !s.arready);
+        if (holding) {
+            held = m;
+            held.aw.valid &= !s.awready, held.wvalid &= !s.wready, held.ar.valid &= !s.arready;
+        }
         if (!m.rready) violations.add(AXI_NOT_READY, cycle, 0);
         if (!m.bready) violations.add(AXI_NOT_READY, cycle, 1);
         if (s.rvalid && s.rlast) in_flight[s.rid] = 0;

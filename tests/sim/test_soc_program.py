@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.config import RAM_BASE, CoreConfig, SocConfig, preset
+from golden.config import RAM_BASE, AcceleratorConfig, CoreConfig, SocConfig, preset
 from golden.isa import Counter
 from golden.layer import Layer, LayerResult, pack_layer
 from sim import designs, elf, soc_engines
@@ -16,7 +16,7 @@ from sim.compare import describe, first_mismatch
 from sim.counters import expected
 from sim.jobs import LayerCall
 from sim.protocol import Design, EngineError, Segment
-from sim.soc_program import SocJob, SocOutcome
+from sim.soc_program import SocJob, SocOutcome, config_of
 from software.firmware.build import toolchains
 from software.firmware.packing import PackedNetwork, build_network
 from tests.sim import fake_master
@@ -68,12 +68,13 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> OneLayer:
     return OneLayer(HERE / "one_layer.c", tmp_path_factory.mktemp("layer"))
 
 
-def check(layer: OneLayer, outcome: SocOutcome) -> None:
+def check(layer: OneLayer, outcome: SocOutcome, design: Design = TINY) -> None:
+    config = config_of(design).accelerator
     assert outcome.exit_code == 0, outcome.reason()
     assert (outcome.violations, outcome.console) == ([], b"ok\n")
     assert np.array_equal(layer.h(outcome).view(np.uint32), layer.golden.h_pruned.view(np.uint32))
     counters = np.frombuffer(outcome.memory["counters"], "<u8")
-    for counter, value in expected(layer.call, layer.golden, 3, 2).items():
+    for counter, value in expected(layer.call, layer.golden, min(3, config.fuse_capacity), config.w_pes).items():
         assert counters[counter] == value, counter.name
 
 
@@ -103,7 +104,7 @@ def same_in(engine: str, design: Design, layer: OneLayer, timing: AxiTiming, fol
     for name in ("native", engine):
         job = layer.job(timing=timing, mem_trace=str(folder / name), log_writes=True)
         outcomes.append(replace(soc_engines.get(name).run(design, job), wall_seconds=0.0))
-    check(layer, outcomes[1])
+    check(layer, outcomes[1], design)
     assert outcomes[0] == outcomes[1]
     assert (folder / "native").read_text() == (folder / engine).read_text()
 
@@ -129,7 +130,9 @@ def test_icarus_takes_the_same_cycles(
 @needs_compiler
 @pytest.mark.slow
 def test_cxxrtl_takes_the_same_cycles(layer: OneLayer, tmp_path: Path) -> None:
-    same_in("cxxrtl", TINY, layer, TIMINGS[3], tmp_path)
+    # as little as can be: the model takes a minute to compile
+    small = AcceleratorConfig(n_pe=2, slots=2, max_x=16, max_h=16, max_t=15, window=8)
+    same_in("cxxrtl", Design("soc", SocConfig(small)), layer, TIMINGS[3], tmp_path)
 
 
 @needs_compiler
