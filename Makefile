@@ -24,7 +24,10 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export ELSTM_DATA ?= $(abspath $(wildcard ../shared/data))
 
 demo: $(INSTALLED)/riscv
-	$(PY) -m sim.run mnist --digits 10 --json build/demo/run.json
+	rm -f build/demo/run.json
+	status=0; $(PY) -m sim.run mnist --digits 10 --json build/demo/run.json || status=$$?; \
+	  test ! -e build/demo/run.json || $(PY) -m sim.report build/demo/run.json --out build/demo/report.html || status=$$?; \
+	  exit $$status
 
 test: lint
 	$(PY) -m pytest -q -n $(JOBS) --dist worksteal --durations 5
