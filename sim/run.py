@@ -1,10 +1,12 @@
-"""Run things: ``python -m sim.run mnist --digits N`` and ``elf FILE`` on the RTL, ``twin FILE`` on Spike."""
+"""Run things: ``python -m sim.run mnist --digits N``, ``layer FILE.npz`` and ``elf FILE`` on the RTL, ``twin FILE`` on
+Spike."""
 
 import sys
 
 import typer
 
 from sim.core_command import run_elf
+from sim.layer_command import run_layer
 from sim.mnist_command import run_mnist
 from sim.protocol import EngineError
 from sim.twin_command import run_twin
@@ -12,6 +14,7 @@ from software.cli import UserError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 app.command("mnist")(run_mnist)
+app.command("layer")(run_layer)
 app.command("elf")(run_elf)
 app.command("twin")(run_twin)
 

@@ -191,6 +191,10 @@ class _Npz:
             raise self.fail(f"{name}[{', '.join(map(str, index))}] is {array[index]}, {why}")
 
 
+def _layer_count(npz: _Npz) -> int:
+    return sum(f"l{n}.w" in npz.arrays for n in range(1, len(npz.arrays) + 1))
+
+
 def _layers(npz: _Npz) -> tuple[LayerWeights, ...]:
     """Every layer of the file; without ``thresholds`` nothing is pruned."""
     weights: list[tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.float16]]] = []
@@ -219,8 +223,7 @@ def load_language_model(path: Path) -> LanguageModel:
     """Read and check a language model. Raises CheckpointError."""
     npz = _Npz(path)
     if "thresholds" not in npz.arrays:
-        count = sum(f"l{n}.w" in npz.arrays for n in range(1, len(npz.arrays) + 1))
-        npz.arrays["thresholds"] = np.zeros(count, np.float32)
+        npz.arrays["thresholds"] = np.zeros(_layer_count(npz), np.float32)
     layers = _layers(npz)
     embedding = npz.float16("embedding", (None, layers[0].inputs))
     count = len(embedding)
@@ -262,6 +265,19 @@ def load_packed_layers(path: Path) -> tuple[LayerWeights, ...]:
             here = np.unpackbits(bits, axis=1)[:, :width].astype(bool)
             npz.arrays[key] = np.zeros((rows, width), np.float16)
             npz.arrays[key][here] = npz.float16(f"{key}.values", (int(here.sum()),))
+    return _layers(npz)
+
+
+def load_layers(path: Path) -> tuple[LayerWeights, ...]:
+    """The LSTM layers of any file here, packed or not; without ``thresholds`` nothing is pruned.
+
+    Raises CheckpointError.
+    """
+    npz = _Npz(path)
+    if "l1.w.bits" in npz.arrays:
+        return load_packed_layers(path)
+    if "thresholds" not in npz.arrays:
+        npz.arrays["thresholds"] = np.zeros(_layer_count(npz), np.float32)
     return _layers(npz)
 
 

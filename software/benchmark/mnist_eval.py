@@ -15,7 +15,7 @@ from golden.config import BLOCK_COLS
 from golden.layer import Layer, pack_layer
 from software.benchmark import mnist_data
 from software.benchmark.golden_accuracy import golden_accuracy
-from software.benchmark.mnist_model import commit, npz, split
+from software.benchmark.mnist_model import commit, split
 from software.benchmark.mnist_options import (
     SAVE_DIR,
     BlockOption,
@@ -40,6 +40,7 @@ from software.benchmark.mnist_options import (
     prune_weights,
     set_thresholds,
 )
+from software.benchmark.npz import npz
 from software.benchmark.spelling import thresholds
 from software.benchmark.training import evaluate
 from software.checkpoint import MNIST_CHECKPOINT

@@ -141,10 +141,3 @@ def split(mnist: mnist_data.Mnist, limit: int) -> tuple[Data, Data, Data]:
         Data(tensor(mnist.test_images), torch.from_numpy(mnist.test_labels.astype(np.int64))),
     )
     return parts if not limit else tuple(Data(d.x[:limit], d.y[:limit]) for d in parts)  # type: ignore[return-value]
-
-
-def npz(arrays: dict[str, Any]) -> bytes:
-    """A compressed .npz."""
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()

@@ -21,8 +21,9 @@ from rich.table import Table
 
 from software.benchmark import mnist_data
 from software.benchmark.golden_accuracy import golden_accuracy
-from software.benchmark.mnist_model import CLASSES, HIDDEN, LAYERS, commit, npz, split
+from software.benchmark.mnist_model import CLASSES, HIDDEN, LAYERS, commit, split
 from software.benchmark.network import Network, export
+from software.benchmark.npz import npz
 from software.benchmark.training import Data, Interrupted, Outcome, Settings, Stage, Trainer, evaluate
 from software.checkpoint import load_checkpoint
 from software.cli import UserError, write_all
