@@ -19,7 +19,7 @@ from golden.config import preset as preset_of
 from sim import engines, soc_engines, soc_mnist
 from sim.axi_memory import AxiTiming
 from sim.build_cache import verilog_sha256
-from sim.environment import commit, versions
+from sim.environment import command, commit, versions
 from sim.mnist import DigitRun, Network, Setup, mismatch_wave
 from sim.options import window, writable
 from sim.protocol import MemoryTiming, WaveRequest
@@ -153,7 +153,7 @@ def _result(
         verilog_sha256=sha256,
         seed=seed,
         commit=commit(),
-        command=" ".join(sys.argv),
+        command=command("sim.run"),
         versions=versions(),
         inputs=[run.record for run in runs],
         accuracy=right / len(runs),
