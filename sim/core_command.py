@@ -23,10 +23,10 @@ from sim.options import window
 from sim.protocol import Design, MemoryTiming, WaveRequest
 from sim.result import write_whole
 from sim.soc_program import SocJob, SocOutcome
+from sim.twin_command import SPIKE, run_twin
 from software.cli import UserError
 
 SCHEMA = "elstm.program/1"
-MAX_RAM_MIB = 1024
 SYSTEMS = ("soc", "core")
 AT_THE_END = 2000
 """Cycles of a waveform of the end of a run."""
@@ -81,7 +81,9 @@ class _Stdout:
 def run_elf(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A 64-bit RISC-V executable, entered at 0x80000000.")],
     system: Annotated[str, typer.Option(help="soc, or core: that alone, without accelerator and cache.")] = "soc",
-    engine: Annotated[str, typer.Option(help=f"Simulator of the SoC: {', '.join(soc_engines.NAMES)}.")] = "native",
+    engine: Annotated[
+        str, typer.Option(help=f"Simulator of the SoC: {', '.join(soc_engines.NAMES)}; or {SPIKE}, the twin.")
+    ] = (soc_engines.DEFAULT),
     preset: Annotated[str, typer.Option(help="Configuration of the SoC's accelerator.")] = "default",
     max_cycles: Annotated[int, typer.Option(min=1, help="End the run as a failure after that many cycles.")] = 10**8,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the outcome there.")] = None,
@@ -93,7 +95,7 @@ def run_elf(
     wave_window: Annotated[
         str, typer.Option(help="Cycles FIRST:LAST of --wave, or end: the last 2000; all if not given.")
     ] = "",
-    ram: Annotated[int, typer.Option(min=1, max=MAX_RAM_MIB, help="Size of the memory at 0x80000000, MiB.")] = 16,
+    ram: Annotated[int, typer.Option(min=1, max=elf.MAX_RAM_MIB, help="Size of the memory at 0x80000000, MiB.")] = 16,
     latency: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Cycles from a request to its response; 8, core: 1.")
     ] = None,
@@ -108,6 +110,11 @@ def run_elf(
             raise UserError(f"cannot write {path}: there is no directory {path.parent}")
     if system not in SYSTEMS:
         raise UserError(f"no system {system!r}; there are: {', '.join(SYSTEMS)}")
+    if engine == SPIKE:
+        if system != "soc" or any((json_path, trace, mem_trace, wave)):
+            raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --trace, --mem-trace and --wave")
+        run_twin(file, ram=ram, preset=preset)
+        return
     if system == "core" and (mem_trace or engine != "native" or wave_window == "end"):
         raise UserError("--mem-trace, --engine and --wave-window end are for --system soc")
     cycles = window(wave_window) if wave_window not in ("", "end") else (0, 2**63 - 1)

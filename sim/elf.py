@@ -10,6 +10,7 @@ from elftools.elf.sections import SymbolTableSection
 from sim.protocol import MEMORY_FILL, Segment
 
 RAM_ADDRESS = 0x8000_0000
+MAX_RAM_MIB = 1024
 DEFAULT_RAM = 16 << 20
 """Bytes."""
 

@@ -25,6 +25,7 @@ from sim.options import window, writable
 from sim.protocol import MemoryTiming, WaveRequest
 from sim.result import RunResult
 from sim.soc_mnist import SocNetwork, SocSetup
+from sim.twin_command import SPIKE, run_twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
 from software.cli import UserError
 
@@ -56,7 +57,9 @@ def _select(digits: Digits, count: int, path: Path) -> Digits:
 def run_mnist(
     digits: Annotated[int, typer.Option(help="How many of the digits, from the first.")] = 10,
     system: Annotated[str, typer.Option(help="soc, or accelerator: that alone, without the core.")] = "soc",
-    engine: Annotated[str, typer.Option(help=f"Simulator: {', '.join(engines.NAMES)}.")] = engines.DEFAULT,
+    engine: Annotated[
+        str, typer.Option(help=f"Simulator: {', '.join(engines.NAMES)}; or {SPIKE}, the twin.")
+    ] = engines.DEFAULT,
     preset: Annotated[str, typer.Option(help="Configuration of the accelerator.")] = "default",
     n_fuse: Annotated[int, typer.Option(help="Fusion factor asked for.", min=1)] = 3,
     latency: Annotated[int, typer.Option(help="Memory latency, cycles.")] = 8,
@@ -81,6 +84,11 @@ def run_mnist(
         raise UserError("--wave-layer is for --system accelerator: on the SoC all layers are one run")
     if system == "accelerator" and mem_trace:
         raise UserError("--mem-trace is for --system soc")
+    if engine == SPIKE:
+        if system != "soc" or any((json, wave, mem_trace)):
+            raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --wave and --mem-trace")
+        run_twin(None, digits, checkpoint, images, n_fuse, preset=preset)
+        return
     for path in (json, wave, mem_trace):
         writable(path)
     cycles = window(wave_window)

@@ -67,7 +67,8 @@ def table_of(report: Report) -> Table:
 
 def _show(console: Console, report: Report) -> None:
     result = report.result
-    console.print(Text(f"{report.source}: {report.verdict}", style="green" if report.exact else "bold red"), soft_wrap=True)
+    style = "green" if report.exact else "bold red"
+    console.print(Text(f"{report.source}: {report.verdict}", style=style), soft_wrap=True)
     console.print(table_of(report))
     for wrong in report.wrong[1:6]:
         console.print(f"also {wrong.where}: {wrong.what}", soft_wrap=True, highlight=False)

@@ -14,7 +14,6 @@ import typer
 from golden.config import preset as preset_of
 from sim import elf, twin
 from sim.build_cache import scratch
-from sim.core_command import MAX_RAM_MIB
 from sim.network_results import SYMBOLS, differences, golden_results, stored_results
 from sim.protocol import EngineError
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
@@ -22,13 +21,19 @@ from software.cli import UserError
 from software.firmware.build import toolchain
 from software.firmware.packing import PackedNetwork, build_network
 
+SPIKE = "spike"
+"""Name of the twin where engines of the SoC are chosen."""
+
 
 def run_twin(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="A RISC-V executable; the MNIST program if not given.")
     ] = None,
     digits: Annotated[int, typer.Option(min=1, help="Digits of the MNIST program.")] = 2,
-    ram: Annotated[int, typer.Option(min=1, max=MAX_RAM_MIB, help="Size of the memory at 0x80000000, MiB.")] = 16,
+    checkpoint: Annotated[Path, typer.Option(help="Its trained network, .npz.")] = MNIST_CHECKPOINT,
+    images: Annotated[Path, typer.Option(help="Its digits, .npz.")] = MNIST_DIGITS,
+    n_fuse: Annotated[int, typer.Option(min=1, help="Fusion factor it asks for.")] = 3,
+    ram: Annotated[int, typer.Option(min=1, max=elf.MAX_RAM_MIB, help="Size of the memory at 0x80000000, MiB.")] = 16,
     preset: Annotated[str, typer.Option(help="Configuration of the accelerator.")] = "default",
     timeout: Annotated[int, typer.Option(min=1, help="Give up after that many seconds.")] = 600,
 ) -> None:
@@ -41,10 +46,10 @@ def run_twin(
             outcome = twin.run(file, (), ram << 20, config, timeout)
             _show(outcome)
             raise typer.Exit(outcome.exit_code)
-        found = load_digits(MNIST_DIGITS)
+        found = load_digits(images)
         if digits > len(found.labels):
             raise UserError(f"--digits must be in 1..{len(found.labels)}, not {digits}")
-        network = PackedNetwork.of(load_checkpoint(MNIST_CHECKPOINT), found.inputs()[:digits])
+        network = PackedNetwork.of(load_checkpoint(checkpoint), found.inputs()[:digits], n_fuse)
         with scratch() as folder:
             program = build_network(network, "network", folder / "network.elf", compiler := toolchain())
             start = time.monotonic()
