@@ -122,7 +122,7 @@ class LmTrainer:
         self.batch, self.seconds, self.scores = 0, 0.0, list[tuple[float, tuple[float, ...]]]()
         self.state = net.zero_state(training.shape[1])
         self.best: dict[str, Tensor] = {}
-        torch.manual_seed(settings.seed)
+        self.random = torch.Generator().manual_seed(settings.seed).get_state()
         if path.exists():
             self._load()
 
@@ -135,7 +135,7 @@ class LmTrainer:
                 self.optimizer.load_state_dict(saved["optimizer"])
                 self.batch, self.seconds, self.scores = saved["batch"], saved["seconds"], saved["scores"]
                 self.state, self.best, self.masks = tuple(saved["state"]), saved["best"], saved["masks"]
-                torch.set_rng_state(saved["random"])
+                self.random = saved["random"]
         except Exception:
             # What torch raises is whatever the damage happened to hit: pickle, zip, key and runtime errors
             raise UserError(f"{self.path} is damaged or no training state; --fresh starts over") from None
@@ -166,6 +166,7 @@ class LmTrainer:
         ``say`` a line per epoch, and per ``log_interval`` batches if not 0. Raises Interrupted once ``stop`` says so.
         """
         settings = self.settings
+        torch.set_rng_state(self.random)
         began = saved = time.monotonic()
         while self.batch < settings.epochs * self.batches:
             loss = self._step()

@@ -54,6 +54,8 @@ except ModuleNotFoundError as missing:
     sys.exit("error: torch is not installed: pip install 'elstm[train]'")
 
 SAMPLE_WORDS = 10_000
+VALID_PART = 10
+"""--tokens N in training keeps N / 10 words of the valid text."""
 SEARCH = (20, 100)
 """Streams and steps of the valid text on which thresholds for -hs are searched."""
 
@@ -161,8 +163,12 @@ def fit(
     state = out.with_suffix(".state")
     if options.fresh:
         state.unlink(missing_ok=True)
-    training = streams(torch.from_numpy(corpus.train), settings.batch_size)
-    validation = streams(torch.from_numpy(corpus.valid), min(10, settings.batch_size))
+    train_words, valid_words = corpus.train, corpus.valid
+    if options.tokens:
+        train_words, valid_words = train_words[: options.tokens], valid_words[: options.tokens // VALID_PART]
+        start = f"{start}, {options.tokens} words"
+    training = streams(torch.from_numpy(train_words), settings.batch_size)
+    validation = streams(torch.from_numpy(valid_words), min(10, settings.batch_size))
     model.net.dropout = settings.dropout
     model.net.lstm.dropout = settings.dropout if model.net.size.nlayers > 1 else 0.0
     trainer = LmTrainer(model.net, training, validation, settings, state, start)
@@ -178,7 +184,7 @@ def fit(
         trainer.run(show, lambda line: bar.print(f"{name}, {line}"), stop, options.log_interval)
     loss, dropped = trainer.scores[trainer.best_epoch - 1]
     stage = {
-        "name": name, "settings": asdict(settings), "best_epoch": trainer.best_epoch,
+        "name": name, "settings": asdict(settings), "tokens": options.tokens, "best_epoch": trainer.best_epoch,
         "valid_losses": [loss for loss, _ in trainer.scores], "hidden_sparsity": dropped,
         "zeros": zeros(model.net), "seconds": round(trainer.seconds, 1), "commit": commit(), "torch": torch.__version__,
     }  # fmt: skip
