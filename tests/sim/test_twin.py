@@ -327,7 +327,7 @@ def test_programs_that_cannot_be_run(tmp_path: Path) -> None:
 def test_commands_of_the_documentation(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "programs.md").read_text().replace("CHECKPOINT.npz", str(MNIST_CHECKPOINT))
     commands = [line.split("#")[0].split() for line in text.splitlines() if line.startswith("    python -m ")]
-    assert len(commands) == 7
+    assert len(commands) == 8
     printed = ""
     for _, *arguments in commands:
         done = subprocess.run(
