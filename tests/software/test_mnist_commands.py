@@ -1,0 +1,209 @@
+"""The MNIST commands on a few made-up digits: from training to the RTL, and every wrong command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra 'train')")
+torch.set_num_threads(1)
+
+from golden.config import preset  # noqa: E402
+from sim import engines  # noqa: E402
+from sim.mnist import Network as OnRtl  # noqa: E402
+from sim.mnist import Setup  # noqa: E402
+from sim.protocol import EngineError, MemoryTiming  # noqa: E402
+from software.benchmark import mnist, mnist_data  # noqa: E402
+from software.benchmark.mnist_calibrate import thresholds_for  # noqa: E402
+from software.benchmark.mnist_model import Model, load_model, tensor  # noqa: E402
+from software.benchmark.network import Network  # noqa: E402
+from software.benchmark.spelling import run_spelled  # noqa: E402
+from software.benchmark.training import Data  # noqa: E402
+from software.checkpoint import MNIST_CHECKPOINT, Digits, load_checkpoint  # noqa: E402
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def bands(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images whose class is where their bright band lies: what a small LSTM learns in seconds."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, count, "u1")
+    rows = np.arange(28)[None, :, None]
+    images = rng.integers(0, 40, (count, 28, 28), "u1")
+    first = 2 * labels[:, None, None].astype(int) + 4
+    return np.where((rows >= first) & (rows < first + 4), 255 - images, images).astype("u1"), labels
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """Runs a command line of the program on such digits; gives its exit code, stdout and stderr."""
+    digits = mnist_data.Mnist(*bands(5600, 1), *bands(200, 2))
+    monkeypatch.setattr(mnist_data, "load", lambda data=None: digits)
+    monkeypatch.chdir(tmp_path)
+
+    def run(line: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            run_spelled(mnist.app, line.split())
+        out, err = capsys.readouterr()
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code, out, err
+
+    return run
+
+
+def test_from_training_to_the_rtl(command: Command, tmp_path: Path) -> None:
+    code, out, _ = command("train -nhid 16 --epochs 6 --batch_size 20 --lr 0.02 --limit 400 --seed 3 --log-interval 50")
+    assert code == 0 and "train, batch 50 of 120: loss" in out
+    code, out, _ = command("prune -ws 0.3 0.5 0.2 0.4 -hs 0.2 0.3")
+    assert code == 0 and "l1.w: 538 of 1,792 weights are 0" in out and "l2.u: 410 of 1,024" in out
+    code, out, _ = command("retrain --epochs 3 --batch_size 20 --lr 0.01 --limit 400 --clip 0.5")
+    assert code == 0, out
+
+    code, out, _ = command("eval -model build/mnist/retrain.pt --arithmetic golden --json result.json -v")
+    assert code == 0 and "golden - float: accuracy" in out and "l2.w (64, 16): 20.02% zero" in out
+    result = json.loads(Path("result.json").read_text())
+    assert result["n"] == 200 and result["accuracy"] > 0.5, "chance is 0.1"
+    assert result["loss"] == pytest.approx(result["float"]["loss"], abs=0.02)
+    assert all(0.02 < share < 0.7 for share in result["hidden_sparsity"])
+
+    code, out, _ = command("export --header headers --digits 2 -o small.npz")
+    assert code == 0, out
+    checkpoint = load_checkpoint(Path("small.npz"))
+    zeros = [checkpoint.meta["zeros"][name] for name in ("l1.w", "l1.u", "l2.w", "l2.u")]
+    assert zeros == pytest.approx([538 / 1792, 0.5, 205 / 1024, 410 / 1024])
+    assert [done["command"] for done in checkpoint.meta["history"]] == ["train", "prune", "retrain"]
+    assert "float x[1568]" in Path("headers/mnist-l1.h").read_text()
+    assert "H = 16, T = 28, 2 sequence(s)" in Path("headers/mnist-l2.h").read_text()
+
+    try:
+        engine = engines.get("native")
+    except EngineError as missing:
+        pytest.skip(str(missing))
+    images, labels = bands(2, 5)
+    setup = Setup(engine, preset("tiny"), MemoryTiming(latency=3), 3)
+    runs = OnRtl(setup, checkpoint, Digits(images, labels)).run()
+    assert all(run.record.exact for run in runs), [run.problems for run in runs]
+
+
+def test_the_originals_way_to_retrain_is_the_same(command: Command) -> None:
+    """Its train.py --retrain prunes and retrains in one go."""
+    command("train --nhid 8 --epochs 1 --batch_size 20 --limit 100 --save_dir a")
+    code, out, _ = command(
+        "train --model_path a/train.pt --retrain -ws .5 .5 .5 .5 -ht .1 .1 -b 4 --epochs 1 --limit 100"
+    )
+    assert code == 0, out
+    model = load_model(Path("build/mnist/retrain.pt"))
+    assert model.thresholds == (0.1, 0.1)
+    assert all(int((weight == 0).sum()) == weight.numel() // 2 for _, weight in model.network.weights())
+
+
+def test_an_interrupted_command_goes_on_and_another_one_is_refused(command: Command) -> None:
+    line = "train --nhid 8 --epochs 1 --limit 40"
+    assert command(line)[0] == 0
+    before = Path("build/mnist/train.pt").read_bytes()
+    code, out, _ = command(line)
+    assert code == 0 and "1 of 1 is the best" in out
+    assert torch.equal(
+        load_model(Path("build/mnist/train.pt")).network.out.weight,
+        torch.load(Path("build/mnist/train-state.pt"), weights_only=True)["finished"][0][3]["out.weight"],
+    )
+    code, _, err = command(line + " --lr 0.1")
+    assert code == 2 and "is of a run with lr 0.003; --fresh starts over" in err
+    assert Path("build/mnist/train.pt").read_bytes()[:4] == before[:4]
+    assert command(line + " --lr 0.1 --fresh")[0] == 0
+
+
+def test_eval_takes_the_shipped_network_at_its_own_thresholds(command: Command) -> None:
+    code, out, _ = command("eval --json a.json")
+    assert code == 0 and out.startswith("float: accuracy")
+    code, _, _ = command(
+        f"eval -model {MNIST_CHECKPOINT} -ws 0.3 0.5 0.2 0.4 -ht 0.3 0.8 -b 4 -m sparsity --json b.json"
+    )
+    assert code == 0
+    assert json.loads(Path("a.json").read_text()) == json.loads(Path("b.json").read_text())
+
+
+def test_a_threshold_of_weights_drops_what_is_at_most_that(command: Command) -> None:
+    code, out, _ = command(f"prune -model {MNIST_CHECKPOINT} -m threshold -wt 0.1 -o t.pt")
+    assert code == 0 and "thresholds 0.3 0.8" in out
+    for _, weight in load_model(Path("t.pt")).network.weights():
+        assert weight[weight != 0].abs().min() > 0.1 and (weight == 0).float().mean() > 0.3
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_thresholds_are_found_that_drop_a_share(seed: int) -> None:
+    torch.manual_seed(seed)
+    network = Network(28, 32, 2, 10)
+    x = tensor(bands(200, seed)[0])
+    found = thresholds_for(network, Data(x, torch.zeros(200, dtype=torch.int64)), (0.4, 0.25))
+    assert network(x, found).pruned == pytest.approx((0.4, 0.25), abs=0.02)
+    assert thresholds_for(network, Data(x, x), (0.0, 0.0)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("prune -model {m} -ws 0.3 0.5 0.2 1.0", "-ws must be in [0, 1), not 1"),
+        ("prune -model {m} -ws -0.1", "-ws must be in [0, 1), not -0.1"),
+        ("prune -model {m} -ws 0.3 0.5 0.2", "-ws takes 4 weight sparsities"),
+        ("prune -model {m} -ws nan", "-ws must be in [0, 1), not nan"),
+        ("prune -model {m}", "nothing to prune"),
+        ("prune -model {m} -m magic -ws .5", "-m must be sparsity or threshold, not 'magic'"),
+        ("prune -model {m} -wt 0.1", "-wt is for -m threshold"),
+        ("prune -model {m} -m threshold -wt nan", "-wt must be at least 0, not nan"),
+        ("prune -model {m} -hs 1.5 0.2", "-hs must be in [0, 1), not 1.5"),
+        ("eval -ht -1 0", "-ht must be at least 0, not -1"),
+        ("eval -ht .1 .1 -hs .1 .1", "-hs and -ht both set the thresholds"),
+        ("eval -b 3", "-b must divide H = 128, which 3 does not"),
+        ("eval -b 0", "-b must divide H = 128, which 0 does not"),
+        ("eval -b 8 --arithmetic golden", "-b must be 4 with --arithmetic golden"),
+        ("eval --arithmetic exact", "--arithmetic must be float or golden, not 'exact'"),
+        ("eval --nhid 64", "-nhid is 64, but this model has 128"),
+        ("eval --emsize 800", "-emsize must be 28"),
+        ("eval --bptt 35", "--bptt must be 28"),
+        ("eval -model nowhere.npz", "nowhere.npz: No such file or directory"),
+        ("eval -model nowhere.pt", "nowhere.pt: No such file or directory"),
+        ("eval -model {broken}", "broken.pt: neither an .npz checkpoint nor a model"),
+        ("eval -model {nan}", "nan.pt: lstm.weight_hh_l0[1, 2] is nan; weights must be finite"),
+        ("eval -model {other}", "other.pt: 20 inputs and 10 classes; MNIST needs 28 and 10"),
+        ("eval -model {half}", "half.pt: not a model of these commands: arrays are missing or of other shapes"),
+        ("export -model {m} -b 8", "-b must be 4: the hardware drops blocks of 4 units, not of 8"),
+        ("export -model {large}", "l1.w has 100000.0, which fp16 cannot hold"),
+        ("train -ws .1 .1 .1 .1", "-ws is for train --retrain"),
+        ("train --lr 20", "--lr must be above 0 and below 1"),
+        ("train --dropout 1", "--dropout must be in [0, 1), not 1"),
+        ("train --nhid 10", "-b must divide H = 10, which 4 does not"),
+        ("train --tied", "No such option: --tied"),
+        ("reproduce --recipe best", "--recipe must be one of paper, sparse90, not 'best'"),
+    ],
+)
+def test_a_wrong_command_line_is_one_clear_line(line: str, message: str, command: Command, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+
+    def saved(name: str, network: Network) -> Path:
+        (tmp_path / name).write_bytes(Model(network, (0.0, 0.0)).to_bytes())
+        return tmp_path / name
+
+    nan, large = Network(28, 8, 2, 10), Network(28, 8, 2, 10)
+    with torch.no_grad():
+        nan.lstm.weight_hh_l0[1, 2] = float("nan")
+        large.lstm.weight_ih_l0[0, 0] = 1e5
+    files = {
+        "m": MNIST_CHECKPOINT,
+        "nan": saved("nan.pt", nan),
+        "large": saved("large.pt", large),
+        "other": saved("other.pt", Network(20, 8, 2, 10)),
+        "broken": tmp_path / "broken.pt",
+        "half": tmp_path / "half.pt",
+    }
+    files["broken"].write_bytes(files["nan"].read_bytes()[:500])
+    weights = {k: v for k, v in Network(28, 8, 2, 10).state_dict().items() if k != "lstm.weight_hh_l1"}
+    torch.save({"weights": weights}, files["half"])
+    before = sorted(tmp_path.rglob("*"))
+    code, _, err = command(line.format(**files))
+    assert code == 2 and err.startswith("error: ") and err.count("\n") == 1
+    assert message in err
+    assert sorted(tmp_path.rglob("*")) == before, "nothing may be written"
