@@ -100,8 +100,8 @@ def test_wrong_h_is_said_and_not_kept(command, engine):
     assert engine.runs == 4, "only the wrong row is simulated again"
 
 
-def test_without_the_checkpoint_the_trained_ptb_rows_are_named(command, engine):
-    code, _, err = command("--layers", "ptb-l1", "--sources", "trained")
+def test_a_network_that_nobody_trained_is_an_error(command, engine):
+    code, _, err = command("--layers", "wiki-l1", "--sources", "trained")
     assert (code, err) == (2, "error: nothing to run: no trained network of these layers was found\n")
 
 
