@@ -13,11 +13,12 @@ from golden.layer import Layer, LayerResult, pack_layer
 from sim import designs, elf, soc_engines
 from sim.axi_memory import AxiTiming
 from sim.compare import describe, first_mismatch
+from sim.core_program import Stop
 from sim.counters import expected
 from sim.jobs import LayerCall
 from sim.protocol import Design, EngineError, Segment
 from sim.soc_program import SocJob, SocOutcome, config_of
-from software.firmware.build import toolchains
+from software.firmware.build import build, sources, toolchains
 from software.firmware.packing import PackedNetwork, build_network
 from tests.sim import fake_master
 from tests.sim.fake_master import FakeMasterConfig
@@ -161,8 +162,31 @@ def test_a_program_that_never_ends(layer: OneLayer) -> None:
     assert (outcome.cycles, outcome.reason()) == (300, "no exit within 300 cycles")
     # nothing at all at the reset address: every fetch is an error, and so is that of the trap vector
     nothing = (Segment("elsewhere", RAM_BASE + RAM, 4096),)
-    outcome = engine.run(TINY, SocJob(nothing, max_cycles=2000))
-    assert (outcome.exit_code, outcome.violations) == (None, [])
+    outcome = engine.run(TINY, SocJob(nothing, max_cycles=2000, stuck_cycles=500))
+    assert (outcome.stop, outcome.violations) == (Stop.STUCK, [])
+    assert outcome.reason() == f"nothing moves any more at the memory port, cycle {outcome.cycles}"
+
+
+@needs_compiler
+def test_system_calls_and_unknown_requests_are_taken_alike(tmp_path: Path) -> None:
+    source = tmp_path / "calls.c"
+    source.write_text(
+        """#include "firmware.h"
+        extern volatile uint64_t tohost, fromhost;
+        static volatile uint64_t call[8] __attribute__((aligned(64)));
+        int main(void) {
+            call[0] = 64, call[1] = 1, call[2] = (uint64_t)"hi\\n", call[3] = 3;
+            tohost = (uint64_t)call;
+            while (!fromhost) {}
+            tohost = call[0] == 3 ? 7ULL << 56 : 3;
+            for (;;) {}
+        }"""
+    )
+    program = elf.load(build(sources(str(source)), tmp_path / "calls.elf"), RAM)
+    job = SocJob.of(program, max_cycles=5000)
+    outcomes = [replace(soc_engines.get(name).run(TINY, job), wall_seconds=0.0) for name in ("native", "pysim")]
+    assert outcomes[0] == outcomes[1]
+    assert (outcomes[0].stop, outcomes[0].console, outcomes[0].tohost) == (Stop.BAD_HTIF, b"hi\n", 7 << 56)
 
 
 @needs_compiler
