@@ -12,8 +12,9 @@ RESULT.npz gets, for H units before padding:
     kept                          (..., T, ceil(H/4)) bool, the blocks of the step before that were used
 
 In place of LAYER.npz a trained network (``software.checkpoint``) gives all its layers, each run with its threshold on
-the pruned h of the one below, the first on digits. RESULT.npz then has the arrays of layer n as ``ln.w_words`` and so
-on, and every layer has its header and image: layer.l1.h, layer.l1.bin, layer.l2.h, ...
+the pruned h of the one below, the first on digits, or on a language model's own sample of embedded words. RESULT.npz
+then has the arrays of layer n as ``ln.w_words`` and so on, and every layer has its header and image: layer.l1.h,
+layer.l1.bin, layer.l2.h, ...
 """
 
 import io
@@ -38,7 +39,14 @@ from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
 from golden.reference import Reference, deviation, reference
 from software import image
-from software.checkpoint import MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
+from software.checkpoint import (
+    MNIST_DIGITS,
+    CheckpointError,
+    LayerWeights,
+    load_checkpoint,
+    load_digits,
+    load_language_model,
+)
 from software.cli import UserError, run, write_all
 from software.header import header
 
@@ -98,17 +106,37 @@ def to_layer(arrays: dict[str, NDArray]) -> tuple[PackedLayer, NDArray[np.float3
     return packed, x
 
 
-def is_network(path: Path) -> bool:
-    """Whether a file is a whole network's; one that cannot be read is not."""
+def has_array(path: Path, name: str) -> bool:
+    """Whether a file is an .npz with that array; one that cannot be read is not."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return "l1.w.npy" in archive.namelist()
+            return f"{name}.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return False
 
 
+def packed_layers(weights: tuple[LayerWeights, ...]) -> Layers:
+    """Name, packed weights and threshold of each."""
+    return [(f"l{n}", pack_layer(layer.w, layer.u, layer.b), layer.threshold) for n, layer in enumerate(weights, 1)]
+
+
+def language_model(path: Path, count: int) -> tuple[Layers, NDArray[np.float32]]:
+    """All layers of a language model, and the first embedded sequences of its own sample. Raises UserError."""
+    try:
+        model = load_language_model(path)
+    except CheckpointError as error:
+        raise UserError(str(error)) from None
+    if model.sample is None:
+        raise UserError(f"{path} has no sample of words to run; software.benchmark.lm export makes one")
+    if not 1 <= count <= len(model.sample):
+        raise UserError(f"--digits must be in 1..{len(model.sample)} (all sequences of {path}), not {count}")
+    return packed_layers(model.layers), model.embedding[model.sample[:count]].astype(np.float32)
+
+
 def network(path: Path, images: Path, count: int) -> tuple[Layers, NDArray[np.float32]]:
     """All layers of a trained network, and the first digits of a file as the input. Raises UserError."""
+    if has_array(path, "embedding"):
+        return language_model(path, count)
     try:
         trained, digits = load_checkpoint(path), load_digits(images)
     except CheckpointError as error:
@@ -118,11 +146,7 @@ def network(path: Path, images: Path, count: int) -> tuple[Layers, NDArray[np.fl
     x = digits.inputs()[:count]
     if x.shape[-1] != trained.layers[0].inputs:
         raise UserError(f"layer 1 takes {trained.layers[0].inputs} inputs, an image row of {images} has {x.shape[-1]}")
-    layers = [
-        (f"l{number}", pack_layer(layer.w, layer.u, layer.b), layer.threshold)
-        for number, layer in enumerate(trained.layers, 1)
-    ]
-    return layers, x
+    return packed_layers(trained.layers), x
 
 
 def result_arrays(packed: PackedLayer, result: LayerResult, free: Reference) -> dict[str, NDArray]:
@@ -176,7 +200,7 @@ def main(
     header_path: Annotated[Path | None, typer.Option("--header", help="Also write a C header.")] = None,
     image_path: Annotated[Path | None, typer.Option("--image", help="Also write a binary image.")] = None,
     images: Annotated[Path, typer.Option(help="Digits for a network, .npz.")] = MNIST_DIGITS,
-    digits: Annotated[int, typer.Option(help="How many of them, from the first.")] = 10,
+    digits: Annotated[int, typer.Option(help="How many of them, or of a language model's own sequences.")] = 10,
 ) -> None:
     """Pack one LSTM layer, or all of a network, to eSELL and run the bit-exact reference on the packed words.
 
@@ -184,7 +208,7 @@ def main(
     """
     if threshold is not None and np.isnan(threshold):
         raise UserError("--threshold must be a number, not nan")
-    if is_network(layer):
+    if has_array(layer, "l1.w"):
         if threshold is not None:
             raise UserError(f"--threshold is for a single layer; {layer} has the thresholds of its layers")
         layers, x = network(layer, images, digits)

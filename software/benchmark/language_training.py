@@ -57,12 +57,16 @@ class Score:
         return math.exp(min(self.loss, 700.0))
 
 
-def streams(tokens: Tensor, n: int) -> Tensor:
-    """(T, n): the text cut into n streams of equal length, the rest at its end left out. Raises UserError."""
+def streams(tokens: Tensor, n: int, limit: int | None = None) -> Tensor:
+    """(T, n): the text cut into n streams of equal length, the rest at its end left out.
+
+    ``limit``: only the beginning of each, about this many words together. Raises UserError.
+    """
     steps = len(tokens) // n
     if steps < 2:
         raise UserError(f"{len(tokens)} words are too few for {n} streams (--batch_size)")
-    return tokens[: steps * n].view(n, steps).T.contiguous()
+    kept = steps if limit is None else min(steps, max(limit // n, 2))
+    return tokens[: steps * n].view(n, steps)[:, :kept].T.contiguous()
 
 
 @torch.no_grad()

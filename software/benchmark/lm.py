@@ -163,12 +163,11 @@ def fit(
     state = out.with_suffix(".state")
     if options.fresh:
         state.unlink(missing_ok=True)
-    train_words, valid_words = corpus.train, corpus.valid
+    training = streams(torch.from_numpy(corpus.train), settings.batch_size, options.tokens)
+    part = options.tokens and max(options.tokens // VALID_PART, 1)
+    validation = streams(torch.from_numpy(corpus.valid), min(10, settings.batch_size), part)
     if options.tokens:
-        train_words, valid_words = train_words[: options.tokens], valid_words[: options.tokens // VALID_PART]
         start = f"{start}, {options.tokens} words"
-    training = streams(torch.from_numpy(train_words), settings.batch_size)
-    validation = streams(torch.from_numpy(valid_words), min(10, settings.batch_size))
     model.net.dropout = settings.dropout
     model.net.lstm.dropout = settings.dropout if model.net.size.nlayers > 1 else 0.0
     trainer = LmTrainer(model.net, training, validation, settings, state, start)
@@ -238,18 +237,18 @@ def do_retrain(options: argparse.Namespace, console: Console) -> None:
 
 
 def text_of(options: argparse.Namespace, model: Model, console: Console) -> tuple[np.ndarray, Corpus | None]:
-    """The words to evaluate on, at most --tokens, and the corpus they are of, unless they are the shipped sample."""
+    """The words to evaluate on, and the corpus they are of, unless they are the shipped sample."""
     if options.split == "sample":
+        if model.meta.get("data") != "kjv":
+            raise UserError("--split sample is of the King James text, on which the model was not trained")
         try:
             tokens, corpus = load_tokens(KJV_SAMPLE, model.net.size.words).astype(np.int64), None
         except CheckpointError as error:
             raise UserError(str(error)) from None
-        if model.meta.get("data") != "kjv":
-            raise UserError("--split sample is of the King James text, on which the model was not trained")
     else:
         corpus = corpus_for(options, model, console)
         tokens = corpus.split(options.split)
-    return tokens[: options.tokens], corpus
+    return tokens, corpus
 
 
 def do_eval(options: argparse.Namespace, console: Console) -> None:
@@ -258,7 +257,7 @@ def do_eval(options: argparse.Namespace, console: Console) -> None:
     prune_weights(options, model.net)
     tokens, corpus = text_of(options, model, console)
     pruning = pruning_for(options, model, corpus)
-    columns = streams(torch.from_numpy(tokens), options.batch_size or 10)
+    columns = streams(torch.from_numpy(tokens), options.batch_size or 10, options.tokens)
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*bars, console=console, transient=True) as bar:
 

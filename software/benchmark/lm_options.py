@@ -76,7 +76,7 @@ def _common() -> Parser:
         default="test",
         help="eval: text; sample: the shipped 10,000 words",
     )
-    add("tokens", type=_positive, metavar="N", help="only the first N words; training: and N / 10 of valid")
+    add("tokens", type=_positive, metavar="N", help="only about N words, the beginning of each stream")
     add("arithmetic", choices=("float", "golden"), default="float", help="eval: golden adds the bit-exact layers")
     add("json", type=Path, metavar="FILE", help="eval: write the result")
     add("out", type=Path, metavar="FILE", help="file to write; default in --save_dir")

@@ -1,6 +1,7 @@
 """Language models on a tiny text: trained, pruned, retrained, evaluated, exported; against golden; every bad input."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -92,6 +93,13 @@ def test_train_prune_retrain_eval_export_golden(folder: Path, capsys: pytest.Cap
     model = load_language_model(Path("model.npz"))
     assert model.words == ("<eos>", *sorted(WORDS)) and model.sample is not None and model.sample.shape == (10, 35)
     assert [stage["name"] for stage in model.meta["stages"]] == ["train", "prune", "retrain"]
+    simulated = subprocess.run(
+        [sys.executable, "-m", "software.lstm_sim_esell", "model.npz", "--out", "r.npz", "--digits", "2"],
+        env=os.environ | {"PYTHONPATH": str(Path(lm.__file__).parents[2])}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert simulated.returncode == 0, simulated.stderr
+    with np.load("r.npz") as result:
+        assert result["l2.h"].shape == (2, 35, 16)
     run("eval -model model.npz --data . --arithmetic golden --json golden.json", capsys)
     golden = json.loads(Path("golden.json").read_text())
     assert golden["float"]["loss"] == pytest.approx(hidden["loss"], abs=2e-3)
