@@ -53,7 +53,9 @@ def load_x(path: Path, inputs: int) -> Float32:
     if x.ndim not in (2, 3) or x.shape[-1] != inputs or 0 in x.shape:
         raise UserError(f"{path}: x must have shape (T, {inputs}) or (N, T, {inputs}), not {x.shape}")
     batch = x.reshape(-1, *x.shape[-2:])
-    if not np.isfinite(batch.astype(np.float16)).all():
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(batch.astype(np.float16)).all()
+    if not finite:
         raise UserError(f"{path}: x must be finite, and in fp16 too")
     return batch.astype(np.float32)
 

@@ -59,7 +59,7 @@ def load_tensors(path: Path, pickled: bool = False) -> dict[str, torch.Tensor]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error) and "Unsupported" in str(error):
+        if re.search("Unsupported (global|class)", str(error)):
             raise UserError(
                 f"{path} is a pickled module or has other objects in it; loading it would run code from the file: save "
                 "model.state_dict() instead, or give --pickled if you trust it"

@@ -46,7 +46,7 @@ NAMES = {
 }
 """What an option is called here; names that are not listed stay. Underscores become dashes first."""
 
-LISTS = ("--ws", "--hs", "--ht")
+LISTS = ("--ws", "--hs", "--ht", "--sparsity", "--thresholds")
 """Options that take all numbers after them."""
 
 

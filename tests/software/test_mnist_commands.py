@@ -1,6 +1,7 @@
 """The MNIST commands on a few made-up digits: from training to the RTL, and every wrong command line."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     """Runs a command line of the program on such digits; gives its exit code, stdout and stderr."""
     digits = mnist_data.Mnist(*bands(5600, 1), *bands(200, 2))
     monkeypatch.setattr(mnist_data, "load", lambda data=None: digits)
+    # simulators that are compiled already, wherever the test runs
+    monkeypatch.setenv("ELSTM_CACHE", os.environ.get("ELSTM_CACHE") or str(Path("build/cache").absolute()))
     monkeypatch.chdir(tmp_path)
 
     def run(line: str) -> tuple[int, str, str]:
@@ -55,11 +58,11 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 
 
 def test_from_training_to_the_rtl(command: Command, tmp_path: Path) -> None:
-    code, out, _ = command("train -nhid 16 --epochs 6 --batch_size 20 --lr 0.02 --limit 400 --seed 3 --log-interval 50")
-    assert code == 0 and "train, batch 50 of 120: loss" in out
-    code, out, _ = command("prune -ws 0.3 0.5 0.2 0.4 -hs 0.2 0.3")
+    code, out, _ = command("train -nhid 16 --epochs 4 --batch_size 20 --lr 0.03 --limit 300 --seed 3 --log-interval 50")
+    assert code == 0 and "train, batch 50 of 60: loss" in out
+    code, out, _ = command("prune -ws 0.3 0.5 0.2 0.4 -hs 0.2 0.3 --limit 300")
     assert code == 0 and "l1.w: 538 of 1,792 weights are 0" in out and "l2.u: 410 of 1,024" in out
-    code, out, _ = command("retrain --epochs 3 --batch_size 20 --lr 0.01 --limit 400 --clip 0.5")
+    code, out, _ = command("retrain --epochs 2 --batch_size 20 --lr 0.02 --limit 300 --clip 0.5")
     assert code == 0, out
 
     code, out, _ = command("eval -model build/mnist/retrain.pt --arithmetic golden --json result.json -v")
