@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.triggers import Timer
 
-from sim.host import RESET_CYCLES, Drive, Host, Sample
+from sim.cocotb_clock import run_cycles
+from sim.host import Drive, Host, Sample
 from sim.memory import UNKNOWN_NAMES
-
-HALF_PERIOD = 5
-"""Half a clock period, ns."""
 
 _INPUTS = tuple(Drive.__dataclass_fields__)
 _CONTROLS = ("cmd__ready", "resp__valid", "mem__req_valid", "busy", "interrupt")
@@ -72,24 +69,8 @@ async def run_job(dut: Any) -> None:
     pins = _Pins(dut)
     host = Host(job, len(dut.mem__req_tag), tell)
 
-    # Every input has a value before the first edge, or X would get into the registers.
-    dut.clk.value = 0
-    dut.rst.value = 1
     dut.exception.value = 0
     dut.cmd__status.value = 0
     pins.drive(host.idle)
-    for _ in range(RESET_CYCLES):
-        await Timer(HALF_PERIOD, "ns")
-        dut.clk.value = 1
-        await Timer(HALF_PERIOD, "ns")
-        dut.clk.value = 0
-    dut.rst.value = 0
-    while True:
-        pins.drive(host.drive())
-        await Timer(HALF_PERIOD, "ns")
-        if host.sample(pins.sample()):
-            break
-        dut.clk.value = 1
-        await Timer(HALF_PERIOD, "ns")
-        dut.clk.value = 0
+    await run_cycles(dut, lambda: pins.drive(host.drive()), lambda: host.sample(pins.sample()))
     Path(os.environ["ELSTM_OUTCOME"]).write_bytes(pickle.dumps(host.outcome()))

@@ -1,5 +1,6 @@
 """Amaranth's own simulator: slow, needs nothing else. For unit tests."""
 
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from typing import Any
 
@@ -9,7 +10,7 @@ from amaranth.sim import Simulator
 from sim import designs
 from sim.build_cache import verilog_sha256
 from sim.host import RESET_CYCLES, Drive, Host, Sample
-from sim.protocol import AcceleratorJob, Design, Outcome, Progress
+from sim.protocol import AcceleratorJob, Design, Outcome, Progress, WaveRequest
 
 _PERIOD = 1e-8
 _INPUTS = tuple(Drive.__dataclass_fields__)
@@ -32,6 +33,31 @@ def _sample(ctx: Any, ports: dict[str, Any]) -> Sample:
         for name in ("addr", "tag", "cmd", "size", "data", "mask"):
             setattr(sample, f"mem__req_{name}", get(f"mem__req_{name}"))
     return sample
+
+
+async def run_cycles(ctx: Any, domain: ClockDomain, drive: Callable[[], None], sample: Callable[[], bool]) -> None:
+    """Reset, then a cycle after the other until ``sample`` says that it was the last (docs/simulation.md).
+
+    ``drive`` sets the inputs of a cycle, ``sample`` takes its outputs; the inputs of the reset are set before.
+    """
+    ctx.set(domain.rst, 1)
+    for _ in range(RESET_CYCLES):
+        await ctx.tick()
+    ctx.set(domain.rst, 0)
+    while True:
+        drive()
+        if sample():
+            return
+        await ctx.tick()
+
+
+def simulate(module: Module, bench: Callable[[Any], Coroutine[Any, Any, None]], wave: WaveRequest | None) -> None:
+    """Run a testbench to its end, with a waveform of all of it if one is wanted."""
+    simulator = Simulator(module)
+    simulator.add_clock(_PERIOD)
+    simulator.add_testbench(bench)
+    with simulator.write_vcd(wave.path) if wave else nullcontext():
+        simulator.run()
 
 
 class PysimEngine:
@@ -65,19 +91,7 @@ class PysimEngine:
                         driven[name] = value
 
             drive(host.idle)
-            ctx.set(domain.rst, 1)
-            for _ in range(RESET_CYCLES):
-                await ctx.tick()
-            ctx.set(domain.rst, 0)
-            while True:
-                drive(host.drive())
-                if host.sample(_sample(ctx, ports)):
-                    break
-                await ctx.tick()
+            await run_cycles(ctx, domain, lambda: drive(host.drive()), lambda: host.sample(_sample(ctx, ports)))
 
-        simulator = Simulator(bench_top)
-        simulator.add_clock(_PERIOD)
-        simulator.add_testbench(bench)
-        with simulator.write_vcd(job.wave.path) if job.wave else nullcontext():
-            simulator.run()
+        simulate(bench_top, bench, job.wave)
         return host.outcome()

@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.triggers import Timer
 
-from sim.host import RESET_CYCLES
+from sim.cocotb_clock import run_cycles
 from sim.soc_host import CONTROLS, IDLE, PAYLOADS, RETIRED, SocHost
-
-HALF_PERIOD = 5
-"""Half a clock period, ns."""
 
 
 class _Pins:
@@ -66,22 +62,6 @@ async def run_job(dut: Any) -> None:
     host = SocHost(job, config, tell)
     pins = _Pins(dut, host, config.core.rvfi)
 
-    # Every input has a value before the first edge, or X would get into the registers.
-    dut.clk.value = 0
-    dut.rst.value = 1
     pins.drive(IDLE)
-    for _ in range(RESET_CYCLES):
-        await Timer(HALF_PERIOD, "ns")
-        dut.clk.value = 1
-        await Timer(HALF_PERIOD, "ns")
-        dut.clk.value = 0
-    dut.rst.value = 0
-    while True:
-        pins.drive(host.drive())
-        await Timer(HALF_PERIOD, "ns")
-        if host.sample(pins.sample(), pins.retired()):
-            break
-        dut.clk.value = 1
-        await Timer(HALF_PERIOD, "ns")
-        dut.clk.value = 0
+    await run_cycles(dut, lambda: pins.drive(host.drive()), lambda: host.sample(pins.sample(), pins.retired()))
     Path(os.environ["ELSTM_OUTCOME"]).write_bytes(pickle.dumps(host.outcome()))

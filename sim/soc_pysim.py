@@ -1,19 +1,15 @@
 """The SoC in Amaranth's own simulator, for small programs."""
 
-from contextlib import nullcontext
 from typing import Any
 
 from amaranth.hdl import ClockDomain, Module
-from amaranth.sim import Simulator
 
 from sim import designs
 from sim.cxxrtl import Console
-from sim.host import RESET_CYCLES
 from sim.protocol import Design, Progress
+from sim.pysim import run_cycles, simulate
 from sim.soc_host import CONTROLS, IDLE, PAYLOADS, RETIRED, SocHost
 from sim.soc_program import SocJob, SocOutcome, config_of
-
-_PERIOD = 1e-8
 
 
 class PysimSoc:
@@ -57,19 +53,7 @@ class PysimSoc:
                 return {name: int(ctx.get(getattr(top, f"rvfi_{name}"))) for name in RETIRED}
 
             drive(IDLE)
-            ctx.set(domain.rst, 1)
-            for _ in range(RESET_CYCLES):
-                await ctx.tick()
-            ctx.set(domain.rst, 0)
-            while True:
-                drive(host.drive())
-                if host.sample(sample(), retired()):
-                    break
-                await ctx.tick()
+            await run_cycles(ctx, domain, lambda: drive(host.drive()), lambda: host.sample(sample(), retired()))
 
-        simulator = Simulator(bench_top)
-        simulator.add_clock(_PERIOD)
-        simulator.add_testbench(bench)
-        with simulator.write_vcd(job.wave.path) if job.wave else nullcontext():
-            simulator.run()
+        simulate(bench_top, bench, job.wave)
         return host.outcome()
