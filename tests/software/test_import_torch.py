@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,24 @@ def test_the_layers_run_on_the_rtl(command: Command, monkeypatch: pytest.MonkeyP
     assert [r.cycles for run in again.inputs for r in run.layers] == [
         r.cycles for run in result.inputs for r in run.layers
     ]
+
+
+def test_the_page_leads_from_torch_to_the_rtl(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        engines.get("native")
+    except EngineError as missing:
+        pytest.skip(str(missing))
+    page = (Path(__file__).parents[2] / "docs/your-own-lstm.md").read_text()
+    convert, layer = re.findall("^    python -m (.*)$", page, re.MULTILINE)
+    torch.manual_seed(0)
+    save(torch.nn.LSTM(40, 96, num_layers=2), "my.pt")
+    assert command(*convert.removeprefix("software.benchmark.import_torch ").split())[0] == 0
+    assert sim_run(monkeypatch, layer.removeprefix("sim.run ")) == 0
+    printed = capsys.readouterr().out
+    rows = re.findall("^│.*$", page, re.MULTILINE)
+    assert len(rows) == 2 and all(re.sub(" +", " ", row) in re.sub(" +", " ", printed) for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,15 @@ def test_eval_takes_the_shipped_network_at_its_own_thresholds(command: Command) 
     assert json.loads(Path("a.json").read_text()) == json.loads(Path("b.json").read_text())
 
 
+def test_the_originals_eval_line_runs_as_the_page_prints_it(command: Command) -> None:
+    page = (Path(__file__).parents[2] / "docs/from-the-original.md").read_text()
+    program = "    python -m software.benchmark.mnist "
+    (line,) = [line.removeprefix(program) for line in page.splitlines() if line.startswith(program)]
+    assert line == "eval -model software/benchmark/mnist_2x128.npz -ws 0.3 0.5 0.2 0.4 -ht 0.3 0.8 -b 4"
+    code, out, _ = command(line.replace("software/benchmark/mnist_2x128.npz", str(MNIST_CHECKPOINT)))
+    assert code == 0 and "hidden sparsity LSTM1" in out
+
+
 def test_a_threshold_of_weights_drops_what_is_at_most_that(command: Command) -> None:
     code, out, _ = command(f"prune -model {MNIST_CHECKPOINT} -m threshold -wt 0.1 -o t.pt")
     assert code == 0 and "thresholds 0.3 0.8" in out
