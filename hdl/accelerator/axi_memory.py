@@ -1,11 +1,11 @@
 """The memory adapter for AXI4: a burst of the loader becomes one INCR burst, beats find their way back by id."""
 
 from amaranth import Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import BURST_WORDS, FillSignature, Kind, OfferSignature, Widths, bits_for
+from hdl.accelerator.layout import BURST_WORDS, Kind, Widths, adapter_members, bits_for
 from hdl.axi4 import FIXED, Axi4Signature
 from hdl.common.ram import Ram
 
@@ -34,22 +34,7 @@ class AxiMemory(wiring.Component):
         if memory.step != 1 or not memory or memory.start % 128 or memory.stop % 128:
             raise ValueError(f"memory must be a range of bytes between multiples of 128, not {memory!r}")
         self.cfg, self.memory = cfg, memory
-        super().__init__(
-            {
-                "burst": In(OfferSignature(cfg)),
-                "store_data": In(stream.Signature(unsigned(64))),
-                "fill": Out(FillSignature(cfg)),
-                "stored": Out(1),
-                "load_error": Out(1),
-                "store_error": Out(1),
-                "stop": In(1),
-                "idle": Out(1),
-                "busy": Out(1),
-                "stalled": Out(1),
-                "full": Out(1),
-                "axi": Out(Axi4Signature(bits_for(memory.stop - 1), cfg.tag_bits)),
-            }
-        )
+        super().__init__({**adapter_members(cfg), "axi": Out(Axi4Signature(bits_for(memory.stop - 1), cfg.tag_bits))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import Const, Mux, Value, unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data, enum, stream
 from amaranth.lib.wiring import In, Out, Signature
 
 from golden.config import AcceleratorConfig
@@ -140,6 +140,23 @@ class FillSignature(Signature):
                 "data": Out(64),
             }
         )
+
+
+def adapter_members(cfg: AcceleratorConfig) -> dict[str, Any]:
+    """What every memory adapter shows the datapath, beside its port to memory; each says what its pulses mean."""
+    return {
+        "burst": In(OfferSignature(cfg)),
+        "store_data": In(stream.Signature(unsigned(64))),
+        "fill": Out(FillSignature(cfg)),
+        "stored": Out(1),
+        "load_error": Out(1),
+        "store_error": Out(1),
+        "stop": In(1),
+        "idle": Out(1),
+        "busy": Out(1),
+        "stalled": Out(1),
+        "full": Out(1),
+    }
 
 
 class ParametersSignature(Signature):

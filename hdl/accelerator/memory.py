@@ -1,11 +1,11 @@
 """The memory adapter: bursts of the loader become single-word RoCC requests, responses find their way back by tag."""
 
 from amaranth import Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import WORD_ADDRESS_BITS, FillSignature, Kind, OfferSignature, Widths
+from hdl.accelerator.layout import WORD_ADDRESS_BITS, Kind, Widths, adapter_members
 from hdl.common.ram import Ram
 from hdl.rocc import MemoryCommand, MemorySignature
 
@@ -22,22 +22,7 @@ class RoccMemory(wiring.Component):
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        super().__init__(
-            {
-                "burst": In(OfferSignature(cfg)),
-                "store_data": In(stream.Signature(unsigned(64))),
-                "fill": Out(FillSignature(cfg)),
-                "stored": Out(1),
-                "load_error": Out(1),
-                "store_error": Out(1),
-                "stop": In(1),
-                "idle": Out(1),
-                "busy": Out(1),
-                "stalled": Out(1),
-                "full": Out(1),
-                "mem": Out(MemorySignature(cfg.tag_bits)),
-            }
-        )
+        super().__init__({**adapter_members(cfg), "mem": Out(MemorySignature(cfg.tag_bits))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
