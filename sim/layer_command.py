@@ -4,7 +4,6 @@ Any checkpoint will do, with or without an output layer: one from software.bench
 language model's. Exit codes: 0 everything agreed with golden, 1 something did not, 2 the run could not be made.
 """
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
 from sim import engines
 from sim.compare import judge
-from sim.environment import commit, versions
+from sim.environment import command, commit, versions
 from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed, decode, layer_job
 from sim.layer_run import layer_run
@@ -187,7 +186,7 @@ def run_layer(
         verilog_sha256=setup.engine.verilog_sha256(setup.design),
         seed=seed,
         commit=commit(),
-        command=" ".join(sys.argv),
+        command=command("sim.run"),
         versions=versions(),
         inputs=runs,
         simulated_cycles=cycles,
