@@ -12,14 +12,16 @@ from sim.protocol import EngineError
 from sim.twin_command import run_twin
 from software.cli import UserError
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-app.command("mnist")(run_mnist)
-app.command("layer")(run_layer)
-app.command("elf")(run_elf)
-app.command("twin")(run_twin)
+
+def add_commands(app: typer.Typer) -> None:
+    """The commands of this module."""
+    app.command("mnist")(run_mnist)
+    app.command("layer")(run_layer)
+    app.command("elf")(run_elf)
+    app.command("twin")(run_twin)
 
 
-def main() -> int:
+def call(app: typer.Typer) -> int:
     """Exit code of the command; what the user can put right is one line on stderr and 2."""
     try:
         return app(standalone_mode=False) or 0
@@ -35,6 +37,13 @@ def main() -> int:
         message = error.format_message()
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def main() -> int:
+    """Exit code of ``python -m sim.run``."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    add_commands(app)
+    return call(app)
 
 
 if __name__ == "__main__":
