@@ -267,6 +267,13 @@ def test_an_exported_model_comes_back_the_same(tmp_path: Path, tied: bool) -> No
         assert torch.equal(back.net.state_dict()[name], value.half().float()), name
 
 
+def test_the_wikitext_model_has_the_paper_s_size() -> None:
+    with torch.device("meta"):
+        made = LanguageNet(Size(33_278, 1500, 1500, 2, False))
+    assert [tuple(weight.shape) for _, weight in made.weights()] == [(6000, 1500)] * 4
+    assert tuple(made.decoder.weight.shape) == tuple(made.embedding.weight.shape) == (33_278, 1500)
+
+
 def test_without_torch_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['torch'] = None; import software.benchmark.lm"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
