@@ -6,7 +6,6 @@ Looked for in ``--data``, then in $ELSTM_DATA, then in build/data; what is nowhe
 first source that sends the original bytes. The Penn Treebank's text is licensed by the Linguistic Data Consortium.
 """
 
-import argparse
 import gzip
 import hashlib
 import io
@@ -25,6 +24,7 @@ from pathlib import Path
 
 from software.benchmark import mnist_data
 from software.benchmark.corpus import SPLITS, Corpus, kjv_texts, make_corpus, unpack
+from software.benchmark.lm_options import Parser
 from software.cli import UserError, write_all
 
 CACHE = Path("build") / "data"
@@ -262,11 +262,11 @@ def load_corpus(data: str, say: Callable[[str], None] = print) -> Corpus:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m software.benchmark.data", description=__doc__.split("\n", 1)[0])
+    parser = Parser(prog="python -m software.benchmark.data", description=__doc__.split("\n", 1)[0])
     parser.add_argument("name", choices=["mnist", *DATASETS])
     parser.add_argument("-data", "--data", type=Path, help="folder to check instead of finding or fetching")
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
         if options.name == "mnist":
             mnist = mnist_data.load(options.data)
             print(f"mnist: {len(mnist.train_images):,} training and {len(mnist.test_images):,} test digits")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from golden.config import BLOCK_COLS
 from software.benchmark.corpus import Corpus
 from software.benchmark.language_model import LanguageNet, Pruning, Size, by_gate
+from software.benchmark.npz import npz
 from software.checkpoint import CheckpointError, LanguageModel, LayerWeights, load_language_model
 from software.cli import UserError, write_all
 
@@ -155,9 +156,7 @@ def npz_of(model: LanguageModel) -> bytes:
     arrays |= {name: array for name, array in optional.items() if array is not None}
     if model.words is not None:
         arrays["words"] = "\n".join(model.words)
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()
+    return npz(arrays)
 
 
 def with_stage(model: Model, stage: dict[str, Any], pruning: Pruning | None) -> Model:

@@ -8,9 +8,7 @@ Weights are pruned by magnitude to the exact count, biases never. Epochs and thr
 
 import argparse
 import hashlib
-import io
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -27,6 +25,7 @@ from software.benchmark.corpus import Corpus, words_sha256
 from software.benchmark.data import DATASETS, load_corpus
 from software.benchmark.golden_perplexity import golden_loss
 from software.benchmark.lm_options import DEFAULTS, parse
+from software.benchmark.npz import npz
 from software.checkpoint import KJV_MODEL, KJV_SAMPLE, CheckpointError, load_tokens, pack_layers
 from software.cli import UserError, write_all
 from software.header import header
@@ -47,6 +46,7 @@ try:
     )
     from software.benchmark.language_model import LanguageNet, Pruning, Size, prune_below, prune_to, zeros
     from software.benchmark.language_training import LmSettings, LmTrainer, Score, ctrl_c, evaluate, streams
+    from software.benchmark.mnist_model import commit
     from software.benchmark.training import Interrupted
 except ModuleNotFoundError as missing:
     if missing.name != "torch":
@@ -58,19 +58,6 @@ VALID_PART = 10
 """--tokens N in training keeps N / 10 words of the valid text."""
 SEARCH = (20, 100)
 """Streams and steps of the valid text on which thresholds for -hs are searched."""
-
-
-def commit() -> str:
-    """Commit of the sources, "-dirty" when a file of this folder differs from it, "unknown" outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        head, changes = (
-            subprocess.run(["git", "-C", str(here), *a], capture_output=True, text=True, check=True).stdout.strip()
-            for a in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no", "."))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head + ("-dirty" if changes else "")
 
 
 def corpus_for(options: argparse.Namespace, model: Model | None, console: Console) -> Corpus:
@@ -316,9 +303,9 @@ def do_export(options: argparse.Namespace, console: Console) -> None:
     out = options.out or options.save_dir / "model.npz"
     files = {out: npz_of(exported)}
     if options.layers:
-        files[options.layers] = compressed(pack_layers(exported.layers, exported.meta))
+        files[options.layers] = npz(pack_layers(exported.layers, exported.meta))
     if options.sample:
-        files[options.sample] = compressed({"tokens": corpus.test[:SAMPLE_WORDS].astype(np.uint16)})
+        files[options.sample] = npz({"tokens": corpus.test[:SAMPLE_WORDS].astype(np.uint16)})
     if options.header:
         x = exported.embedding[exported.sample].astype(np.float32)
         for number, layer in enumerate(exported.layers, 1):
@@ -327,13 +314,6 @@ def do_export(options: argparse.Namespace, console: Console) -> None:
             x = Layer(packed).run(x, layer.threshold).h_pruned
     write_all(files)
     print(f"wrote {', '.join(map(str, files))}: {len(files[out]) / 1e6:.1f} MB")
-
-
-def compressed(arrays: dict[str, Any]) -> bytes:
-    """A compressed .npz."""
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -172,3 +172,6 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     (tmp_path / "d/ptb.valid.txt").unlink()
     assert main(["ptb", "-data", "d"]) == 2
     assert capsys.readouterr().err == "error: d/ptb.valid.txt.gz: No such file\n"
+    assert main(["imagenet"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: argument name: invalid choice: 'imagenet'") and error.count("\n") == 1
