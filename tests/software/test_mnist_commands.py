@@ -17,12 +17,14 @@ from sim.mnist import Network as OnRtl  # noqa: E402
 from sim.mnist import Setup  # noqa: E402
 from sim.protocol import EngineError, MemoryTiming  # noqa: E402
 from software.benchmark import mnist, mnist_data  # noqa: E402
+from software.benchmark.golden_accuracy import golden_accuracy  # noqa: E402
 from software.benchmark.mnist_calibrate import thresholds_for  # noqa: E402
 from software.benchmark.mnist_model import Model, load_model, tensor  # noqa: E402
+from software.benchmark.mnist_reproduce import RECIPES  # noqa: E402
 from software.benchmark.network import Network  # noqa: E402
 from software.benchmark.spelling import run_spelled  # noqa: E402
 from software.benchmark.training import Data  # noqa: E402
-from software.checkpoint import MNIST_CHECKPOINT, Digits, load_checkpoint  # noqa: E402
+from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, Digits, load_checkpoint, load_digits  # noqa: E402
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -136,6 +138,24 @@ def test_the_originals_eval_line_runs_as_the_page_prints_it(command: Command) ->
     assert line == "eval -model software/benchmark/mnist_2x128.npz -ws 0.3 0.5 0.2 0.4 -ht 0.3 0.8 -b 4"
     code, out, _ = command(line.replace("software/benchmark/mnist_2x128.npz", str(MNIST_CHECKPOINT)))
     assert code == 0 and "hidden sparsity LSTM1" in out
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_shipped_network_is_what_its_meta_says(recipe: str) -> None:
+    made = RECIPES[recipe]
+    checkpoint = load_checkpoint(MNIST_CHECKPOINT.with_name(made.file))
+    assert f"mnist reproduce --recipe {recipe}" in checkpoint.meta["command"].replace(
+        "--seed 1 --batch 100 --limit 0 ", ""
+    )
+    for number, layer in enumerate(checkpoint.layers):
+        assert layer.threshold == pytest.approx(made.thresholds[number])
+        for weights, share in zip((layer.w, layer.u), made.sparsity[2 * number :], strict=False):
+            # what is dropped, and what fp16 cannot tell from 0
+            assert share - 1e-4 < (weights == 0).mean() < share + 0.01
+    digits = load_digits(MNIST_DIGITS)
+    exact = golden_accuracy(checkpoint, digits.inputs(), digits.labels)
+    assert exact.accuracy >= 0.97, "of 100 digits"
+    assert exact.pruned == pytest.approx(checkpoint.meta["golden"]["pruned"], abs=0.05)
 
 
 def test_a_threshold_of_weights_drops_what_is_at_most_that(command: Command) -> None:
