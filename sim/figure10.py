@@ -67,9 +67,10 @@ def mnist_cases(wanted: frozenset[str], digits: int) -> list[Case]:
 
 
 def ptb_cases(wanted: frozenset[str], sentences: int, data: Path | None) -> list[Case]:
-    """The Penn Treebank network on shipped sentences, at thresholds that drop Table 2's share of the blocks of h.
+    """The Penn Treebank network on shipped sentences: the shipped layers at their own thresholds.
 
-    The layers are those of the checkpoint in the folder ``data``, or the shipped ones where there is none.
+    A checkpoint in the folder ``data`` takes their place; where it has no thresholds, those are taken that drop Table
+    2's share of the blocks of h.
     """
     model = data / PTB_MODEL if data else None
     layers = load_language_model(model).layers if model and model.is_file() else load_packed_layers(PTB_LAYERS)
@@ -77,7 +78,14 @@ def ptb_cases(wanted: frozenset[str], sentences: int, data: Path | None) -> list
     if not 1 <= sentences <= len(sample.x):
         raise UserError(f"--sentences must be in 1..{len(sample.x)}, not {sentences}")
     xs = sample.x[:sentences].astype(np.float32)
-    return trained_cases("PTB", layers, xs, lambda paper, layer, x: threshold_for(layer, x, paper.h_sparsity), wanted)
+    own = {f"ptb-l{n}": layer.threshold for n, layer in enumerate(layers, 1)}
+    return trained_cases(
+        "PTB",
+        layers,
+        xs,
+        lambda paper, layer, x: own[paper.name] or threshold_for(layer, x, paper.h_sparsity),
+        wanted,
+    )
 
 
 def prepare(
