@@ -158,6 +158,18 @@ def test_a_shipped_network_is_what_its_meta_says(recipe: str) -> None:
     assert exact.pruned == pytest.approx(checkpoint.meta["golden"]["pruned"], abs=0.05)
 
 
+def test_the_page_of_results_says_what_the_networks_say() -> None:
+    page = (Path(__file__).parents[2] / "docs/results/mnist.md").read_text()
+    for made in RECIPES.values():
+        meta = load_checkpoint(MNIST_CHECKPOINT.with_name(made.file)).meta
+        for stage in (
+            stage for stage in meta["stages"] if stage["name"] in ("dense", "weights pruned", "hidden pruned")
+        ):
+            assert f"| {stage['validation']:.2%} | {stage['test']:.2%} |".replace("%", " %") in page
+        pruned = " / ".join(f"{share:.1%}".replace("%", " %") for share in meta["golden"]["pruned"])
+        assert f"| {pruned} | | {meta['golden']['accuracy']:.2%} |".replace("% |", " % |").replace("  %", " %") in page
+
+
 def test_a_threshold_of_weights_drops_what_is_at_most_that(command: Command) -> None:
     code, out, _ = command(f"prune -model {MNIST_CHECKPOINT} -m threshold -wt 0.1 -o t.pt")
     assert code == 0 and "thresholds 0.3 0.8" in out
