@@ -1,6 +1,6 @@
 """Find or fetch a benchmark's data, always by checksum.
 
-    python -m software.benchmark.data {mnist,ptb,wikitext-2,kjv}
+    python -m software.benchmark.data {mnist,ptb,wikitext-2,wikitext-2-valid,kjv}
 
 Looked for in ``--data``, then in $ELSTM_DATA, then in build/data; what is nowhere is fetched into build/data from the
 first source that sends the original bytes. The Penn Treebank's text is licensed by the Linguistic Data Consortium.
@@ -189,10 +189,22 @@ def file_of(folder: Path, names: Sequence[str]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def read(name: str, folder: Path) -> Texts:
-    """The three texts of a known corpus out of a folder, checked. Raises UserError."""
+WIKITEXT_VALID = "wikitext-2-valid"
+"""WikiText-2 where its training text is not to be had: the valid text is for training and choosing, test is test."""
+NAMES = (*DATASETS, WIKITEXT_VALID)
+
+
+def without_training_text(texts: Texts) -> Texts:
+    """The first nine tenths of the lines of the valid text for training, the rest for choosing."""
+    lines = texts["valid"].splitlines(keepends=True)
+    cut = len(lines) * 9 // 10
+    return {"train": b"".join(lines[:cut]), "valid": b"".join(lines[cut:]), "test": texts["test"]}
+
+
+def read(name: str, folder: Path, splits: Sequence[str] = SPLITS) -> Texts:
+    """Texts of a known corpus out of a folder, checked. Raises UserError."""
     texts = {}
-    for split in SPLITS:
+    for split in splits:
         file = DATASETS[name].file.format(split)
         path = file_of(folder, [file, f"{split}.txt"])
         if path is None:
@@ -201,8 +213,8 @@ def read(name: str, folder: Path) -> Texts:
     return texts
 
 
-def complete(name: str, folder: Path) -> bool:
-    return all(file_of(folder, [DATASETS[name].file.format(split), f"{split}.txt"]) for split in SPLITS)
+def complete(name: str, folder: Path, splits: Sequence[str] = SPLITS) -> bool:
+    return all(file_of(folder, [DATASETS[name].file.format(split), f"{split}.txt"]) for split in splits)
 
 
 def fetch(name: str, folder: Path, sources: Mapping[str, Source], say: Callable[[str], None]) -> Texts:
@@ -229,13 +241,20 @@ def fetch(name: str, folder: Path, sources: Mapping[str, Source], say: Callable[
 
 
 def find(name: str, data: Path | None = None, cache: Path = CACHE, say: Callable[[str], None] = print) -> Texts:
-    """The texts of ``ptb``, ``wikitext-2`` or ``kjv``. ``data`` without a file is an error, no reason to fetch."""
+    """The texts of one of ``NAMES``. ``data`` without a file is an error, no reason to fetch."""
+    if name == WIKITEXT_VALID:
+        return without_training_text(find_splits("wikitext-2", SPLITS[1:], data, cache, say))
+    return find_splits(name, SPLITS, data, cache, say)
+
+
+def find_splits(name: str, splits: Sequence[str], data: Path | None, cache: Path, say: Callable[[str], None]) -> Texts:
+    """``find`` of these splits; what is fetched is always all three."""
     if data is not None:
-        return read(name, data / name if (data / name).is_dir() else data)
+        return read(name, data / name if (data / name).is_dir() else data, splits)
     environment = os.environ.get("ELSTM_DATA")
     for folder in [*([Path(environment) / name] if environment else []), cache / name]:
-        if complete(name, folder):
-            return read(name, folder)
+        if complete(name, folder, splits):
+            return read(name, folder, splits)
     return fetch(name, cache / name, DATASETS[name].sources(), say)
 
 
@@ -244,11 +263,11 @@ def load_corpus(data: str, say: Callable[[str], None] = print) -> Corpus:
 
     The known ones are checked. Raises UserError.
     """
-    if data in DATASETS:
+    if data in NAMES:
         return make_corpus(data, find(data, say=say))
     folder = Path(data)
     if not folder.is_dir():
-        raise UserError(f"--data must be a folder or one of {', '.join(DATASETS)}, not {data}")
+        raise UserError(f"--data must be a folder or one of {', '.join(NAMES)}, not {data}")
     for name, dataset in DATASETS.items():
         if file_of(folder, [dataset.file.format(split) for split in SPLITS]):
             return make_corpus(name, read(name, folder))
@@ -263,7 +282,7 @@ def load_corpus(data: str, say: Callable[[str], None] = print) -> Corpus:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m software.benchmark.data", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("name", choices=["mnist", *DATASETS])
+    parser.add_argument("name", choices=["mnist", *NAMES])
     parser.add_argument("-data", "--data", type=Path, help="folder to check instead of finding or fetching")
     try:
         options = parser.parse_args(arguments)

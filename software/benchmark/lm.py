@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from golden.config import BLOCK_COLS
 from golden.layer import Layer, pack_layer
 from software.benchmark.corpus import Corpus, words_sha256
-from software.benchmark.data import DATASETS, load_corpus
+from software.benchmark.data import NAMES, load_corpus
 from software.benchmark.golden_perplexity import golden_loss
 from software.benchmark.lm_options import DEFAULTS, parse
 from software.benchmark.npz import npz
@@ -63,7 +63,7 @@ SEARCH = (20, 100)
 def corpus_for(options: argparse.Namespace, model: Model | None, console: Console) -> Corpus:
     """The text that --data names, else the one that the model was trained on; with the model's vocabulary."""
     data = options.data or (model.meta.get("data") if model else "kjv")
-    if data is None or (not options.data and data not in DATASETS):
+    if data is None or (not options.data and data not in NAMES):
         raise UserError(f"--data is needed: {options.model_path} does not say what text it was trained on")
     corpus = load_corpus(data, lambda line: console.print(line, style="dim"))
     if model is not None:

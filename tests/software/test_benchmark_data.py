@@ -116,7 +116,7 @@ def test_a_folder_of_any_text_and_one_of_a_known_corpus(tmp_path: Path) -> None:
     (tmp_path / "known/ptb.test.txt").write_bytes(b"changed\n")
     with pytest.raises(UserError, match="known/ptb.test.txt: SHA-256"):
         load_corpus(str(tmp_path / "known"))
-    with pytest.raises(UserError, match="--data must be a folder or one of ptb, wikitext-2, kjv, not nowhere"):
+    with pytest.raises(UserError, match="--data must be a folder or one of ptb, .*, wikitext-2-valid, not nowhere"):
         load_corpus("nowhere")
 
 
@@ -125,6 +125,49 @@ def test_wikitext_training_text_is_known_by_its_words(monkeypatch: pytest.Monkey
     assert data.checked("wikitext-2", "train", b"a b\nc\n", "here") == b"a b\nc\n"
     with pytest.raises(UserError, match=r"here: has 4 words, 3 different, not \(5, 4\)"):
         data.checked("wikitext-2", "train", b"a b\na", "here")
+
+
+@pytest.fixture
+def wikitext(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder with the valid and test texts of a small WikiText-2, its training text not to be had."""
+    texts = {"valid": b"".join(b"w%d <unk>\n" % (n % 9) for n in range(25)), "test": b"w1 w2\n"}
+    for split, content in texts.items():
+        monkeypatch.setitem(data.DATASETS["wikitext-2"].sha256, split, hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(data, "fetch", lambda *a: pytest.fail("fetched"))
+    return put(tmp_path / "wikitext-2", texts, "wiki.{}.tokens")
+
+
+def test_the_valid_text_of_wikitext_is_split_at_lines_nine_to_one(wikitext: Path) -> None:
+    whole = (wikitext / "wiki.valid.tokens").read_bytes()
+    texts = find("wikitext-2-valid", wikitext)
+    assert texts["train"] + texts["valid"] == whole and texts["test"] == b"w1 w2\n"
+    assert [texts[split].count(b"\n") for split in SPLITS] == [22, 3, 1]
+    assert all(text.endswith(b"\n") for text in texts.values())
+    assert make_corpus("wikitext-2-valid", texts).words[:2] == ("<eos>", "<unk>")
+
+
+def test_two_texts_of_wikitext_are_enough_wherever_they_are(wikitext: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELSTM_DATA", str(wikitext.parent))
+    assert find("wikitext-2-valid") == find("wikitext-2-valid", wikitext) == find("wikitext-2-valid", wikitext.parent)
+    assert load_corpus("wikitext-2-valid").name == "wikitext-2-valid"
+    with pytest.raises(UserError, match="wiki.train.tokens.gz: No such file"):
+        find("wikitext-2", wikitext)
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_the_two_texts_of_wikitext_are_checked(wikitext: Path, split: str) -> None:
+    path = wikitext / f"wiki.{split}.tokens"
+    path.write_bytes(b"w1 w2 w3\n")
+    with pytest.raises(UserError, match=f"wiki.{split}.tokens: SHA-256 of the unpacked {split} text"):
+        find("wikitext-2-valid", wikitext)
+    path.unlink()
+    with pytest.raises(UserError, match=f"wiki.{split}.tokens.gz: No such file"):
+        find("wikitext-2-valid", wikitext)
+
+
+def test_the_command_takes_two_texts_of_wikitext(wikitext: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["wikitext-2-valid", "--data", str(wikitext)]) == 0
+    assert capsys.readouterr().out.startswith("wikitext-2-valid: train 66, valid 9, test 3 words with <eos>, vocab")
 
 
 def chapters() -> str:
