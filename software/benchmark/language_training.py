@@ -111,16 +111,24 @@ def ctrl_c() -> Iterator[Callable[[], bool]]:
 class LmTrainer:
     """Trains ``net`` on streams; ``path`` holds everything, so that an interrupted run ends in the same weights.
 
-    A weight of W or U that is 0 at the start stays 0. Raises UserError when ``path`` is another run's, or damaged.
+    ``masked``: a weight of W or U that is 0 at the start stays 0. Raises UserError when ``path`` is another run's, or
+    damaged.
     """
 
     def __init__(
-        self, net: LanguageNet, training: Tensor, validation: Tensor, settings: LmSettings, path: Path, start: str
+        self,
+        net: LanguageNet,
+        training: Tensor,
+        validation: Tensor,
+        settings: LmSettings,
+        path: Path,
+        start: str,
+        masked: bool = True,
     ) -> None:
         """training, validation: (T, N) int64; start: names what the run begins with, as the settings do."""
         self.net, self.training, self.validation, self.settings, self.path = net, training, validation, settings, path
         self.identity = asdict(settings) | {"start": start}
-        self.masks = {name: weight.detach() != 0 for name, weight in net.weights()}
+        self.masks = {name: weight.detach() != 0 for name, weight in net.weights()} if masked else {}
         self.optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=settings.lr)
         self.batches = -(-(len(training) - 1) // settings.bptt)
         self.batch, self.seconds, self.scores = 0, 0.0, list[tuple[float, tuple[float, ...]]]()
@@ -226,7 +234,8 @@ class LmTrainer:
         self.optimizer.step()
         with torch.no_grad():
             for name, weight in net.weights():
-                weight.mul_(self.masks[name])
+                if name in self.masks:
+                    weight.mul_(self.masks[name])
         return loss.item()
 
     @property

@@ -157,7 +157,7 @@ def fit(
         start = f"{start}, {options.tokens} words"
     model.net.dropout = settings.dropout
     model.net.lstm.dropout = settings.dropout if model.net.size.nlayers > 1 else 0.0
-    trainer = LmTrainer(model.net, training, validation, settings, state, start)
+    trainer = LmTrainer(model.net, training, validation, settings, state, start, masked=name == "retrain")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     total = settings.epochs * trainer.batches
     with Progress(*columns, console=console) as bar, ctrl_c() as stop:
@@ -180,22 +180,41 @@ def fit(
     return done
 
 
-def do_train(options: argparse.Namespace, console: Console) -> None:
-    corpus = corpus_for(options, None, console)
+def new_model(options: argparse.Namespace, corpus: Corpus) -> Model:
+    """An untrained network of the size that the options say, for the corpus's words. Raises UserError."""
     sizes = {name: getattr(options, name) or default for name, default in DEFAULTS.items()}
     block = options.b or BLOCK_COLS
     if sizes["nhid"] % block:
         raise UserError(f"-b: a block of {block} does not divide {sizes['nhid']} units (-nhid)")
     size = Size(len(corpus.words), sizes["emsize"], sizes["nhid"], sizes["nlayers"], options.tied)
-    settings = settings_of(options, None)
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(options.seed)
     try:
-        net = LanguageNet(size, settings.dropout)
+        net = LanguageNet(size, options.dropout)
     except ValueError as error:
         raise UserError(str(error)) from None
-    start = json.dumps({"size": asdict(size), "words": words_sha256(corpus.words)})
-    model = Model(net, corpus.words, None, {"data": corpus.name})
-    fit(options, model, corpus, settings, start, "train", options.out or options.save_dir / "trained.pt")
+    return Model(net, corpus.words, None, {"data": corpus.name})
+
+
+def digest(net: LanguageNet) -> str:
+    """Of all weights: which model a run begins with."""
+    return hashlib.sha256(b"".join(value.numpy().tobytes() for value in net.state_dict().values())).hexdigest()
+
+
+def do_train(options: argparse.Namespace, console: Console) -> None:
+    """A new network, or the one of --model_path with all its weights free and h not pruned."""
+    if options.model_path is None:
+        corpus = corpus_for(options, None, console)
+        model = new_model(options, corpus)
+        start = json.dumps({"size": asdict(model.net.size), "words": words_sha256(corpus.words)})
+    else:
+        model = opened(options)
+        if options.tied and not model.net.size.tied:
+            raise UserError(f"--tied: {options.model_path} has an output layer of its own")
+        corpus = corpus_for(options, model, console)
+        model = replace(model, words=corpus.words, pruning=None, meta=model.meta | {"data": corpus.name})
+        start = f"train {digest(model.net)}"
+    out = options.out or options.save_dir / "trained.pt"
+    fit(options, model, corpus, settings_of(options, None), start, "train", out)
 
 
 def do_prune(options: argparse.Namespace, console: Console) -> None:
@@ -217,10 +236,9 @@ def do_retrain(options: argparse.Namespace, console: Console) -> None:
     pruning = pruning_for(options, model, corpus)
     if pruning is not None:
         console.print(f"thresholds of h {', '.join(f'{th:g}' for th in pruning.thresholds)}", style="dim")
-    digest = hashlib.sha256(b"".join(v.numpy().tobytes() for v in model.net.state_dict().values())).hexdigest()
     named = replace(model, words=corpus.words, meta=model.meta | {"data": corpus.name})
     out = options.out or options.save_dir / "retrained.pt"
-    fit(options, named, corpus, settings_of(options, pruning), digest, "retrain", out)
+    fit(options, named, corpus, settings_of(options, pruning), digest(model.net), "retrain", out)
 
 
 def text_of(options: argparse.Namespace, model: Model, console: Console) -> tuple[np.ndarray, Corpus | None]:

@@ -44,7 +44,13 @@ def _common() -> Parser:
         dashes = [dash + name for name in spellings for dash in (("-",) if len(name) == 1 else ("--", "-"))]
         parser.add_argument(*dashes, dest=names[0].replace("-", "_"), **keywords)
 
-    add("model_path", "model", type=Path, metavar="FILE", help="model to start from, evaluate or export")
+    add(
+        "model_path",
+        "model",
+        type=Path,
+        metavar="FILE",
+        help="model to start from (train: else a new one), evaluate or export",
+    )
     add("data", help="kjv, ptb, wikitext-2, wikitext-2-valid, or a folder; else what the model was trained on")
     add("emsize", type=_positive, help="size of the embedding (train: 200)")
     add("nhid", type=_positive, help="units of a layer, a multiple of the block (train: 200)")

@@ -116,6 +116,23 @@ def test_prune_with_retrain_and_threshold(folder: Path, capsys: pytest.CaptureFi
         assert (old == 0).any() and torch.equal(old == 0, new == 0) and not torch.equal(old, new)
 
 
+def test_train_goes_on_with_a_model_all_weights_free(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = net(tied=False)
+    prune_to(made, (0.5,) * 4)
+    exported = to_language_model(lm.Model(made, None, Pruning((0.3, 0.3), 4), {}))
+    Path("m.npz").write_bytes(lm.npz_of(exported))
+    line = "train -model m.npz --data . --epochs 1 --lr .01 --batch_size 4"
+    assert "wrote build/lm/trained.pt" in run(line, capsys)
+    after = load_model(Path("build/lm/trained.pt"))
+    assert after.pruning is None and after.words == ("<eos>", *sorted(WORDS)) and after.meta["data"] == "text"
+    assert [stage["name"] for stage in after.meta["stages"]] == ["train"]
+    for (_, old), (_, new) in zip(made.weights(), after.net.weights(), strict=True):
+        assert (old == 0).sum() == 128 and (new == 0).sum() < 10 and 0 < (new - old).abs().max() < 0.3
+    assert "is of a run with start train" in fails(f"{line} --seed 1 -model build/lm/trained.pt", capsys)
+    assert "m.npz has nhid 8, not 12" in fails(f"{line} --nhid 12", capsys)
+    assert "--tied: m.npz has an output layer of its own" in fails(f"{line} --tied", capsys)
+
+
 def test_thresholds_for_a_sparsity_of_h(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = net()
     corpus = lm.load_corpus(".")
