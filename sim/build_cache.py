@@ -121,14 +121,17 @@ def compiler_version() -> str:
     return done.stdout
 
 
-def native_source(design: Design, waves: bool = False) -> Path:
-    """The design as plain C++ on machine words (sim.native); ``waves`` adds code that tells every named signal."""
+def native_source(design: Design, waves: bool = False, signals: tuple[str, ...] = ()) -> Path:
+    """The design as plain C++ on machine words (sim.native); ``waves`` adds code that tells these named signals, or
+    every one."""
 
     def make(path: Path) -> None:
         steps = ("proc", "flatten", "memory_collect", "opt_expr", "opt_merge", "opt_clean", "write_rtlil")
-        _emit(path, lambda: generate(parse(run_yosys(rtlil_text(design).read_text(), *steps)), waves))
+        _emit(path, lambda: generate(parse(run_yosys(rtlil_text(design).read_text(), *steps)), waves, signals))
 
     generator = hashlib.sha256(b"".join(source.read_bytes() for source in _GENERATOR)).hexdigest()[:12]
+    if signals:
+        generator += f"-{hashlib.sha256(repr(signals).encode()).hexdigest()[:12]}"
     return cached(f"rtl/{designs.fingerprint(design)}-{generator}{'-waves' if waves else ''}.cc", make)
 
 
@@ -148,6 +151,7 @@ def executable(
     defines: dict[str, str] | None = None,
     waves: bool = False,
     backend: Literal["native", "cxxrtl"] = "native",
+    signals: tuple[str, ...] = (),
 ) -> Path:
     """Compile a design with a harness.
 
@@ -157,13 +161,14 @@ def executable(
         defines: preprocessor macros.
         waves: build a model that can write waveforms (macro ``WAVES``); CXXRTL's is far slower then.
         backend: what makes C++ of the design.
+        signals: the only ones a native model with waves tells; () is all.
 
     Raises EngineError when there is no compiler, it fails, or the back end does not understand the design.
     """
     if not compiler():
         raise EngineError("no C++ compiler: install g++ or clang++, or pip install ziglang")
     native = backend == "native"
-    model = native_source(design, waves) if native else cxxrtl_source(design, waves)
+    model = native_source(design, waves, signals) if native else cxxrtl_source(design, waves)
     top = "elstm_model::Top" if native else f"cxxrtl_design::p_{designs.module_name(design).replace('_', '__')}"
     macros = dict(defines or {}) | {"TOP": top}
     if waves:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from sim.build_cache import compiler, executable, scratch, verilog_sha256
-from sim.protocol import AcceleratorJob, Design, EngineError, Outcome, Progress
+from sim.protocol import AcceleratorJob, Design, EngineError, Outcome, Progress, WaveRequest, refuse_choice
 from sim.wire import decode_outcome, encode_job
 
 Console = Callable[[bytes], None]
@@ -53,12 +53,15 @@ class NativeEngine:
     def verilog_sha256(self, design: Design) -> str:
         return verilog_sha256(design)
 
-    def program(self, design: Design, waves: bool = False) -> Path:
-        """The compiled simulator of the design."""
-        return executable(design, "accelerator.cc", waves=waves, backend=self.backend)
+    def program(self, design: Design, wave: WaveRequest | None = None) -> Path:
+        """The compiled simulator of the design, able to write that waveform."""
+        signals = wave.signals if wave else ()
+        return executable(
+            design, "accelerator.cc", waves=wave is not None, backend=self.backend, signals=signals
+        )
 
     def run(self, design: Design, job: AcceleratorJob, progress: Progress | None = None) -> Outcome:
-        content = run_program(self.program(design, job.wave is not None), encode_job(job), progress)
+        content = run_program(self.program(design, job.wave), encode_job(job), progress)
         return decode_outcome(content, job)
 
 
@@ -67,3 +70,7 @@ class CxxrtlEngine(NativeEngine):
 
     name = "cxxrtl"
     backend = "cxxrtl"
+
+    def program(self, design: Design, wave: WaveRequest | None = None) -> Path:
+        refuse_choice(self.name, wave)
+        return super().program(design, wave)

@@ -13,7 +13,7 @@ from typing import Any
 from sim import designs
 from sim.build_cache import HARNESS, cached, scratch, verilog, verilog_sha256
 from sim.host import RESET_CYCLES
-from sim.protocol import AcceleratorJob, Design, EngineError, Outcome, Progress, WaveRequest
+from sim.protocol import AcceleratorJob, Design, EngineError, Outcome, Progress, WaveRequest, refuse_choice
 
 PERIOD = 10
 """Clock period, ns."""
@@ -64,6 +64,7 @@ def _following(path: Path, progress: Progress | None) -> Iterator[None]:
 def _wave_arguments(wave: WaveRequest | None) -> list[str]:
     if wave is None:
         return []
+    refuse_choice("icarus", wave)
     if not wave.path.endswith(".fst"):
         raise EngineError(f"Icarus writes waveforms as FST: name it something.fst, not {wave.path}")
     times = (

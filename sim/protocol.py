@@ -127,11 +127,22 @@ Step = Command | WaitIdle | WaitCycles | WaitReads
 
 @dataclass(frozen=True)
 class WaveRequest:
-    """A waveform of the cycles ``first`` .. ``last``: a VCD file, from Icarus an FST file, from pysim the whole run."""
+    """A waveform of the cycles ``first`` .. ``last``: a VCD file, from Icarus an FST file, from pysim the whole run.
+
+    ``signals``: full names below the top, dots between levels, of the only ones wanted; () is all. The engine
+    ``native`` alone can choose; for a path that ends in .rows it writes what ``sim.native.vcd.read_rows`` reads.
+    """
 
     path: str
     first: int = 0
     last: int = 2**63 - 1
+    signals: tuple[str, ...] = ()
+
+
+def refuse_choice(engine: str, wave: WaveRequest | None) -> None:
+    """Raise EngineError when a waveform of chosen signals is wanted of an engine that writes all."""
+    if wave and wave.signals:
+        raise EngineError(f"engine {engine} writes waveforms of all signals; native can choose")
 
 
 @dataclass(frozen=True)
@@ -248,4 +259,5 @@ __all__ = [
     "WaitReads",
     "WaveRequest",
     "Write",
+    "refuse_choice",
 ]

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 from sim import designs
 from sim.build_cache import verilog_sha256
 from sim.host import RESET_CYCLES, Drive, Host, Sample
-from sim.protocol import AcceleratorJob, Design, Outcome, Progress, WaveRequest
+from sim.protocol import AcceleratorJob, Design, Outcome, Progress, WaveRequest, refuse_choice
 
 _PERIOD = 1e-8
 _INPUTS = tuple(Drive.__dataclass_fields__)
@@ -53,6 +53,7 @@ async def run_cycles(ctx: Any, domain: ClockDomain, drive: Callable[[], None], s
 
 def simulate(module: Module, bench: Callable[[Any], Coroutine[Any, Any, None]], wave: WaveRequest | None) -> None:
     """Run a testbench to its end, with a waveform of all of it if one is wanted."""
+    refuse_choice("pysim", wave)
     simulator = Simulator(module)
     simulator.add_clock(_PERIOD)
     simulator.add_testbench(bench)

@@ -58,7 +58,7 @@ class Clocked {
         if (wanted.path.empty()) return;
 #ifdef WAVES
         window = wanted;
-        wave = std::make_unique<Wave<Top>>(window.path.c_str());
+        wave = std::make_unique<Wave<Top>>(window.path);
 #else
         fail("this model was built without waves");
 #endif

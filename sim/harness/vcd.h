@@ -1,4 +1,5 @@
-// Waveforms of models by sim/native: the named signals of some cycles as a VCD file.
+// Waveforms of models by sim/native: the named signals of some cycles as a VCD file; in a file NAME.rows the same head
+// is followed by a row for each cycle, every signal in its turn in as few bytes as hold it, little-endian.
 #pragma once
 #include "files.h"
 #include "model.h"
@@ -9,6 +10,7 @@ class Wave {
     std::vector<uint64_t> now, before;
     std::string text;
     bool first = true;
+    const bool rows;
 
     void change(const elstm::Signal &signal) {
         text += 'b';
@@ -25,7 +27,9 @@ class Wave {
     }
 
   public:
-    explicit Wave(const char *path) : out(path), now(Top::SIGNAL_WORDS), before(Top::SIGNAL_WORDS) {
+    explicit Wave(const std::string &path)
+        : out(path.c_str()), now(Top::SIGNAL_WORDS), before(Top::SIGNAL_WORDS),
+          rows(path.size() > 5 && !path.compare(path.size() - 5, 5, ".rows")) {
         out.bytes(Top::vcd_head(), std::strlen(Top::vcd_head()));
     }
     ~Wave() { out.close(); }
@@ -33,6 +37,11 @@ class Wave {
     // What the signals are in this cycle, before its edge; the clock is high in the first half of it.
     void sample(const Top &top, uint64_t cycle) {
         top.look(now.data());
+        if (rows) {
+            for (const elstm::Signal *signal = Top::signals(); signal->identifier; signal++)
+                out.bytes(reinterpret_cast<const char *>(&now[signal->at]), (signal->width + 7) / 8);
+            return;
+        }
         text = "#" + std::to_string(10 * cycle) + "\n1clk\n";
         for (const elstm::Signal *signal = Top::signals(); signal->identifier; signal++) {
             size_t words = (signal->width + 63) / 64;

@@ -5,6 +5,8 @@ CXXRTL does it) and ``cycle()``: the outputs that belong to the inputs as they a
 edge. What a synchronous Amaranth design does not produce is refused.
 """
 
+from collections.abc import Sequence
+
 from sim.native.cells import PARALLEL
 from sim.native.fold import fold_indexed_writes
 from sim.native.netlist import Bits, Cell, Netlist, NetlistError
@@ -73,10 +75,10 @@ def _body(state: State) -> list[str]:
     return lines + [line for effect in state.writes for line in effect.code()]
 
 
-def _look(state: State) -> list[str]:
+def _look(state: State, chosen: Sequence[str]) -> list[str]:
     """Members of Top that give the signals by name as they are in a cycle (``harness/vcd.h``)."""
     order = _Order(state)
-    found, head = signals(state.net)
+    found, head = signals(state.net, chosen)
     lines = []
     for signal in found:
         lines += [line for node in order.before([signal.bits]) for line in node.code()]
@@ -128,7 +130,7 @@ def _check(net: Netlist) -> None:
                 raise NetlistError(f"clk is used as a value by {user} {name}")
 
 
-def _source(net: Netlist, cut_to_bits: set[str], waves: bool) -> str:
+def _source(net: Netlist, cut_to_bits: set[str], waves: bool, chosen: Sequence[str]) -> str:
     state = State(net, cut_to_bits)
     body = [*_inputs(state), *_pointers(state, ""), *_body(state)]
     ports = [f"elstm::Port<{len(bits)}> {_port(name)};" for name, bits in (net.inputs | net.outputs).items()]
@@ -153,24 +155,24 @@ def _source(net: Netlist, cut_to_bits: set[str], waves: bool) -> str:
         *(f"        {line}" for line in body),
         "        std::swap(current, following);",
         "    }",
-        *(f"    {line}" for line in (_look(state) if waves else [])),
+        *(f"    {line}" for line in (_look(state, chosen) if waves else [])),
         "};",
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def generate(net: Netlist, waves: bool = False) -> str:
-    """C++ of a netlist, which is changed; with ``waves`` it can tell all signals that have a name.
+def generate(net: Netlist, waves: bool = False, chosen: Sequence[str] = ()) -> str:
+    """C++ of a netlist, which is changed; with ``waves`` it can tell the ``chosen`` signals, () for all with a name.
 
-    Raises NetlistError for what a synchronous design should not contain.
+    Raises NetlistError for what a synchronous design should not contain, and for a chosen signal that is not there.
     """
     _check(net)
     fold_indexed_writes(net)
     cut: set[str] = set()
     while True:
         try:
-            return _source(net, cut, waves)
+            return _source(net, cut, waves, chosen)
         except _Loop as loop:
             # Different bits of one variable may depend on each other: cut it, if there is anything left to cut.
             more = {cell.name for cell in loop.cells if cell.kind in PARALLEL} - cut
