@@ -60,6 +60,11 @@ class AcceleratorConfig:
         return self.n_pe - 1
 
     @property
+    def macs(self) -> int:
+        """Multiply-accumulators: a PE takes a whole word of CHUNK_ROWS values in a cycle."""
+        return CHUNK_ROWS * self.n_pe
+
+    @property
     def fuse_capacity(self) -> int:
         """Largest N_fuse that runs: groups of ``N_fuse * w_pes`` steps are double-buffered."""
         return self.slots // (2 * self.w_pes)

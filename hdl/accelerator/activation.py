@@ -8,8 +8,8 @@ from golden.tables import TANH, TANH_SEGMENTS
 from hdl.common.ram import Ram
 
 ACTIVATION_LATENCY = 4
-_POINT_BITS = 16
-_STEP_BITS = 11
+POINT_BITS = 16
+STEP_BITS = 11
 _POSITION_BITS = 14
 _LIMIT = TANH_SEGMENTS << _POSITION_BITS
 
@@ -26,8 +26,8 @@ class Activation(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rows = [TANH[i] | (TANH[i + 1] - TANH[i]) << _POINT_BITS for i in range(TANH_SEGMENTS)]
-        m.submodules.points = points = Ram(_POINT_BITS + _STEP_BITS, TANH_SEGMENTS, init=rows)
+        rows = [TANH[i] | (TANH[i + 1] - TANH[i]) << POINT_BITS for i in range(TANH_SEGMENTS)]
+        m.submodules.points = points = Ram(POINT_BITS + STEP_BITS, TANH_SEGMENTS, init=rows)
 
         # 1: magnitude, limited to the table
         argument = Signal(signed(32))
@@ -49,8 +49,8 @@ class Activation(wiring.Component):
         fraction = Signal(_POSITION_BITS)
         m.d.sync += fraction.eq(position)
         # 3: interpolation
-        point = points.read_data[:_POINT_BITS]
-        step = points.read_data[_POINT_BITS:]
+        point = points.read_data[:POINT_BITS]
+        step = points.read_data[POINT_BITS:]
         value = Signal(20)
         m.d.sync += value.eq(Cat(Const(0, 4), point) + ((step * fraction + 512) >> 10))
         # 4: sign, and the shift from tanh to sigmoid

@@ -1,0 +1,31 @@
+"""Memory bits without elaborating are those that ``hdl.build`` counts in the elaborated design."""
+
+import pytest
+
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from hdl.accelerator.size import memory_bits
+from hdl.build import TOPS, emit_rtlil
+from hdl.build import memory_bits as counted_bits
+
+ODD = AcceleratorConfig(n_pe=4, slots=19, max_x=12, max_h=20, max_t=9, window=128)
+"""Slots that no group uses, sizes that fill no word of offsets, a window that makes the rings deeper."""
+
+
+def counted(config: AcceleratorConfig) -> int:
+    top = TOPS["accelerator"]
+    return counted_bits(emit_rtlil(top.elaborate(config), top.module))
+
+
+@pytest.mark.parametrize("config", [AcceleratorConfig(n_pe=2, slots=2, max_x=4, max_h=4, max_t=1, window=4), ODD])
+def test_odd_configurations(config: AcceleratorConfig) -> None:
+    assert memory_bits(config) == counted(config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ACCELERATOR_PRESETS)
+def test_presets(name: str) -> None:
+    assert memory_bits(ACCELERATOR_PRESETS[name]) == counted(ACCELERATOR_PRESETS[name])
+
+
+def test_the_page_of_presets_says_the_same() -> None:
+    assert (memory_bits(AcceleratorConfig()), AcceleratorConfig().macs) == (3_367_708, 12)
