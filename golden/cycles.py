@@ -3,7 +3,7 @@
 Both know the packed words, the U words of every step, N_fuse and N_pe; neither holds a constant taken from the RTL.
 The paper's schedule takes the steps in groups of N_fuse (N_pe - 1). W is streamed once per group, each W word
 occupies the N_pe - 1 W PEs for N_fuse cycles, and in the port's free cycles come the U words of the group before, one
-per cycle. Words have 64 bits and the port moves one per cycle.
+per cycle. Words have 64 bits and the port moves one per cycle, or fewer where ``port_permille`` says so.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from golden.config import LayerShape
 
 GATE_LATENCY = 40
 """Cycles from the last U word of a step until its h blocks are known: what the word-level model allows at most."""
+FULL_PORT = 1000
+"""``port_permille`` of a memory that takes a request in every cycle."""
 _HALVES = 4
 """16-bit numbers in a word."""
 _SINGLES = 2
@@ -83,11 +85,22 @@ def published_cycles(shape: LayerShape, w_words: int, u_words: ArrayLike, n_fuse
     return shape.h + (shape.h // 16 + 1) + groups + u[-1]
 
 
-def _group(values: int, heads: int, n: int, others: int) -> int:
+def _group(values: int, heads: int, n: int, others: int, port_permille: int = FULL_PORT) -> int:
     """Cycles of one pass over W whose value words take n PE cycles each, while the port also moves other words."""
     # Of n V cycles (n - 1) V are free at the port; each head that finds none makes it n V + heads - (n - 1) V, which
     # is V + heads, the port's own count
-    return max(n * values, values + heads + others)
+    return max(n * values, _moved(values + heads + others, port_permille))
+
+
+def _moved(words: int, port_permille: int) -> int:
+    """Cycles in which the port moves so many words."""
+    return -(-words * FULL_PORT // port_permille)
+
+
+def _permille(value: int) -> int:
+    if (number := _integer("port_permille", value, 1)) > FULL_PORT:
+        raise ValueError(f"port_permille must be {FULL_PORT} or less, not {number}")
+    return number
 
 
 @dataclass(frozen=True)
@@ -95,8 +108,8 @@ class WordModel:
     """Cycles of the word-level model by cause; they add up to ``cycles``.
 
     setup: bias, offsets and x of the first group; groups: one number per group of steps; last_u: U of the last group;
-    gates: all steps' latency; stores: rows of h; state: words read and written; port_words: all words moved, so that
-    ``cycles - port_words`` are the port's idle cycles that the schedule itself implies.
+    gates: all steps' latency; stores: rows of h; state: words read and written; port_words: all words moved (words,
+    not cycles), so that at a full port ``cycles - port_words`` are its idle cycles that the schedule itself implies.
     """
 
     setup: int
@@ -123,6 +136,7 @@ def word_model(
     h_seq: bool = False,
     state_in: bool = False,
     state_out: bool = False,
+    port_permille: int = FULL_PORT,
 ) -> WordModel:
     """What the paper's schedule takes when nothing is lost but what the words themselves cost.
 
@@ -138,22 +152,26 @@ def word_model(
       after the last one its own U words.
     - Every step takes GATE_LATENCY cycles more, every stored row of h H/2 cycles (T rows with h_seq, else one), the
       state H words each way. None of them is overlapped with anything.
+    - ``port_permille`` of 1000 cycles move a word: every count of words at the port takes that much longer, the PEs
+      and the gates do not.
 
     Raises TypeError and ValueError for arguments that are no such numbers.
     """
     n_fuse, w_pes = _integer("n_fuse", n_fuse, 1), _integer("n_pe", n_pe, 2) - 1
     values, heads = _integer("w_values", w_values, 0), _integer("w_heads", w_heads, 0)
+    permille = _permille(port_permille)
     steps = _groups(shape, u_words, n_fuse * w_pes)
     x = [len(group) * shape.x // _SINGLES for group in steps]
     u = [int(group.sum()) for group in steps]
     groups = []
     for group, u_previous, x_next in zip(steps, [0, *u], [*x[1:], 0], strict=False):
-        groups.append(_group(values, heads, -(-len(group) // w_pes), u_previous + x_next))
+        groups.append(_group(values, heads, -(-len(group) // w_pes), u_previous + x_next, permille))
     setup = shape.h + -(-shape.h_blocks // _HALVES) + x[0]
     stores = shape.h // _SINGLES * (shape.t if h_seq else 1)
     state = shape.h * (state_in + state_out)
     port_words = setup + len(groups) * (values + heads) + sum(x[1:]) + sum(u) + stores + state
-    return WordModel(setup, tuple(groups), u[-1], GATE_LATENCY * shape.t, stores, state, port_words)
+    setup, last_u, stores, state = (_moved(words, permille) for words in (setup, u[-1], stores, state))
+    return WordModel(setup, tuple(groups), last_u, GATE_LATENCY * shape.t, stores, state, port_words)
 
 
 def word_model_cycles(
@@ -194,13 +212,20 @@ def head_charging_cycles(
 
 
 def bound_cycles(
-    shape: LayerShape, w_values: int, w_heads: int, kept: ArrayLike, u_offsets: ArrayLike, n_pe: int
+    shape: LayerShape,
+    w_values: int,
+    w_heads: int,
+    kept: ArrayLike,
+    u_offsets: ArrayLike,
+    n_pe: int,
+    port_permille: int = FULL_PORT,
 ) -> int:
     """What no schedule at this port with these MACs can beat.
 
-    The port loads W once and every kept block column of U once a step; N_pe PEs take one value word a cycle each.
+    The port, which moves a word in ``port_permille`` of 1000 cycles, loads W once and every kept block column of U once
+    a step; N_pe PEs take one value word a cycle each.
     """
     values, heads, n_pe = _integer("w_values", w_values, 0), _integer("w_heads", w_heads, 0), _integer("n_pe", n_pe, 2)
     u = int(_steps(shape, u_words_of_steps(kept, u_offsets)).sum())
     u_values = u - int(np.count_nonzero(kept)) * shape.blocks_per_column
-    return max(values + heads + u, -(-(shape.t * values + u_values) // n_pe))
+    return max(_moved(values + heads + u, _permille(port_permille)), -(-(shape.t * values + u_values) // n_pe))

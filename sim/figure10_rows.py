@@ -11,9 +11,8 @@ from threading import Event
 from golden.config import AcceleratorConfig
 from golden.isa import Flags
 from golden.layer import Layer, LayerResult
-from sim.compare import judge
-from sim.jobs import LayerCall, decode, layer_job
-from sim.layer_run import layer_run, predicted
+from sim.jobs import LayerCall, layer_job
+from sim.layer_run import RunWords, predicted, simulate
 from sim.protocol import AcceleratorJob, Design, Engine, EngineError, MemoryTiming
 from sim.result import LayerRun, ResultError, layer_run_from, write_whole
 from sim.table2 import Case
@@ -21,12 +20,6 @@ from sim.wire import encode_job
 
 SCHEMES = ("original", "sparse", "fused")
 """original: N_fuse 1 and every block kept; sparse: N_fuse 1; fused: the best N_fuse within the capacity."""
-
-
-def best_n_fuse(call: LayerCall, golden: LayerResult, config: AcceleratorConfig) -> int:
-    """The N_fuse with the fewest cycles by the word-level model; of several the smallest."""
-    cycles = {n: predicted(call, golden, n, config.n_pe).word.cycles for n in range(1, config.fuse_capacity + 1)}
-    return min(cycles, key=lambda n: (cycles[n], n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +54,7 @@ def runs_of(case: Case, schemes: tuple[str, ...], config: AcceleratorConfig) -> 
         golden = layer.run(case.x, threshold)
         call = LayerCall(case.packed, case.x, threshold, 1, Flags.H_SEQ | Flags.H_PRUNED)
         if scheme == "fused":
-            call = LayerCall(case.packed, case.x, threshold, best_n_fuse(call, golden, config), call.flags)
+            call = LayerCall(case.packed, case.x, threshold, RunWords.of(call, golden).best_n_fuse(config), call.flags)
         runs.append(Run(case, scheme, call, golden, predicted(call, golden, call.n_fuse, config.n_pe).word.cycles))
     return runs
 
@@ -104,17 +97,16 @@ class Runner:
                 raise EngineError("stopped")
             progress(min(cycles, run.estimate))
 
-        outcome = self.engine.run(self.design, job, tick)
-        self.simulated_cycles += outcome.cycles
-        self.simulated_seconds += outcome.wall_seconds
-        rtl = decode(run.call, outcome)
-        verdict = judge(run.title, run.call, run.golden, rtl, self.config)
-        row = layer_run(run.case.layer.name, run.call, run.golden, rtl, verdict, self.config.n_pe)
+        layer = run.case.layer.name
+        simulated = simulate(self.engine, self.design, job, run.title, layer, run.call, run.golden, tick)
+        row, problems = simulated.row, simulated.problems
+        self.simulated_cycles += simulated.outcome.cycles
+        self.simulated_seconds += simulated.outcome.wall_seconds
         row.scheme, row.source, row.index = run.scheme, run.case.source, run.case.index
         row.paper_cycles = run.case.layer.cycles(run.scheme)
         write_whole(path, json.dumps(asdict(row), indent=1).encode() + b"\n")
         progress(run.estimate)
-        return row, verdict.problems
+        return row, problems
 
     def rows(
         self, runs: list[Run], workers: int, started: Callable[[Run], Callable[[int], None]]

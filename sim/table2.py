@@ -108,14 +108,21 @@ def threshold_for(layer: Layer, xs: NDArray[np.float32], sparsity: float) -> flo
     return float(np.float32(middle))
 
 
-def random_case(paper: PaperLayer, seed: int) -> Case:
-    """Normal weights of the paper's sparsity, scaled down as a trained network's are, and normal inputs."""
-    rows = 4 * paper.shape.h
-    scale = np.float16(1 / np.sqrt(paper.shape.h))
-    w = random_matrix(rows, paper.shape.x, 1 - paper.w_sparsity, seed) * scale
-    u = random_matrix(rows, paper.shape.h, 1 - paper.u_sparsity, seed + 1) * scale
+def random_data(
+    shape: LayerShape, w_sparsity: float, u_sparsity: float, seed: int
+) -> tuple[PackedLayer, NDArray[np.float32]]:
+    """Normal weights of these sparsities, scaled down as a trained network's are, and normal inputs (T, X)."""
+    rows = 4 * shape.h
+    scale = np.float16(1 / np.sqrt(shape.h))
+    w = random_matrix(rows, shape.x, 1 - w_sparsity, seed) * scale
+    u = random_matrix(rows, shape.h, 1 - u_sparsity, seed + 1) * scale
     packed = pack_layer(w, u, np.zeros(rows, np.float16))
-    x = np.random.default_rng(seed + 2).standard_normal((paper.shape.t, paper.shape.x)).astype(np.float32)
+    return packed, np.random.default_rng(seed + 2).standard_normal((shape.t, shape.x)).astype(np.float32)
+
+
+def random_case(paper: PaperLayer, seed: int) -> Case:
+    """Random data of the paper's sparsities, with the threshold that drops the paper's share of the blocks of h."""
+    packed, x = random_data(paper.shape, paper.w_sparsity, paper.u_sparsity, seed)
     return Case(paper, "random", seed, packed, x, threshold_for(Layer(packed), x[None], paper.h_sparsity))
 
 

@@ -179,3 +179,39 @@ def test_bad_u_words_are_named(u_words: list[float], error: type[Exception], tex
     with pytest.raises(error) as raised:
         word_model(TINY, 16, 4, u_words, 2)
     assert str(raised.value) == text
+
+
+@pytest.mark.parametrize("permille", [1000, 999, 500, 1])
+def test_a_slow_port_stretches_words_only(permille: int) -> None:
+    shape, values, heads, kept, offsets = random_layer(5)
+    u = u_words_of_steps(kept, offsets)
+
+    def stretched(words: int) -> int:
+        return -(-words * 1000 // permille)
+
+    for n_fuse, n_pe in ((1, 3), (2, 2), (3, 4)):
+        full = word_model(shape, values, heads, u, n_fuse, n_pe, h_seq=True, state_in=True)
+        slow = word_model(shape, values, heads, u, n_fuse, n_pe, h_seq=True, state_in=True, port_permille=permille)
+        for name in ("setup", "last_u", "stores", "state"):
+            assert getattr(slow, name) == stretched(getattr(full, name))
+        assert (slow.gates, slow.port_words) == (full.gates, full.port_words)
+        size = n_fuse * (n_pe - 1)
+        steps = [u[first : first + size] for first in range(0, shape.t, size)]
+        for group, before, after, cycles in zip(
+            steps, [[], *steps], [*steps[1:], []], slow.groups, strict=False
+        ):
+            port = values + heads + sum(before) + len(after) * shape.x // 2
+            assert cycles == max(-(-len(group) // (n_pe - 1)) * values, stretched(port))
+        assert slow.cycles >= stretched(full.port_words)
+        full_bound = bound_cycles(shape, values, heads, kept, offsets, n_pe)
+        bound = bound_cycles(shape, values, heads, kept, offsets, n_pe, permille)
+        assert bound == max(stretched(values + heads + int(u.sum())), full_bound)
+        assert bound < slow.cycles
+
+
+@pytest.mark.parametrize(("permille", "text"), [(0, "1 or more, not 0"), (1001, "1000 or less, not 1001")])
+def test_a_port_s_share_is_checked(permille: int, text: str) -> None:
+    with pytest.raises(ValueError, match=f"port_permille must be {text}"):
+        word_model(TINY, 3, 1, [0] * 5, 1, port_permille=permille)
+    with pytest.raises(ValueError, match=f"port_permille must be {text}"):
+        bound_cycles(TINY, 3, 1, TINY_KEPT, TINY_OFFSETS, 3, permille)

@@ -10,8 +10,8 @@ from golden.config import AcceleratorConfig
 from golden.layer import Layer
 from sim import engines, figure10
 from sim.figure10_picture import picture
-from sim.figure10_rows import SCHEMES, best_n_fuse, runs_of
-from sim.layer_run import predicted
+from sim.figure10_rows import SCHEMES, runs_of
+from sim.layer_run import RunWords, predicted
 from sim.result import from_json
 from sim.table2 import LAYERS, random_case, threshold_for
 from software.cli import run as run_command
@@ -145,7 +145,7 @@ def test_best_n_fuse_is_the_word_model_s():
     case = random_case(LAYERS["mnist-l2"], SEED)
     fused = runs_of(case, ("fused",), config)[0]
     cycles = {n: predicted(fused.call, fused.golden, n, config.n_pe).word.cycles for n in range(1, 7)}
-    assert best_n_fuse(fused.call, fused.golden, config) == min(cycles, key=cycles.get)
+    assert RunWords.of(fused.call, fused.golden).best_n_fuse(config) == min(cycles, key=cycles.get)
     assert fused.estimate == min(cycles.values())
 
 
