@@ -14,26 +14,53 @@ class UserError(Exception):
     """Something the user can put right; the message names the value and the limit."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C in a run that can go on; the message says what was kept."""
+
+
+SETTINGS = {"max_content_width": 100}
+"""Of every command: help in lines of at most so many characters."""
+
+
+def new_app(**settings: Any) -> typer.Typer:
+    """An app whose help is plain text, like a manual page; ``settings`` go to typer."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=SETTINGS, **settings)
+
+
 def run(main: Callable[..., Any]) -> None:
     """Run a command and exit: 0, or 2 with one line on stderr for a UserError or a wrong command line."""
-    app = typer.Typer(add_completion=False)
-    app.command()(main)
+    app = new_app()
+    app.command(context_settings=SETTINGS)(main)
     run_app(app)
 
 
 def run_app(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
     """As ``run``, for an app of several commands; ``arguments`` instead of the command line's."""
+    sys.exit(call(app, arguments))
+
+
+def call(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
+    """The exit code of ``run_app``: 0, 2 for what the user can put right, 130 after Ctrl-C; each with one line."""
     try:
-        sys.exit(app(arguments, standalone_mode=False) or 0)
+        return app(arguments, standalone_mode=False) or 0
     except UserError as error:
         message = str(error)
+    except Interrupted as stopped:
+        print(f"stopped; {stopped}; the same command goes on from there", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     except Exception as error:
-        # Typer's own usage errors, wherever their classes live in this version
+        # Typer's own Ctrl-C and usage errors, wherever their classes live in this version
+        if type(error).__name__ == "Abort":
+            print("interrupted", file=sys.stderr)
+            return 130
         if not hasattr(error, "format_message"):
             raise
         message = error.format_message()
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    return 2
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:

@@ -9,6 +9,7 @@ first source that sends the original bytes. The Penn Treebank's text is licensed
 import gzip
 import hashlib
 import io
+import json as json_text
 import os
 import shutil
 import subprocess
@@ -21,11 +22,14 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from software.benchmark import mnist_data
 from software.benchmark.corpus import SPLITS, Corpus, kjv_texts, make_corpus, unpack
-from software.benchmark.lm_options import Parser
-from software.cli import UserError, write_all
+from software.benchmark.spelling import call_spelled
+from software.cli import SETTINGS, UserError, new_app, write_all
 
 CACHE = Path("build") / "data"
 TIMEOUT = 20
@@ -33,6 +37,12 @@ TIMEOUT = 20
 
 KJV_VERSION = "4.38"
 """Of Debian's packages, the same from Debian 12 on."""
+
+
+def tell(line: str) -> None:
+    """Progress, on stderr."""
+    print(line, file=sys.stderr)
+
 
 Texts = dict[str, bytes]
 Source = Callable[[], Texts]
@@ -240,7 +250,7 @@ def fetch(name: str, folder: Path, sources: Mapping[str, Source], say: Callable[
     raise UserError(f"no source of {name} answered; put {wanted} (or .gz) into {folder}. {'; '.join(problems)}")
 
 
-def find(name: str, data: Path | None = None, cache: Path = CACHE, say: Callable[[str], None] = print) -> Texts:
+def find(name: str, data: Path | None = None, cache: Path = CACHE, say: Callable[[str], None] = tell) -> Texts:
     """The texts of one of ``NAMES``. ``data`` without a file is an error, no reason to fetch."""
     if name == WIKITEXT_VALID:
         return without_training_text(find_splits("wikitext-2", SPLITS[1:], data, cache, say))
@@ -258,7 +268,7 @@ def find_splits(name: str, splits: Sequence[str], data: Path | None, cache: Path
     return fetch(name, cache / name, DATASETS[name].sources(), say)
 
 
-def load_corpus(data: str, say: Callable[[str], None] = print) -> Corpus:
+def load_corpus(data: str, say: Callable[[str], None] = tell) -> Corpus:
     """A corpus by name, or a folder with the three files of a known corpus or {train,valid,test}.txt of any text.
 
     The known ones are checked. Raises UserError.
@@ -280,23 +290,50 @@ def load_corpus(data: str, say: Callable[[str], None] = print) -> Corpus:
     return make_corpus("text", texts)
 
 
+app = new_app()
+
+
+@app.command(context_settings=SETTINGS)
+def data_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"{', '.join(('mnist', *NAMES))}.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FOLDER", help="Folder to check, instead of finding or fetching."),
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the sizes as JSON.")] = None,
+) -> None:
+    """Find or fetch a benchmark's data, and check it by checksum.
+
+    Looked for in --data, then in $ELSTM_DATA, then in build/data; what is nowhere is fetched into build/data. The texts
+    are called ptb.train.txt, wiki.train.tokens, kjv.train.txt (and valid, test), the digits as MNIST's four idx files;
+    each may be packed (.gz).
+
+    \b
+    Examples:
+      python -m software.benchmark.data kjv
+      python -m software.benchmark.data ptb --data downloads/ptb
+    """
+    if name not in ("mnist", *NAMES):
+        raise UserError(f"NAME must be one of {', '.join(('mnist', *NAMES))}, not {name!r}")
+    sizes: dict[str, int]
+    if name == "mnist":
+        mnist = mnist_data.load(data)
+        sizes = {"train": len(mnist.train_images), "test": len(mnist.test_images)}
+        line = f"{sizes['train']:,} training and {sizes['test']:,} test digits"
+    else:
+        corpus = make_corpus(name, find(name, data))
+        sizes = {split: len(corpus.split(split)) for split in SPLITS}
+        line = ", ".join(f"{split} {size:,}" for split, size in sizes.items())
+        sizes["vocabulary"] = len(corpus.words)
+        line += f" words with <eos>, vocabulary {sizes['vocabulary']:,}"
+    if json is not None:
+        write_all({json: json_text.dumps({"name": name} | sizes, indent=1).encode() + b"\n"})
+    print(f"{name}: {line}" + (f"; wrote {json}" if json is not None else ""))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = Parser(prog="python -m software.benchmark.data", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("name", choices=["mnist", *NAMES])
-    parser.add_argument("-data", "--data", type=Path, help="folder to check instead of finding or fetching")
-    try:
-        options = parser.parse_args(arguments)
-        if options.name == "mnist":
-            mnist = mnist_data.load(options.data)
-            print(f"mnist: {len(mnist.train_images):,} training and {len(mnist.test_images):,} test digits")
-        else:
-            corpus = make_corpus(options.name, find(options.name, options.data))
-            sizes = ", ".join(f"{split} {len(corpus.split(split)):,}" for split in SPLITS)
-            print(f"{options.name}: {sizes} words with <eos>, vocabulary {len(corpus.words):,}")
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    """Exit code: 0, 2 with one line for what the user can put right, 130 after Ctrl-C."""
+    return call_spelled(app, arguments)
 
 
 if __name__ == "__main__":

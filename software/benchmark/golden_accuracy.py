@@ -1,5 +1,6 @@
 """Accuracy of a checkpoint on the bit-exact model: what the hardware answers, without simulating it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +25,15 @@ class Exact:
     loss: float
 
 
-def golden_accuracy(checkpoint: Checkpoint, x: NDArray[np.float32], labels: NDArray[np.int64]) -> Exact:
+def golden_accuracy(
+    checkpoint: Checkpoint,
+    x: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    progress: Callable[[int], None] = lambda done: None,
+) -> Exact:
     """Run x (N, T, X) through every layer, each fed with the pruned h of the one below.
 
-    Raises ValueError when a layer would stop with an error.
+    ``progress`` gets how many digits are done. Raises ValueError when a layer would stop with an error.
     """
     layers = [Layer(pack_layer(layer.w, layer.u, layer.b)) for layer in checkpoint.layers]
     correct, loss, dropped = 0, 0.0, np.zeros(len(layers))
@@ -44,4 +50,5 @@ def golden_accuracy(checkpoint: Checkpoint, x: NDArray[np.float32], labels: NDAr
         correct += int((logits.argmax(axis=1) == right).sum())
         shifted = logits - logits.max(axis=1, keepdims=True)
         loss += float((np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(right)), right]).sum())
+        progress(first + len(rows))
     return Exact(len(x), correct / len(x), tuple(float(d) / len(x) for d in dropped), loss / len(x))

@@ -66,8 +66,8 @@ def load_model(path: Path) -> Model:
     return model
 
 
-def save_model(path: Path, model: Model) -> None:
-    """Whole or not at all."""
+def model_bytes(model: Model) -> bytes:
+    """The file that ``load_model`` reads."""
     stream = io.BytesIO()
     torch.save(
         {
@@ -78,7 +78,12 @@ def save_model(path: Path, model: Model) -> None:
         },
         stream,
     )  # fmt: skip
-    write_all({path: stream.getvalue()})
+    return stream.getvalue()
+
+
+def save_model(path: Path, model: Model) -> None:
+    """Whole or not at all."""
+    write_all({path: model_bytes(model)})
 
 
 def from_language_model(model: LanguageModel, name: str) -> Model:

@@ -4,7 +4,7 @@ Where h is not pruned PyTorch's own LSTM does the work; where it is, the cell ru
 rule (software/benchmark/network.py). The bias that PyTorch has twice is once 0 and frozen.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -135,24 +135,3 @@ class LanguageNet(nn.Module):
 def by_gate(rows: NDArray[Any]) -> NDArray[Any]:
     """Rows in PyTorch's gate order in the hardware's, and back: the order is its own inverse."""
     return rows.reshape(GATES, -1, *rows.shape[1:])[list(TORCH_TO_HARDWARE)].reshape(rows.shape)
-
-
-def prune_to(net: LanguageNet, sparsities: Sequence[float]) -> None:
-    """Zero the ``round(sparsity * size)`` smallest weights of W and U of each layer, exactly that many."""
-    for (_, weight), sparsity in zip(net.weights(), sparsities, strict=True):
-        count = round(sparsity * weight.numel())
-        with torch.no_grad():
-            order = weight.abs().flatten().argsort(stable=True)
-            weight.view(-1)[order[:count]] = 0
-
-
-def prune_below(net: LanguageNet, thresholds: Sequence[float]) -> None:
-    """Zero the weights of W and U of each layer that are smaller in magnitude than a threshold."""
-    for (_, weight), threshold in zip(net.weights(), thresholds, strict=True):
-        with torch.no_grad():
-            weight[weight.abs() < threshold] = 0
-
-
-def zeros(net: LanguageNet) -> dict[str, float]:
-    """Share of zeros in each W and U."""
-    return {name: float((weight == 0).float().mean()) for name, weight in net.weights()}

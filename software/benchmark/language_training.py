@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from software.benchmark.language_model import LanguageNet, Pruning
-from software.benchmark.training import Interrupted, rate_at
-from software.cli import UserError, write_all
+from software.benchmark.training import rate_at
+from software.benchmark.weight_pruning import Gradual, kept, zeros
+from software.cli import Interrupted, UserError, write_all
 
 SAVE_EVERY = 60.0
 """Seconds between two savings of the state within an epoch."""
@@ -26,7 +27,10 @@ CHUNK = 512
 
 @dataclass(frozen=True)
 class LmSettings:
-    """Everything that decides the result; a saved run goes on only under the same. batch_size: parallel streams."""
+    """Everything that decides the result; a saved run goes on only under the same.
+
+    batch_size: parallel streams; gradual: how W and U are pruned in the run, None for not at all.
+    """
 
     seed: int
     epochs: int
@@ -38,6 +42,7 @@ class LmSettings:
     l1_lambda: float
     thresholds: tuple[float, ...] | None
     block: int
+    gradual: Gradual | None = None
 
     @property
     def pruning(self) -> Pruning | None:
@@ -111,8 +116,8 @@ def ctrl_c() -> Iterator[Callable[[], bool]]:
 class LmTrainer:
     """Trains ``net`` on streams; ``path`` holds everything, so that an interrupted run ends in the same weights.
 
-    ``masked``: a weight of W or U that is 0 at the start stays 0. Raises UserError when ``path`` is another run's, or
-    damaged.
+    ``masked``: a weight of W or U that is 0 at the start stays 0, and so do those that ``settings.gradual`` prunes.
+    Raises UserError when ``path`` is another run's, or damaged.
     """
 
     def __init__(
@@ -128,7 +133,11 @@ class LmTrainer:
         """training, validation: (T, N) int64; start: names what the run begins with, as the settings do."""
         self.net, self.training, self.validation, self.settings, self.path = net, training, validation, settings, path
         self.identity = asdict(settings) | {"start": start}
+        if settings.gradual is None:
+            # As in the states of runs that were saved before there was such a thing
+            del self.identity["gradual"]
         self.masks = {name: weight.detach() != 0 for name, weight in net.weights()} if masked else {}
+        self.sparsity_at_start = tuple(zeros(net).values())
         self.optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=settings.lr)
         self.batches = -(-(len(training) - 1) // settings.bptt)
         self.batch, self.seconds, self.scores = 0, 0.0, list[tuple[float, tuple[float, ...]]]()
@@ -202,9 +211,9 @@ class LmTrainer:
 
     def _end_of_epoch(self, epoch: int, say: Callable[[str], None]) -> None:
         score = evaluate(self.net, self.validation, self.settings.pruning)
-        if score.loss < min((loss for loss, _ in self.scores), default=math.inf):
-            self.best = {name: value.clone() for name, value in self.net.state_dict().items()}
         self.scores.append((score.loss, score.pruned))
+        if math.isfinite(score.loss) and self.best_epoch == epoch:
+            self.best = {name: value.clone() for name, value in self.net.state_dict().items()}
         self.state = self.net.zero_state(self.training.shape[1])
         dropped = ", h blocks dropped " + " / ".join(f"{share:.1%}" for share in score.pruned)
         say(
@@ -232,14 +241,26 @@ class LmTrainer:
         (loss + penalty).backward()
         nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
         self.optimizer.step()
-        with torch.no_grad():
-            for name, weight in net.weights():
-                if name in self.masks:
-                    weight.mul_(self.masks[name])
+        self._mask(self.batch + 1)
         return loss.item()
+
+    @torch.no_grad()
+    def _mask(self, done: int) -> None:
+        """Keep at 0 what is pruned, and what the schedule prunes after ``done`` batches."""
+        gradual = self.settings.gradual
+        wanted = gradual and gradual.sparsities(self.sparsity_at_start, done, self.settings.epochs * self.batches)
+        for number, (name, weight) in enumerate(self.net.weights()):
+            if name not in self.masks:
+                continue
+            weight.mul_(self.masks[name])
+            if wanted:
+                self.masks[name] &= kept(weight, wanted[number])
+                weight.mul_(self.masks[name])
 
     @property
     def best_epoch(self) -> int:
-        """From 1."""
-        losses = [loss for loss, _ in self.scores]
-        return 1 + losses.index(min(losses))
+        """From 1; of those that end with all that is to be pruned; 0 before there is one."""
+        gradual, total = self.settings.gradual, self.settings.epochs * self.batches
+        first = -(-gradual.last(total) // self.batches) if gradual else 1
+        losses = [loss if math.isfinite(loss) else math.inf for loss, _ in self.scores][first - 1 :]
+        return first + losses.index(min(losses)) if losses else 0

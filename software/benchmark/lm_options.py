@@ -1,136 +1,209 @@
-"""The command line of the language models: every option in the original's spelling, with one dash and with two."""
+"""The options of the language models' commands: every command takes all of them, as the original's scripts do.
 
-import argparse
-from collections.abc import Sequence
+Those that do not matter to a command are taken and ignored, and its help leaves them out.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, get_args, get_type_hints
 
-from software.cli import UserError
+import typer
 
-COMMANDS = {
-    "train": "train a dense model",
-    "prune": "set the smallest weights to zero (-ws, -wt); --retrain goes on with retrain",
-    "retrain": "train on; zeros stay zero; -ht or -hs prunes h in the loop",
-    "eval": "perplexity, loss and hidden sparsity; by default of the shipped King James model",
-    "export": "write the fp16 .npz that the simulators take",
-}
+from software.benchmark.options import (
+    EVERY,
+    SHARE,
+    ClipOption,
+    EveryOption,
+    FreshOption,
+    GradualOption,
+    HsOption,
+    HtOption,
+    JsonOption,
+    L1Option,
+    LambdaOption,
+    LayersOption,
+    LogOption,
+    ModelOption,
+    ModeOption,
+    NhidOption,
+    OutOption,
+    ShareOption,
+    WsOption,
+    WtOption,
+    check_rates,
+    hidden_asked,
+    weights_asked,
+)
+from software.benchmark.spelling import finite
+from software.cli import SETTINGS, UserError, new_app
+
 DEFAULTS = {"emsize": 200, "nhid": 200, "nlayers": 2}
 """Of a new model; a trained one has its own."""
+DATA = "kjv, ptb, wikitext-2, wikitext-2-valid, or a folder; else what the model was trained on."
 
 
-class Parser(argparse.ArgumentParser):
-    """Its errors are UserErrors."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message)
+def _number(help: str, *names: str) -> Any:
+    return typer.Option(*names, metavar="N", min=1, help=help)
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return value
+@dataclass
+class Options:
+    """One command line. Lists are still text: how many numbers they need depends on the model."""
 
-
-_positive.__name__ = "whole number"
-
-
-def _common() -> Parser:
-    """Options of all commands; those that do not matter to one are taken and ignored, as the original's scripts do."""
-    parser = Parser(add_help=False)
-
-    def add(*names: str, **keywords: Any) -> None:
-        spellings = [spelling for name in names for spelling in dict.fromkeys((name, name.replace("_", "-")))]
-        dashes = [dash + name for name in spellings for dash in (("-",) if len(name) == 1 else ("--", "-"))]
-        parser.add_argument(*dashes, dest=names[0].replace("-", "_"), **keywords)
-
-    add(
-        "model_path",
-        "model",
-        type=Path,
-        metavar="FILE",
-        help="model to start from (train: else a new one), evaluate or export",
+    command: str
+    model_path: ModelOption = None
+    data: Annotated[str | None, typer.Option(metavar="TEXT", help=DATA)] = None
+    emsize: Annotated[int | None, _number("Size of the embedding; a model that is read must have it.")] = None
+    nhid: NhidOption = None
+    nlayers: LayersOption = None
+    tied: Annotated[bool, typer.Option("--tied", help="Use the embedding as the output layer.")] = False
+    bptt: Annotated[int, _number("Steps of a segment, after which gradients are cut.")] = 35
+    batch_size: Annotated[int | None, _number("Parallel streams of text; 20, eval 10.")] = None
+    epochs: Annotated[int | None, _number("The best on the valid text is kept; train 6, retrain 1.")] = None
+    lr: Annotated[
+        float | None, typer.Option(metavar="X", help="Peak of Adam's one-cycle rate; train .004, retrain .001.")
+    ] = None
+    clip: ClipOption = 1.0
+    dropout: Annotated[float, typer.Option(metavar="X", help="Share of embedding and h dropped in training.")] = 0.2
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of initial weights and dropout.")] = 1
+    l1: L1Option = False
+    l1_lambda: LambdaOption = 1e-5
+    log_interval: LogOption = 0
+    mode: ModeOption = None
+    ws: WsOption = None
+    wt: WtOption = None
+    hs: HsOption = None
+    ht: HtOption = None
+    block: Annotated[
+        int | None, _number("Units of h that are dropped together; 4, as the hardware.", "--block", "-b")
+    ] = None
+    retrain: Annotated[bool, typer.Option("--retrain", help="train: as the command retrain; prune: then retrain.")] = (
+        False
     )
-    add("data", help="kjv, ptb, wikitext-2, wikitext-2-valid, or a folder; else what the model was trained on")
-    add("emsize", type=_positive, help="size of the embedding (train: 200)")
-    add("nhid", type=_positive, help="units of a layer, a multiple of the block (train: 200)")
-    add("nlayers", type=_positive, help="layers (train: 2)")
-    add("bptt", type=_positive, default=35, help="steps of a training segment")
-    add("batch_size", type=_positive, help="parallel streams of text (20; eval 10)")
-    add("epochs", type=_positive, help="(train 6, retrain 1)")
-    add("lr", type=float, help="peak of the one-cycle rate of Adam (train .004, retrain .001)")
-    add("clip", type=float, default=1.0, help="largest norm of the gradient")
-    add("dropout", type=float, default=0.2, help="share of embedding and h dropped in training")
-    add("tied", action="store_true", help="use the embedding as the output layer")
-    add("seed", type=int, default=1, help="of initial weights and dropout")
-    add("l1", action="store_true", help="add --l1_lambda times the sum of |W| and |U| to the loss")
-    add("l1_lambda", type=float, default=1e-5)
-    add("log_interval", type=int, default=0, metavar="N", help="a line every N batches; 0: only the bar")
-    add("save_dir", type=Path, default=Path("build") / "lm", metavar="FOLDER", help="for models and what resumes a run")
-    add("m", choices=("sparsity", "threshold"), help="prune weights to -ws, or below -wt")
-    add("ws", type=float, nargs="+", metavar="S", help="weight sparsities: W and U of layer 1, of layer 2, ...")
-    add("wt", type=float, nargs="+", metavar="TH", help="weight thresholds, in the same order")
-    add("hs", type=float, nargs="+", metavar="S", help="sparsity of h by layer; thresholds are found on the valid text")
-    add("ht", type=float, nargs="+", metavar="TH", help="thresholds of h by layer")
-    add("b", type=_positive, metavar="N", help="elements of h in a block (4, the hardware's)")
-    add("v", action="store_true", help="say more")
-    add("retrain", action="store_true", help="prune: go on with retrain")
-    add("fresh", action="store_true", help="start over instead of resuming")
-    add(
-        "split",
-        choices=("valid", "test", "sample"),
-        default="test",
-        help="eval: text; sample: the shipped 10,000 words",
-    )
-    add("tokens", type=_positive, metavar="N", help="only about N words, the beginning of each stream")
-    add("arithmetic", choices=("float", "golden"), default="float", help="eval: golden adds the bit-exact layers")
-    add("json", type=Path, metavar="FILE", help="eval: write the result")
-    add("out", type=Path, metavar="FILE", help="file to write; default in --save_dir")
-    add("layers", type=Path, metavar="FILE", help="export: also the layers alone, packed, without words")
-    add("sample", type=Path, metavar="FILE", help="export: also the first 10,000 words of the test text, as indices")
-    add("header", type=Path, metavar="FOLDER", help="export: also C headers of the layers")
-    return parser
+    gradual: GradualOption = False
+    gradual_share: ShareOption = SHARE
+    gradual_every: EveryOption = EVERY
+    split: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="valid, test, or sample: the shipped 10,000 words of the King James text."),
+    ] = "test"
+    arithmetic: Annotated[
+        str, typer.Option(metavar="KIND", help="float: PyTorch; golden: also the bit-exact integer layers.")
+    ] = "float"
+    tokens: Annotated[
+        int | None, _number("Only about N words, the start of each stream; for a quick trial.", "--tokens", "--limit")
+    ] = None
+    json: JsonOption = None
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show sparsity and thresholds.")] = False
+    fresh: FreshOption = False
+    save_dir: Annotated[
+        Path, typer.Option("--save-dir", metavar="FOLDER", help="Folder of the models and of what resumes a run.")
+    ] = Path("build") / "lm"
+    out: OutOption = None
+    layers: Annotated[
+        Path | None, typer.Option("--layers", metavar="FILE", help="Also the layers alone, packed, without words.")
+    ] = None
+    sample: Annotated[
+        Path | None,
+        typer.Option("--sample", metavar="FILE", help="Also the first 10,000 words of the test text, as indices."),
+    ] = None
+    header: Annotated[
+        Path | None, typer.Option("--header", metavar="FOLDER", help="Also C headers of the layers, l1.h, l2.h, ...")
+    ] = None
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, ``command`` among them, checked as far as they can be without a model. Raises UserError."""
-    description = "Language models: train, prune, retrain, evaluate, export. Ctrl-C is safe: the same command goes on."
-    parser = Parser(prog="python -m software.benchmark.lm", description=description)
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
-    common = _common()
-    for name, text in COMMANDS.items():
-        commands.add_parser(name, parents=[common], help=text, description=text, allow_abbrev=False)
-    options = parser.parse_args(arguments)
-    check(options)
-    return options
+_MODEL = {"model_path", "data", "emsize", "nhid", "nlayers"}
+_TRAINING = {
+    *("bptt", "batch_size", "epochs", "lr", "clip", "dropout", "seed", "l1", "l1_lambda", "log_interval"),
+    *("retrain", "tokens", "fresh", "save_dir", "out", "json"),
+}
+_PRUNING = {"mode", "ws", "wt", "hs", "ht", "block"}
+_GRADUAL = {"gradual", "gradual_share", "gradual_every"}
+SHOWN = {
+    "train": _MODEL | _TRAINING | {"tied", "block"},
+    "prune": _MODEL | {"mode", "ws", "wt", "retrain", "save_dir", "out", "json"},
+    "retrain": _MODEL | _PRUNING | _GRADUAL | _TRAINING - {"retrain"},
+    "eval": _MODEL | _PRUNING | {"split", "arithmetic", "bptt", "batch_size", "tokens", "json", "verbose"},
+    "export": _MODEL | _PRUNING | {"save_dir", "out", "layers", "sample", "header"},
+}
+"""The options that matter to a command, which its help shows."""
+COMMANDS = tuple(SHOWN)
+OWN = (
+    *("gradual", "gradual_share", "gradual_every", "split", "arithmetic", "tokens", "json", "fresh", "out"),
+    *("layers", "sample", "header"),
+)
+"""Options that the original does not have: where they do not matter they are refused."""
 
 
-def check(options: argparse.Namespace) -> None:
-    """Ranges, and what excludes what. Raises UserError."""
-    for name in ("ws", "hs"):
-        for value in getattr(options, name) or ():
-            if not 0 <= value < 1:
-                raise UserError(f"-{name}: a sparsity must be in [0, 1), not {value}")
-    for name in ("wt", "ht"):
-        for value in getattr(options, name) or ():
-            if not 0 <= value < float("inf"):
-                raise UserError(f"-{name}: a threshold must be a finite number of at least 0, not {value}")
-    for one, other in (("ws", "wt"), ("hs", "ht")):
-        if getattr(options, one) and getattr(options, other):
-            raise UserError(f"-{one} and -{other} exclude each other")
-    if options.m == "threshold" and options.ws:
-        raise UserError("-m threshold takes -wt, not -ws")
-    if options.m == "sparsity" and options.wt:
-        raise UserError("-m sparsity takes -ws, not -wt")
-    if not 0 <= options.dropout < 1:
-        raise UserError(f"--dropout must be in [0, 1), not {options.dropout}")
-    for name in ("lr", "clip"):
-        value = getattr(options, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise UserError(f"--{name} must be a positive number, not {value}")
-    if not 0 <= options.l1_lambda < float("inf"):
-        raise UserError(f"--l1_lambda must be a number of at least 0, not {options.l1_lambda}")
-    if options.command in ("prune", "retrain", "export") and options.model_path is None:
-        raise UserError(f"{options.command} needs --model_path")
-    if options.command == "prune" and not (options.ws or options.wt):
-        raise UserError("prune needs -ws or -wt")
+def _parameters(shown: set[str]) -> list[inspect.Parameter]:
+    """Of a function that takes all options; those not in ``shown`` are hidden."""
+    hints = get_type_hints(Options, include_extras=True)
+    parameters = []
+    for field in fields(Options):
+        if field.default is MISSING:
+            continue
+        kind, option = get_args(hints[field.name])
+        option = copy.copy(option)
+        option.hidden = field.name not in shown
+        annotation = Annotated[kind, option]  # type: ignore[valid-type]
+        parameters.append(
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
+        )
+    return parameters
+
+
+def make_app(commands: dict[str, Callable[[Options], None]], help: str) -> typer.Typer:
+    """An app of these of ``COMMANDS``; each gets its checked options, its help is its docstring."""
+    app = new_app(help=help)
+
+    def add(name: str, function: Callable[[Options], None]) -> None:
+        def run(**values: Any) -> None:
+            options = Options(name, **values)
+            check(options)
+            function(options)
+
+        parameters = _parameters(SHOWN[name])
+        run.__doc__ = function.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name, context_settings=SETTINGS)(run)
+
+    for name, function in commands.items():
+        add(name, function)
+    return app
+
+
+def _choice(option: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UserError(f"{option} must be {', '.join(known[:-1])} or {known[-1]}, not {value!r}")
+
+
+def check(options: Options) -> None:
+    """What can be checked without a model. Raises UserError."""
+    _choice("--split", options.split, ("valid", "test", "sample"))
+    _choice("--arithmetic", options.arithmetic, ("float", "golden"))
+    check_rates(options.lr, options.clip, options.dropout, options.l1_lambda)
+    # How many numbers a list needs is known with the model
+    weights_asked(options.mode, options.ws, options.wt, options.nlayers)
+    hidden = hidden_asked(options.hs, options.ht, options.nlayers)
+    if hidden is not None:
+        finite(hidden[1], hidden[0])
+    if options.model_path is None and (options.command in ("prune", "retrain", "export") or retrains(options)):
+        raise UserError(f"{options.command} needs --model-path")
+    matters = SHOWN[options.command]
+    if retrains(options) or (options.command == "prune" and options.retrain):
+        matters = matters | SHOWN["retrain"] - (_GRADUAL if options.command == "prune" else set())
+    for field in fields(Options):
+        if field.name in OWN and field.name not in matters and getattr(options, field.name) != field.default:
+            takers = ", ".join(command for command in COMMANDS if field.name in SHOWN[command])
+            raise UserError(f"--{field.name.replace('_', '-')} is for {takers}, not for {options.command}")
+    if options.command == "prune" and options.ws is options.wt:
+        raise UserError("nothing to prune: give -ws or -wt")
+
+
+def retrains(options: Options) -> bool:
+    """Whether the command line is retrain, or another spelling of it."""
+    return options.command == "retrain" or (options.command == "train" and options.retrain)

@@ -7,10 +7,10 @@ The option spellings of the original's programs are taken too (software/benchmar
 """
 
 import sys
-
-import typer
+from collections.abc import Callable
 
 from software.benchmark.spelling import run_spelled
+from software.cli import SETTINGS, new_app
 
 try:
     from software.benchmark import mnist_eval, mnist_train
@@ -20,18 +20,17 @@ except ModuleNotFoundError as missing:
         raise
     sys.exit("error: torch is not installed: pip install 'elstm[train]'")
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-app.command("train")(mnist_train.train)
-app.command("prune")(mnist_train.prune)
-app.command("retrain")(mnist_train.retrain)
-app.command("eval")(mnist_eval.evaluation)
-app.command("export")(mnist_eval.export)
-app.command("reproduce")(reproduce)
-
-
-@app.callback()
-def commands() -> None:
-    """Train, prune, retrain, evaluate and export the MNIST network."""
+app = new_app(help="Train, prune, retrain, evaluate and export the MNIST network.")
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "train": mnist_train.train,
+    "prune": mnist_train.prune,
+    "retrain": mnist_train.retrain,
+    "eval": mnist_eval.evaluation,
+    "export": mnist_eval.export,
+    "reproduce": reproduce,
+}
+for _name, _function in _COMMANDS.items():
+    app.command(_name, context_settings=SETTINGS)(_function)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import typer
 
 from golden.config import BLOCK_COLS
 from golden.layer import Layer, pack_layer
+from software import progress
 from software.benchmark import mnist_data
 from software.benchmark.golden_accuracy import golden_accuracy
 from software.benchmark.mnist_model import commit, split
@@ -20,20 +21,12 @@ from software.benchmark.mnist_options import (
     SAVE_DIR,
     BlockOption,
     DataOption,
-    HsOption,
-    HtOption,
     InputsOption,
-    LayersOption,
     LimitOption,
-    ModelOption,
-    ModeOption,
-    NhidOption,
-    OutOption,
     SaveOption,
     StepsOption,
     VerboseOption,
-    WsOption,
-    WtOption,
+    asked_of_weights,
     check_sizes,
     listed,
     load_sized,
@@ -41,6 +34,18 @@ from software.benchmark.mnist_options import (
     set_thresholds,
 )
 from software.benchmark.npz import npz
+from software.benchmark.options import (
+    HsOption,
+    HtOption,
+    JsonOption,
+    LayersOption,
+    ModelOption,
+    ModeOption,
+    NhidOption,
+    OutOption,
+    WsOption,
+    WtOption,
+)
 from software.benchmark.spelling import thresholds
 from software.benchmark.training import evaluate
 from software.checkpoint import MNIST_CHECKPOINT
@@ -64,32 +69,47 @@ def evaluation(
     nlayers: LayersOption = None,
     bptt: StepsOption = mnist_data.SIDE,
     emsize: InputsOption = mnist_data.SIDE,
-    arithmetic: Annotated[str, typer.Option(help="float: PyTorch; golden: the bit-exact integer model.")] = "float",
-    images: Annotated[str, typer.Option(help="test, or validation: the last 5,000 training images.")] = "test",
-    json: Annotated[Path | None, typer.Option(help="Write accuracy, loss, hidden_sparsity and n here.")] = None,
+    arithmetic: Annotated[
+        str, typer.Option(metavar="KIND", help="float: PyTorch; golden: also the bit-exact integer model.")
+    ] = "float",
+    images: Annotated[
+        str,
+        typer.Option(
+            "--split", "--images", metavar="SET", help="test, or validation (valid): the last 5,000 training images."
+        ),
+    ] = "test",
+    json: JsonOption = None,
     verbose: VerboseOption = False,
     limit: LimitOption = 0,
 ) -> None:
     """Accuracy, loss and share of h blocks dropped, by default of the shipped network at its own thresholds.
 
     -ws, -wt, -hs and -ht prune it first. --arithmetic golden computes what the hardware computes, in fp16 and integers.
+
+    \b
+    Examples:
+      python -m software.benchmark.mnist eval
+      python -m software.benchmark.mnist eval -model M.pt -ws .3 .5 .2 .4 -ht .3 .8 -b 4 --json result.json
+      python -m software.benchmark.mnist eval --arithmetic golden --limit 1000
     """
     check_sizes(bptt, emsize)
     for option, value, known in (
         ("--arithmetic", arithmetic, ("float", "golden")),
-        ("--images", images, ("test", "validation")),
+        ("--split", images, ("test", "valid", "validation")),
     ):
         if value not in known:
-            raise UserError(f"{option} must be {' or '.join(known)}, not {value!r}")
+            raise UserError(f"{option} must be {' or '.join(known[:2])}, not {value!r}")
     if arithmetic == "golden" and block != BLOCK_COLS:
         raise UserError(f"-b must be {BLOCK_COLS} with --arithmetic golden, as in the hardware, not {block}")
     torch.set_num_threads(1)
     model = load_sized(model_path or MNIST_CHECKPOINT, nhid, nlayers, block)
-    prune_weights(model, mode, ws, wt)
+    prune_weights(model, asked_of_weights(model, mode, ws, wt))
     _, validation, test = split(mnist_data.load(data), limit)
     model = set_thresholds(model, hs, ht, validation)
     chosen = test if images == "test" else validation
-    found = evaluate(model.network, chosen, model.thresholds)
+    with progress.bars() as bars:
+        task = bars.add_task("float, images", total=len(chosen.x))
+        found = evaluate(model.network, chosen, model.thresholds, lambda n: bars.update(task, completed=n))
     print(_line("float", found.accuracy, found.loss, found.pruned, len(chosen.x)))
     if verbose:
         for name, weight in model.network.weights():
@@ -101,10 +121,14 @@ def evaluation(
     }  # fmt: skip
     if arithmetic == "golden":
         started = time.monotonic()
-        try:
-            exact = golden_accuracy(model.checkpoint(), chosen.x.numpy(), chosen.y.numpy())
-        except ValueError as error:
-            raise UserError(str(error)) from None
+        with progress.bars() as bars:
+            task = bars.add_task("golden, images", total=len(chosen.x))
+            try:
+                exact = golden_accuracy(
+                    model.checkpoint(), chosen.x.numpy(), chosen.y.numpy(), lambda n: bars.update(task, completed=n)
+                )
+            except ValueError as error:
+                raise UserError(str(error)) from None
         line = _line("golden", exact.accuracy, exact.loss, exact.pruned, exact.digits)
         print(f"{line}, {time.monotonic() - started:.0f} s")
         print(
@@ -116,8 +140,9 @@ def evaluation(
             "float": values,
         }  # fmt: skip
     if json:
-        values |= {"arithmetic": arithmetic, "images": images}
+        values |= {"arithmetic": arithmetic, "images": "test" if images == "test" else "validation"}
         write_all({json: json_text.dumps(values, indent=1).encode() + b"\n"})
+        print(f"wrote {json}")
 
 
 def _line(name: str, accuracy: float, loss: float, pruned: Sequence[float], count: int) -> str:
@@ -133,13 +158,22 @@ def export(
     nhid: NhidOption = None,
     nlayers: LayersOption = None,
     headers: Annotated[
-        Path | None, typer.Option("--header", help="Folder for mnist-l1.h, ...: the layers for a C program.")
+        Path | None,
+        typer.Option("--header", metavar="FOLDER", help="Also C headers of the layers, mnist-l1.h, mnist-l2.h, ..."),
     ] = None,
-    digits: Annotated[int, typer.Option(min=1, max=10_000, help="Test digits in the headers.")] = SEQUENCES,
+    digits: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Test digits in the headers.")
+    ] = SEQUENCES,
     save_dir: SaveOption = SAVE_DIR,
     out: OutOption = None,
 ) -> None:
-    """Write the fp16 checkpoint that sim.run and software.image take, and with --header the layers as C headers."""
+    """Write the fp16 checkpoint that sim.run and software.image take, and with --header the layers as C headers.
+
+    \b
+    Examples:
+      python -m software.benchmark.mnist export -o build/mnist/mnist.npz
+      python -m software.benchmark.mnist export -model build/mnist/retrain.pt --header build/headers --digits 20
+    """
     if block != BLOCK_COLS:
         raise UserError(f"-b must be {BLOCK_COLS}: the hardware drops blocks of {BLOCK_COLS} units, not of {block}")
     model = load_sized(model_path or save_dir / "retrain.pt", nhid, nlayers, block)

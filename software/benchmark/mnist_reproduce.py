@@ -5,7 +5,7 @@ magnitude, at once or in steps, and retrained under their masks; retrained again
 The last 5,000 training images choose the epochs; the test images are used once, at the end.
 """
 
-import json
+import json as json_text
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,15 +16,17 @@ import numpy as np
 import torch
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from software import progress
 from software.benchmark import mnist_data
 from software.benchmark.golden_accuracy import golden_accuracy
 from software.benchmark.mnist_model import CLASSES, HIDDEN, LAYERS, commit, split
+from software.benchmark.mnist_options import DataOption, LimitOption, SeedOption
 from software.benchmark.network import Network, export
 from software.benchmark.npz import npz
-from software.benchmark.training import Data, Interrupted, Outcome, Settings, Stage, Trainer, evaluate
+from software.benchmark.options import FreshOption, JsonOption
+from software.benchmark.training import Data, Outcome, Settings, Stage, Trainer, evaluate
 from software.checkpoint import load_checkpoint
 from software.cli import UserError, write_all
 
@@ -98,17 +100,11 @@ class StageResult:
     seconds: float
 
 
-def run_stages(trainer: Trainer, stages: Sequence[Stage], console: Console) -> list[Outcome]:
-    """Run all stages, showing progress. Ctrl-C says how to go on and exits with 130."""
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-    ) as bars:
+def run_stages(trainer: Trainer, stages: Sequence[Stage]) -> list[Outcome]:
+    """Run all stages, showing progress. Raises Interrupted."""
+    with progress.bars(transient=False) as bars:
         tasks = {stage.name: bars.add_task(stage.name, total=stage.epochs * trainer.batches) for stage in stages}
-        try:
-            return trainer.run(stages, lambda name, n: bars.update(tasks[name], completed=n), bars.print)
-        except Interrupted as stopped:
-            bars.print(f"stopped; {stopped}; the same command goes on from there")
-            raise typer.Exit(130) from None
+        return trainer.run(stages, lambda name, n: bars.update(tasks[name], completed=n), bars.print)
 
 
 def tested(trainer: Trainer, stages: Sequence[Stage], outcomes: Sequence[Outcome], test: Data) -> list[StageResult]:
@@ -151,25 +147,43 @@ def provenance(settings: Reproduction, results: Sequence[StageResult], arrays: d
 
 
 def reproduce(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the four idx.gz files; else $ELSTM_DATA/mnist, else downloaded.")
-    ] = None,
+    data: DataOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the results and for what resumes an interrupted run; else build/mnist-RECIPE."),
+        typer.Option(
+            "--out",
+            "-o",
+            "--save-dir",
+            metavar="FOLDER",
+            help="For the results and what resumes an interrupted run; else build/mnist-RECIPE.",
+        ),
     ] = None,
-    recipe: Annotated[str, typer.Option(help=f"Which network: {', '.join(RECIPES)}.")] = "paper",
-    seed: Annotated[int, typer.Option(help="Of initial weights and order.")] = 1,
-    dense_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the dense network.")] = None,
-    sparse_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of retraining under the last masks.")] = None,
-    hidden_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs with hidden-state pruning.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images per step.")] = 100,
-    limit: Annotated[int, typer.Option(min=0, help="Images of each set, for a quick trial; 0 = all.")] = 0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
+    recipe: Annotated[str, typer.Option(metavar="NAME", help=f"Which network: {', '.join(RECIPES)}.")] = "paper",
+    seed: SeedOption = 1,
+    dense_epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Epochs of the dense network; else the recipe's.")
+    ] = None,
+    sparse_epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Epochs of retraining under the last masks.")
+    ] = None,
+    hidden_epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Epochs with hidden-state pruning.")
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", "--batch", min=1, metavar="N", help="Images per step.")
+    ] = 100,
+    limit: LimitOption = 0,
+    json: JsonOption = None,
+    fresh: FreshOption = False,
 ) -> None:
     """Make a shipped network again: train, prune, retrain, export; then evaluate the fp16 network bit for bit.
 
     Ctrl-C is safe: the same command goes on after the last finished epoch, to the very same weights.
+
+    \b
+    Examples:
+      python -m software.benchmark.mnist reproduce
+      python -m software.benchmark.mnist reproduce --recipe sparse90
     """
     if recipe not in RECIPES:
         raise UserError(f"--recipe must be one of {', '.join(RECIPES)}, not {recipe!r}")
@@ -177,30 +191,37 @@ def reproduce(
     out = out or Path("build") / f"mnist-{recipe}"
     asked = (dense_epochs, sparse_epochs, hidden_epochs)
     epochs = [usual if count is None else count for count, usual in zip(asked, made.epochs, strict=True)]
-    console = Console()
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    settings = Reproduction(seed, batch, limit, recipe, *epochs)
+    settings = Reproduction(seed, batch_size, limit, recipe, *epochs)
     mnist = mnist_data.load(data)
     training, validation, test = split(mnist, limit)
     network = Network(mnist_data.SIDE, HIDDEN, LAYERS, CLASSES)
     trainer = Trainer(network, training, validation, settings, out / "training.pt", fresh)
     stages = settings.stages()
-    results = tested(trainer, stages, run_stages(trainer, stages, console), test)
-    console.print(report(results, sum(r.seconds for r in results)))
+    results = tested(trainer, stages, run_stages(trainer, stages), test)
+    Console().print(report(results, sum(r.seconds for r in results)))
 
     arrays = export(network, made.thresholds)
     meta = provenance(settings, results, arrays)
     path, digits = out / made.file, out / f"mnist_{SHIPPED}.npz"
     shipped = {"images": mnist.test_images[:SHIPPED], "labels": mnist.test_labels[:SHIPPED]}
-    write_all({path: npz({**arrays, "meta": np.array(json.dumps(meta))}), digits: npz(shipped)})
+    write_all({path: npz({**arrays, "meta": np.array(json_text.dumps(meta))}), digits: npz(shipped)})
     started = time.monotonic()
-    exact = golden_accuracy(load_checkpoint(path), test.x.numpy(), test.y.numpy())
+    with progress.bars() as bars:
+        task = bars.add_task("golden, digits", total=len(test.x))
+        exact = golden_accuracy(
+            load_checkpoint(path), test.x.numpy(), test.y.numpy(), lambda n: bars.update(task, completed=n)
+        )
     meta["golden"] = asdict(exact)
-    write_all({path: npz({**arrays, "meta": np.array(json.dumps(meta))})})
+    files = {path: npz({**arrays, "meta": np.array(json_text.dumps(meta))})}
+    if json is not None:
+        scores = {"accuracy": exact.accuracy, "loss": exact.loss, "hidden_sparsity": exact.pruned, "n": exact.digits}
+        files[json] = json_text.dumps(scores | {"arithmetic": "golden", "meta": meta}, indent=1).encode() + b"\n"
+    write_all(files)
     dropped = " / ".join(f"{100 * share:.1f} %" for share in exact.pruned)
-    console.print(
+    print(
         f"fp16, bit-exact model, {exact.digits:,} test digits: {100 * exact.accuracy:.2f} %, h blocks dropped "
         f"{dropped} ({time.monotonic() - started:.0f} s)"
     )
-    console.print(f"wrote {path}, {digits}")
+    print(f"wrote {', '.join(map(str, (*files, digits)))}")

@@ -1,13 +1,13 @@
 """The MNIST commands that make models: train, prune, retrain."""
 
 import hashlib
+import json as json_text
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
 
 from golden.config import BLOCK_COLS
 from software.benchmark import mnist_data
@@ -16,27 +16,16 @@ from software.benchmark.mnist_options import (
     SAVE_DIR,
     BatchOption,
     BlockOption,
-    ClipOption,
     DataOption,
     DropoutOption,
     EpochsOption,
-    FreshOption,
-    HsOption,
-    HtOption,
     InputsOption,
-    L1Option,
-    LambdaOption,
-    LayersOption,
     LimitOption,
-    LogOption,
-    ModelOption,
-    ModeOption,
-    NhidOption,
-    OutOption,
+    RateOption,
     SaveOption,
+    SeedOption,
     StepsOption,
-    WsOption,
-    WtOption,
+    asked_of_weights,
     check_sizes,
     listed,
     load_sized,
@@ -45,8 +34,32 @@ from software.benchmark.mnist_options import (
 )
 from software.benchmark.mnist_reproduce import run_stages
 from software.benchmark.network import Masks, Network
-from software.benchmark.spelling import thresholds
+from software.benchmark.options import (
+    EVERY,
+    SHARE,
+    ClipOption,
+    EveryOption,
+    FreshOption,
+    GradualOption,
+    HsOption,
+    HtOption,
+    JsonOption,
+    L1Option,
+    LambdaOption,
+    LayersOption,
+    LogOption,
+    ModelOption,
+    ModeOption,
+    NhidOption,
+    OutOption,
+    ShareOption,
+    WsOption,
+    WtOption,
+    check_rates,
+    gradual_asked,
+)
 from software.benchmark.training import CLIP, Data, Settings, Stage, Trainer
+from software.benchmark.weight_pruning import Gradual, zeros
 from software.cli import UserError, write_all
 
 
@@ -65,6 +78,7 @@ class TrainingSettings(Settings):
     sparsity: tuple[float, ...]
     thresholds: tuple[float, ...]
     block: int
+    gradual: Gradual | None = None
 
 
 def _digest(network: Network) -> str:
@@ -83,30 +97,32 @@ def _train(
     stage: Stage,
     log_interval: int,
     fresh: bool,
-    out: Path,
-    state: Path,
+    files: tuple[Path, Path, Path | None],
 ) -> None:
-    """Train one stage and write the best epoch's model to ``out``."""
-    console = Console()
+    """Train one stage and write the best epoch's model; files: the model, what resumes the run, the result as JSON."""
+    out, state, json = files
     network = model.network
     masks = Masks.of_zeros(network) if name == "retrain" else None
     trainer = Trainer(network, parts[0], parts[1], settings, state, fresh, masks, log_interval)
-    (outcome,) = run_stages(trainer, (stage,), console)
+    (outcome,) = run_stages(trainer, (stage,))
     network.load_state_dict(outcome.weights)
     done = {
         "command": name,
         "settings": asdict(settings),
         "best_epoch": outcome.best_epoch,
         "validation": outcome.accuracy,
+        "zeros": zeros(network),
         "seconds": round(outcome.seconds, 1),
         "commit": commit(),
         "torch": torch.__version__,
     }
-    write_all({out: replace(model, history=[*model.history, done]).to_bytes()})
-    console.print(
+    written = {out: replace(model, history=[*model.history, done]).to_bytes()}
+    if json is not None:
+        written[json] = json_text.dumps(done, indent=1).encode() + b"\n"
+    write_all(written)
+    print(
         f"epoch {outcome.best_epoch + 1} of {stage.epochs} is the best on the {len(parts[1].x):,} validation images: "
-        f"{100 * outcome.accuracy:.2f} %; wrote {out}",
-        soft_wrap=True,
+        f"{100 * outcome.accuracy:.2f} %; wrote {', '.join(map(str, written))}"
     )
 
 
@@ -119,39 +135,57 @@ def train(
     emsize: InputsOption = mnist_data.SIDE,
     batch_size: BatchOption = 100,
     epochs: EpochsOption = 6,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-3,
+    lr: RateOption = 3e-3,
     clip: ClipOption = CLIP,
     dropout: DropoutOption = 0.0,
-    seed: Annotated[int, typer.Option(help="Of initial weights and order.")] = 1,
+    seed: SeedOption = 1,
     l1: L1Option = False,
     l1_lambda: LambdaOption = 1e-5,
     log_interval: LogOption = 0,
     save_dir: SaveOption = SAVE_DIR,
     out: OutOption = None,
-    is_retrain: Annotated[bool, typer.Option("--retrain", help="As the command retrain.")] = False,
+    is_retrain: Annotated[
+        bool, typer.Option("--retrain", help="As the command retrain, with its -m, -ws, -wt, -hs, -ht, --gradual.")
+    ] = False,
+    mode: ModeOption = "sparsity",
     ws: WsOption = None,
+    wt: WtOption = None,
     hs: HsOption = None,
     ht: HtOption = None,
+    gradual: GradualOption = False,
+    gradual_share: ShareOption = SHARE,
+    gradual_every: EveryOption = EVERY,
     block: BlockOption = BLOCK_COLS,
     limit: LimitOption = 0,
     fresh: FreshOption = False,
+    json: JsonOption = None,
 ) -> None:
-    """Train the dense network, from nothing or from a model. Ctrl-C is safe: the same command goes on."""
+    """Train a dense network: a new one, or go on with one, all its weights free and h not pruned.
+
+    Ctrl-C is safe: the same command goes on after the last finished epoch, to the very same weights.
+
+    \b
+    Examples:
+      python -m software.benchmark.mnist train --epochs 6
+      python -m software.benchmark.mnist train --retrain -model M.pt -ws .3 .5 .2 .4 -ht .3 .8
+    """
     if is_retrain:
         retrain(
-            data, model_path, "sparsity", ws, None, hs, ht, block, nhid, nlayers, bptt, emsize, batch_size, epochs, lr,
-            clip, dropout, seed, l1, l1_lambda, log_interval, save_dir, out, limit, fresh,
+            data, model_path, mode, ws, wt, hs, ht, block, nhid, nlayers, bptt, emsize, batch_size, epochs, lr,
+            clip, dropout, seed, l1, l1_lambda, log_interval, save_dir, out, limit, fresh, gradual, gradual_share,
+            gradual_every, json,
         )  # fmt: skip
         return
-    for option, value in (("-ws", ws), ("-hs", hs), ("-ht", ht)):
+    for option, value in (("-ws", ws), ("-wt", wt), ("-hs", hs), ("-ht", ht), ("--gradual", gradual or None)):
         if value is not None:
             raise UserError(f"{option} is for train --retrain, prune, retrain and eval; train makes a dense network")
     check_sizes(bptt, emsize)
-    _rates(lr, dropout)
+    check_rates(lr, clip, dropout, l1_lambda)
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     if model_path:
         model = load_sized(model_path, nhid, nlayers, block, dropout)
+        model = replace(model, thresholds=(0.0,) * model.network.layers)
     else:
         hidden, layers = nhid or HIDDEN, nlayers or LAYERS
         if block < 1 or hidden % block:
@@ -165,15 +199,8 @@ def train(
         dropout, penalty, (), (), block,
     )  # fmt: skip
     stage = Stage("train", epochs, lr, clip=clip, l1=penalty)
-    state = save_dir / "train-state.pt"
-    _train(model, "train", settings, parts, stage, log_interval, fresh, out or save_dir / "train.pt", state)
-
-
-def _rates(lr: float, dropout: float) -> None:
-    if not 0 < lr < 1:
-        raise UserError(f"--lr must be above 0 and below 1 (Adam's, not SGD's), not {lr:g}")
-    if not 0 <= dropout < 1:
-        raise UserError(f"--dropout must be in [0, 1), not {dropout:g}")
+    files = out or save_dir / "train.pt", save_dir / "train-state.pt", json
+    _train(model, "train", settings, parts, stage, log_interval, fresh, files)
 
 
 def prune(
@@ -190,26 +217,33 @@ def prune(
     save_dir: SaveOption = SAVE_DIR,
     out: OutOption = None,
     limit: LimitOption = 0,
+    json: JsonOption = None,
 ) -> None:
     """Drop the smallest weights of each matrix, to the exact count, and set the thresholds of hidden-state pruning.
 
     Nothing is trained; biases and the output layer are never pruned.
+
+    \b
+    Examples:
+      python -m software.benchmark.mnist prune -ws .3 .5 .2 .4 -ht .3 .8
+      python -m software.benchmark.mnist prune -model M.pt -m threshold -wt .05
     """
     torch.set_num_threads(1)
     model = load_sized(model_path or save_dir / "train.pt", nhid, nlayers, block)
-    zeros = prune_weights(model, mode, ws, wt)
-    if hs is not None:
-        model = set_thresholds(model, hs, ht, split(mnist_data.load(data), limit)[1])
-    elif ht is not None:
-        model = replace(model, thresholds=thresholds(ht, model.network.layers))
-    elif zeros is None:
+    asked = asked_of_weights(model, mode, ws, wt)
+    if asked is None and hs is None and ht is None:
         raise UserError("nothing to prune: give -ws, or -m threshold -wt, or -hs or -ht")
+    dropped = prune_weights(model, asked)
+    model = set_thresholds(model, hs, ht, None if hs is None else split(mnist_data.load(data), limit)[1])
     path = out or save_dir / "prune.pt"
-    done = {"command": "prune", "zeros": zeros, "thresholds": list(model.thresholds), "commit": commit()}
-    write_all({path: replace(model, history=[*model.history, done]).to_bytes()})
+    done = {"command": "prune", "zeros": dropped, "thresholds": list(model.thresholds), "commit": commit()}
+    files = {path: replace(model, history=[*model.history, done]).to_bytes()}
+    if json is not None:
+        files[json] = json_text.dumps(done | {"zeros": zeros(model.network)}, indent=1).encode() + b"\n"
+    write_all(files)
     for name, weight in model.network.weights():
         print(f"{name}: {int((weight == 0).sum()):,} of {weight.numel():,} weights are 0")
-    print(f"thresholds {listed(model.thresholds)}; wrote {path}")
+    print(f"thresholds {listed(model.thresholds)}; wrote {', '.join(map(str, files))}")
 
 
 def retrain(
@@ -227,10 +261,10 @@ def retrain(
     emsize: InputsOption = mnist_data.SIDE,
     batch_size: BatchOption = 100,
     epochs: EpochsOption = 2,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    lr: RateOption = 1e-3,
     clip: ClipOption = CLIP,
     dropout: DropoutOption = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the order of the images.")] = 1,
+    seed: SeedOption = 1,
     l1: L1Option = False,
     l1_lambda: LambdaOption = 1e-5,
     log_interval: LogOption = 0,
@@ -238,25 +272,37 @@ def retrain(
     out: OutOption = None,
     limit: LimitOption = 0,
     fresh: FreshOption = False,
+    gradual: GradualOption = False,
+    gradual_share: ShareOption = SHARE,
+    gradual_every: EveryOption = EVERY,
+    json: JsonOption = None,
 ) -> None:
     """Train a pruned model further: what is zero stays zero; with thresholds above 0 hidden-state pruning takes part.
 
-    With -ws, -wt, -hs or -ht the model is pruned first, as the original's --retrain does.
+    With -ws, -wt, -hs or -ht the model is pruned first, as the original's --retrain does, or with --gradual while it is
+    trained. Ctrl-C is safe: the same command goes on after the last finished epoch, to the very same weights.
+
+    \b
+    Examples:
+      python -m software.benchmark.mnist retrain
+      python -m software.benchmark.mnist retrain -model build/mnist/train.pt -ws .9 --gradual --epochs 6
     """
     check_sizes(bptt, emsize)
-    _rates(lr, dropout)
+    check_rates(lr, clip, dropout, l1_lambda)
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     model = load_sized(model_path or save_dir / "prune.pt", nhid, nlayers, block, dropout)
-    zeros = prune_weights(model, mode, ws, wt)
+    asked = asked_of_weights(model, mode, ws, wt)
+    schedule = gradual_asked(gradual, gradual_share, gradual_every, asked)
+    dropped = None if schedule else prune_weights(model, asked)
     parts = split(mnist_data.load(data), limit)
     model = set_thresholds(model, hs, ht, parts[1])
     pruned = model.thresholds if any(model.thresholds) else None
     penalty = l1_lambda if l1 else 0.0
     settings = TrainingSettings(
         seed, batch_size, limit, _digest(model.network), model.network.hidden, model.network.layers, epochs, lr, clip,
-        dropout, penalty, tuple((zeros or {}).values()), model.thresholds, block,
+        dropout, penalty, tuple((dropped or {}).values()), model.thresholds, block, schedule,
     )  # fmt: skip
-    stage = Stage("retrain", epochs, lr, thresholds=pruned, clip=clip, l1=penalty)
-    state = save_dir / "retrain-state.pt"
-    _train(model, "retrain", settings, parts, stage, log_interval, fresh, out or save_dir / "retrain.pt", state)
+    stage = Stage("retrain", epochs, lr, thresholds=pruned, clip=clip, l1=penalty, gradual=schedule)
+    files = out or save_dir / "retrain.pt", save_dir / "retrain-state.pt", json
+    _train(model, "retrain", settings, parts, stage, log_interval, fresh, files)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from golden.config import BLOCK_COLS
+from software.benchmark.weight_pruning import kept
 from software.checkpoint import Checkpoint
 
 GATES = 4
@@ -110,18 +111,18 @@ class Masks:
     @classmethod
     def by_magnitude(cls, network: Network, sparsity: dict[str, float]) -> "Masks":
         """Drop the ``round(sparsity * size)`` smallest |weights| of each matrix, exactly that many."""
-        masks = {}
-        for name, weight in network.weights():
-            count = round(sparsity[name] * weight.numel())
-            mask = torch.ones(weight.numel(), dtype=torch.bool)
-            mask[weight.detach().abs().flatten().argsort(stable=True)[:count]] = False
-            masks[name] = mask.view_as(weight)
-        return cls(masks)
+        return cls({name: kept(weight, sparsity[name]) for name, weight in network.weights()})
 
     @classmethod
     def of_zeros(cls, network: Network) -> "Masks":
         """Keep what is not zero now."""
         return cls({name: weight.detach() != 0 for name, weight in network.weights()})
+
+    def tighten(self, network: Network, sparsity: Sequence[float]) -> None:
+        """Drop the smallest weights of each matrix too, up to these sparsities; what is dropped stays so."""
+        for (name, weight), share in zip(network.weights(), sparsity, strict=True):
+            self.masks[name] = self.masks[name] & kept(weight, share)
+        self.apply(network)
 
     @torch.no_grad()
     def apply(self, network: Network) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import typer
 
-from software.cli import UserError, run_app
+from software.cli import UserError, call
 
 NAMES = {
     "-model": "--model-path",
+    "--model": "--model-path",
     "-m": "--mode",
     "-ws": "--ws",
     "--w-sp": "--ws",
@@ -29,24 +30,16 @@ NAMES = {
     **{
         f"-{name}": f"--{name}"
         for name in (
-            "data",
-            "emsize",
-            "nhid",
-            "nlayers",
-            "bptt",
-            "epochs",
-            "lr",
-            "clip",
-            "dropout",
-            "tied",
-            "seed",
-            "l1",
+            *("data", "model-path", "mode", "block", "verbose", "emsize", "nhid", "nlayers", "bptt", "batch-size"),
+            *("epochs", "lr", "clip", "dropout", "tied", "seed", "l1", "l1-lambda", "log-interval", "save-dir"),
+            *("retrain", "fresh", "split", "tokens", "limit", "arithmetic", "json", "out", "layers", "sample"),
+            *("header", "images", "digits"),
         )
     },
 }
 """What an option is called here; names that are not listed stay. Underscores become dashes first."""
 
-LISTS = ("--ws", "--hs", "--ht", "--sparsity", "--thresholds")
+LISTS = ("--ws", "--wt", "--hs", "--ht", "--sparsity", "--thresholds")
 """Options that take all numbers after them."""
 
 
@@ -84,19 +77,23 @@ def respell(arguments: Iterable[str]) -> list[str]:
     return out
 
 
-def numbers(text: str, count: int, option: str, limits: tuple[float, float], what: str = "values") -> tuple[float, ...]:
+def numbers(
+    text: str, count: int | None, option: str, limits: tuple[float, float], what: str = "values"
+) -> tuple[float, ...]:
     """The list that an option was given: ``count`` numbers, or one for all; each in limits[0] <= number < limits[1].
 
-    ``what`` says which is which. Raises UserError naming the option, the value and the limit.
+    A limit of infinity is a value too. ``count``: None takes any number of them. ``what`` says which is which. Raises
+    UserError naming the option, the value and the limit.
     """
+    takes = what if count is None else f"{count} {what}"
     try:
         found = tuple(float(word) for word in text.replace(",", " ").split())
     except ValueError:
-        raise UserError(f"{option} takes {count} {what}, not {text!r}") from None
-    if len(found) == 1:
+        raise UserError(f"{option} takes {takes}, not {text!r}") from None
+    if len(found) == 1 and count is not None:
         found *= count
-    if len(found) != count:
-        raise UserError(f"{option} takes {count} {what}, or one for all, not {len(found)}")
+    if not found or count not in (None, len(found)):
+        raise UserError(f"{option} takes {takes}, or one for all, not {len(found)}")
     low, high = limits
     for number in found:
         if not (low <= number < high or number == high == math.inf):
@@ -105,16 +102,37 @@ def numbers(text: str, count: int, option: str, limits: tuple[float, float], wha
     return found
 
 
-def sparsities(text: str, layers: int, option: str = "-ws") -> tuple[float, ...]:
+def finite(values: tuple[float, ...], option: str) -> tuple[float, ...]:
+    """The values, if none is infinite. Raises UserError naming the option."""
+    if math.inf in values:
+        raise UserError(f"{option} must be a finite number, not inf")
+    return values
+
+
+MATRICES = "(W, U of layer 1, W, U of layer 2, ...)"
+
+
+def sparsities(text: str, layers: int | None, option: str = "-ws") -> tuple[float, ...]:
     """``-ws``: W and U of layer 1, W and U of layer 2, ..., each in [0, 1). Raises UserError."""
-    return numbers(text, 2 * layers, option, (0.0, 1.0), "weight sparsities (W, U of layer 1, W, U of layer 2, ...)")
+    return numbers(text, layers and 2 * layers, option, (0.0, 1.0), f"weight sparsities {MATRICES}")
 
 
-def thresholds(text: str, layers: int, option: str = "-ht") -> tuple[float, ...]:
+def weight_thresholds(text: str, layers: int | None, option: str = "-wt") -> tuple[float, ...]:
+    """``-wt``: of W and U of layer 1, W and U of layer 2, ..., each at least 0. Raises UserError."""
+    what = f"weight thresholds {MATRICES}"
+    return finite(numbers(text, layers and 2 * layers, option, (0.0, math.inf), what), option)
+
+
+def thresholds(text: str, layers: int | None, option: str = "-ht") -> tuple[float, ...]:
     """``-ht``: a threshold of each layer, at least 0. Raises UserError."""
     return numbers(text, layers, option, (0.0, math.inf), "thresholds, one of each layer")
 
 
+def call_spelled(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
+    """``software.cli.call`` on the respelled command line, sys.argv[1:] unless given."""
+    return call(app, respell(sys.argv[1:] if arguments is None else arguments))
+
+
 def run_spelled(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
-    """``software.cli.run_app`` on the respelled command line, sys.argv[1:] unless given."""
-    run_app(app, respell(sys.argv[1:] if arguments is None else arguments))
+    """As ``call_spelled``, and exits with its code."""
+    sys.exit(call_spelled(app, arguments))

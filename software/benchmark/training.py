@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from software.benchmark.network import Masks, Network
-from software.cli import UserError, write_all
+from software.benchmark.weight_pruning import Gradual, zeros
+from software.cli import Interrupted, UserError, write_all
 
 CLIP = 1.0
 """Largest norm of the gradient."""
@@ -23,10 +24,6 @@ EVALUATION_BATCH = 1000
 
 Progress = Callable[[str, int], None]
 """Called with a stage's name and the batches it has done."""
-
-
-class Interrupted(Exception):
-    """Ctrl-C; the message says what was kept."""
 
 
 class Data(NamedTuple):
@@ -55,6 +52,7 @@ class Stage:
         thresholds: hidden-state pruning in the loop.
         clip: largest norm of the gradient.
         l1: weight of sum |W| + sum |U| in the loss.
+        gradual: prune W and U while training; only epochs that end with all of it done are chosen from.
     """
 
     name: str
@@ -64,6 +62,11 @@ class Stage:
     thresholds: tuple[float, ...] | None = None
     clip: float = CLIP
     l1: float = 0.0
+    gradual: Gradual | None = None
+
+    def first_epoch(self, batches: int) -> int:
+        """The first epoch (from 0, of ``batches`` each) that ends with all that is to be pruned."""
+        return -(-self.gradual.last(self.epochs * batches) // batches) - 1 if self.gradual else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +96,13 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(network: Network, data: Data, thresholds: tuple[float, ...] | None) -> Evaluation:
-    """The network on all of ``data``."""
+def evaluate(
+    network: Network,
+    data: Data,
+    thresholds: tuple[float, ...] | None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Evaluation:
+    """The network on all of ``data``; ``progress`` gets how many are done."""
     network.eval()
     correct, loss, pruned = 0, 0.0, [0.0] * network.layers
     for first in range(0, len(data.x), EVALUATION_BATCH):
@@ -103,6 +111,7 @@ def evaluate(network: Network, data: Data, thresholds: tuple[float, ...] | None)
         correct += int((answer.logits.argmax(1) == y).sum())
         loss += float(nn.functional.cross_entropy(answer.logits, y, reduction="sum"))
         pruned = [total + share * len(x) / len(data.x) for total, share in zip(pruned, answer.pruned, strict=True)]
+        progress(first + len(x))
     return Evaluation(correct / len(data.x), tuple(pruned), loss / len(data.x))
 
 
@@ -138,15 +147,14 @@ class Trainer:
     def _load(self) -> None:
         try:
             saved = torch.load(self.path, weights_only=True)
-            settings, current = saved["settings"], saved["current"]
+            settings, current = dict(saved["settings"]), saved["current"]
             finished, masks = [Outcome(*values) for values in saved["finished"]], Masks(saved["masks"])
         except Exception:
             # What torch raises is whatever the damage happened to hit: pickle, zip, key and runtime errors
             raise UserError(f"{self.path} is damaged or no training state; --fresh starts over") from None
-        if settings != asdict(self.settings):
-            other = ", ".join(
-                f"{k} {settings.get(k)}" for k, v in asdict(self.settings).items() if settings.get(k) != v
-            )
+        # None is what a state has nothing of that was saved before there was such a setting
+        other = ", ".join(f"{k} {settings.get(k)}" for k, v in asdict(self.settings).items() if settings.get(k) != v)
+        if other:
             raise UserError(f"{self.path} is of a run with {other}; --fresh starts over")
         self.finished, self.current, self.masks = finished, current, masks
 
@@ -189,7 +197,9 @@ class Trainer:
             if stage.sparsity:
                 self.masks = Masks.by_magnitude(self.network, stage.sparsity)
             self.masks.apply(self.network)
-            self.current = {"accuracies": [], "seconds": 0.0}
+            self.current = {"accuracies": [], "seconds": 0.0, "sparsity": list(zeros(self.network).values())}
+            if stage.gradual:
+                self.masks = Masks.of_zeros(self.network)
         else:
             self.network.load_state_dict(self.current["weights"])
             optimizer.load_state_dict(self.current["optimizer"])
@@ -203,14 +213,16 @@ class Trainer:
                 "weights": self.network.state_dict(),
                 "optimizer": optimizer.state_dict(),
             }
-            if correct > max(self.current["accuracies"], default=-1.0):
+            first = stage.first_epoch(self.batches)
+            if epoch >= first and correct > max(self.current["accuracies"][first:], default=-1.0):
                 current["best"] = {name: value.clone() for name, value in current["weights"].items()}
             self.current = current
             self._save()
             dropped = f", h blocks dropped {', '.join(f'{100 * p:.1f} %' for p in pruned)}" if stage.thresholds else ""
             say(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: validation {100 * correct:.2f} %{dropped}")
         accuracies = self.current["accuracies"]
-        best = accuracies.index(max(accuracies))
+        first = stage.first_epoch(self.batches)
+        best = first + accuracies[first:].index(max(accuracies[first:]))
         self.finished.append(Outcome(best, accuracies[best], self.current["seconds"], self.current["best"]))
         self.current = None
         self._save()
@@ -226,6 +238,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + 1000 * len(self.finished) + epoch)
         order = torch.randperm(len(self.training.x), generator=generator)
         total = stage.epochs * self.batches
+        assert self.current is not None
         self.network.train()
         for number, chosen in enumerate(order.split(self.settings.batch), epoch * self.batches):
             for group in optimizer.param_groups:
@@ -239,6 +252,9 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.network.parameters(), stage.clip)
             optimizer.step()
             self.masks.apply(self.network)
+            wanted = stage.gradual and stage.gradual.sparsities(self.current["sparsity"], number + 1, total)
+            if wanted:
+                self.masks.tighten(self.network, wanted)
             progress(stage.name, number + 1)
             if self.log_interval and (number + 1) % self.log_interval == 0:
                 say(f"{stage.name}, batch {number + 1} of {total}: loss {loss.item():.4f}")

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import subprocess
 import tarfile
 import zipfile
@@ -212,9 +213,15 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     put(tmp_path / "d", TEXTS)
     assert main(["ptb", "--data", "d"]) == 0
     assert capsys.readouterr().out == "ptb: train 7, valid 3, test 4 words with <eos>, vocabulary 5\n"
+    assert main(["ptb", "--data", "d", "--json", "sizes.json"]) == 0
+    assert json.loads(Path("sizes.json").read_text()) == {
+        "name": "ptb", "train": 7, "valid": 3, "test": 4, "vocabulary": 5,
+    }  # fmt: skip
+    assert capsys.readouterr().out.endswith("vocabulary 5; wrote sizes.json\n")
     (tmp_path / "d/ptb.valid.txt").unlink()
     assert main(["ptb", "-data", "d"]) == 2
     assert capsys.readouterr().err == "error: d/ptb.valid.txt.gz: No such file\n"
     assert main(["imagenet"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: argument name: invalid choice: 'imagenet'") and error.count("\n") == 1
+    assert error.startswith("error: NAME must be one of mnist, ptb, ") and error.endswith("not 'imagenet'\n")
+    assert error.count("\n") == 1

@@ -15,12 +15,15 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra 'trai
 torch.set_num_threads(1)
 
 from software.benchmark import lm  # noqa: E402
+from software.benchmark.data import load_corpus  # noqa: E402
 from software.benchmark.golden_perplexity import golden_loss  # noqa: E402
-from software.benchmark.language_files import load_model, save_model, to_language_model  # noqa: E402
-from software.benchmark.language_model import LanguageNet, Pruning, Size, keep, prune_below, prune_to  # noqa: E402
+from software.benchmark.language_files import Model, load_model, npz_of, save_model, to_language_model  # noqa: E402
+from software.benchmark.language_model import LanguageNet, Pruning, Size, keep  # noqa: E402
 from software.benchmark.language_training import LmSettings, LmTrainer, evaluate, streams  # noqa: E402
-from software.benchmark.training import Interrupted  # noqa: E402
+from software.benchmark.lm_model import find_pruning  # noqa: E402
+from software.benchmark.weight_pruning import prune_below, prune_to  # noqa: E402
 from software.checkpoint import load_language_model  # noqa: E402
+from software.cli import Interrupted  # noqa: E402
 
 WORDS = [f"w{n}" for n in range(11)]
 SETTINGS = LmSettings(1, 2, 5, 4, 1e-2, 1.0, 0.2, 0.0, None, 4)
@@ -119,8 +122,8 @@ def test_prune_with_retrain_and_threshold(folder: Path, capsys: pytest.CaptureFi
 def test_train_goes_on_with_a_model_all_weights_free(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = net(tied=False)
     prune_to(made, (0.5,) * 4)
-    exported = to_language_model(lm.Model(made, None, Pruning((0.3, 0.3), 4), {}))
-    Path("m.npz").write_bytes(lm.npz_of(exported))
+    exported = to_language_model(Model(made, None, Pruning((0.3, 0.3), 4), {}))
+    Path("m.npz").write_bytes(npz_of(exported))
     line = "train -model m.npz --data . --epochs 1 --lr .01 --batch_size 4"
     assert "wrote build/lm/trained.pt" in run(line, capsys)
     after = load_model(Path("build/lm/trained.pt"))
@@ -133,10 +136,35 @@ def test_train_goes_on_with_a_model_all_weights_free(folder: Path, capsys: pytes
     assert "--tied: m.npz has an output layer of its own" in fails(f"{line} --tied", capsys)
 
 
+def test_the_original_s_eval_lines_prune_what_they_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_model(Path("m.pt"), Model(net(), None, None, {}))
+    for line in (
+        "eval --model_path m.pt -m sparsity --data . -ws 0.2 0.5 0.2 0.6 -ht 0.12 0.22 -b 4",
+        "eval -model m.pt -m sparsity -data . --emsize 8 --nhid 8 -ws 0.2 0.5 0.2 0.6 -ht 0.12 0.22 -b 4",
+    ):
+        run(f"{line} --json r.json", capsys)
+        result = json.loads(Path("r.json").read_text())
+        assert list(result["weight_sparsity"].values()) == [round(s * 256) / 256 for s in (0.2, 0.5, 0.2, 0.6)]
+        assert result["thresholds"] == [float(np.float32(th)) for th in (0.12, 0.22)]
+
+
+def test_train_with_retrain_is_retrain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the original's train.py --retrain, which prunes and trains on in one go."""
+    save_model(Path("m.pt"), Model(net(), None, None, {}))
+    options = "-model m.pt --data . -ws .5 .5 .5 .5 -ht .1 .1 -b 4 --batch_size 4"
+    assert "wrote build/lm/retrained.pt" in run(f"train --retrain {options}", capsys)
+    run(f"retrain {options} --save_dir other", capsys)
+    one, other = (load_model(Path(name)) for name in ("build/lm/retrained.pt", "other/retrained.pt"))
+    for name, value in one.net.state_dict().items():
+        assert torch.equal(value, other.net.state_dict()[name]), name
+    assert one.pruning == other.pruning == Pruning((float(np.float32(0.1)),) * 2, 4)
+    assert [int((weight == 0).sum()) for _, weight in one.net.weights()] == [128] * 4
+
+
 def test_thresholds_for_a_sparsity_of_h(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = net()
-    corpus = lm.load_corpus(".")
-    pruning = lm.find_pruning(made, corpus, (0.3, 0.5), 4)
+    corpus = load_corpus(".")
+    pruning = find_pruning(made, corpus, (0.3, 0.5), 4)
     tokens = streams(torch.from_numpy(corpus.valid), 20)
     assert made(tokens, made.zero_state(20), pruning).pruned == pytest.approx((0.3, 0.5), abs=0.03)
 
@@ -162,8 +190,8 @@ def test_golden_segments_give_the_very_same_bits() -> None:
     assert whole[0] == pytest.approx(score.loss, abs=0.02) and min(whole[1]) > 0
 
 
-def replace_pruning(made: LanguageNet, thresholds: tuple[float, ...], block: int = 4) -> lm.Model:
-    return lm.Model(made, None, Pruning(thresholds, block), {})
+def replace_pruning(made: LanguageNet, thresholds: tuple[float, ...], block: int = 4) -> Model:
+    return Model(made, None, Pruning(thresholds, block), {})
 
 
 def test_the_pruned_cell_without_pruning_is_pytorch_s() -> None:
@@ -237,14 +265,16 @@ def damage(path: Path, name: str) -> None:
 
 
 def test_bad_input_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save_model(Path("m.pt"), lm.Model(net(), None, None, {}))
+    save_model(Path("m.pt"), Model(net(), None, None, {}))
     use = "eval -model m.pt --data ."
     assert "none.pt: No such file" in fails("eval -model none.pt --data .", capsys)
     assert "m.pt has nhid 8, not 12" in fails(f"{use} --nhid 12", capsys)
-    assert "-b: a block of 3 does not divide 8 units" in fails(f"{use} -b 3", capsys)
-    assert "-b: a block of 3 does not divide 8 units" in fails("train --data . -emsize 8 -nhid 8 -b 3", capsys)
-    assert "-ws needs 4 values, W and U of each layer, not 2" in fails(f"{use} -ws .1 .2", capsys)
-    assert "-ht needs 2 values, one a layer, not 3" in fails(f"{use} -ht .1 .2 .3", capsys)
+    assert "-b must divide H = 8, which 3 does not" in fails(f"{use} -b 3", capsys)
+    assert "-b must divide H = 8, which 3 does not" in fails("train --data . -emsize 8 -nhid 8 -b 3", capsys)
+    assert "-ws takes 4 weight sparsities (W, U of layer 1, W, U of layer 2, ...), or one for all, not 2" in fails(
+        f"{use} -ws .1 .2", capsys
+    )
+    assert "-ht takes 2 thresholds, one of each layer, or one for all, not 3" in fails(f"{use} -ht .1 .2 .3", capsys)
     assert "blocks of 4 elements of h, not 2 (-b)" in fails("export -model m.pt --data . -ht .1 .1 -b 2", capsys)
     assert "m.pt does not say what text" in fails("eval -model m.pt", capsys)
     assert "--tied needs emsize = nhid" in fails("train --data . -emsize 4 -nhid 8 --tied", capsys)
@@ -258,7 +288,7 @@ def test_bad_input_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str])
     (folder / "train.txt").write_text("other words\n")
     (folder / "valid.txt").write_text("words\n")
     (folder / "test.txt").write_text("words\n")
-    save_model(Path("m.pt"), lm.Model(net(), None, None, {}))
+    save_model(Path("m.pt"), Model(net(), None, None, {}))
     assert "vocabulary mismatch: m.pt has 12 words, the text 3" in fails(use, capsys)
 
 
@@ -269,7 +299,7 @@ def fails_in_empty(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_other_words_of_the_same_number_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("<eos>", *sorted(WORDS))
-    save_model(Path("m.pt"), lm.Model(net(), (*words[:-1], "zebra"), None, {}))
+    save_model(Path("m.pt"), Model(net(), (*words[:-1], "zebra"), None, {}))
     message = fails("eval -model m.pt --data .", capsys)
     assert "vocabulary mismatch: word 11 of m.pt is 'zebra', of the text 'w9'" in message
 
@@ -277,7 +307,7 @@ def test_other_words_of_the_same_number_are_named(folder: Path, capsys: pytest.C
 @pytest.mark.parametrize("tied", [True, False])
 def test_an_exported_model_comes_back_the_same(tmp_path: Path, tied: bool) -> None:
     model = replace_pruning(net(tied=tied), (0.25, 0.5))
-    (tmp_path / "m.npz").write_bytes(lm.npz_of(to_language_model(model)))
+    (tmp_path / "m.npz").write_bytes(npz_of(to_language_model(model)))
     back = load_model(tmp_path / "m.npz")
     assert back.pruning == model.pruning and back.net.size == model.net.size
     for name, value in model.net.state_dict().items():

@@ -60,8 +60,10 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 
 
 def test_from_training_to_the_rtl(command: Command, tmp_path: Path) -> None:
-    code, out, _ = command("train -nhid 16 --epochs 4 --batch_size 20 --lr 0.03 --limit 300 --seed 3 --log-interval 50")
-    assert code == 0 and "train, batch 50 of 60: loss" in out
+    code, out, err = command(
+        "train -nhid 16 --epochs 4 --batch_size 20 --lr 0.03 --limit 300 --seed 3 --log-interval 50"
+    )
+    assert code == 0 and "train, batch 50 of 60: loss" in err
     code, out, _ = command("prune -ws 0.3 0.5 0.2 0.4 -hs 0.2 0.3 --limit 300")
     assert code == 0 and "l1.w: 538 of 1,792 weights are 0" in out and "l2.u: 410 of 1,024" in out
     code, out, _ = command("retrain --epochs 2 --batch_size 20 --lr 0.02 --limit 300 --clip 0.5")
