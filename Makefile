@@ -26,7 +26,9 @@ export ELSTM_DATA ?= $(abspath $(wildcard ../shared/data))
 demo: $(INSTALLED)/riscv
 	rm -f build/demo/run.json
 	status=0; $(PY) -m sim.run mnist --digits 10 --json build/demo/run.json || status=$$?; \
-	  test ! -e build/demo/run.json || $(PY) -m sim.report build/demo/run.json --out build/demo/report.html || status=$$?; \
+	  $(PY) -m sim.run digit 8 --out build/demo/digit-8.html --trace build/demo/digit-8.npz || status=$$?; \
+	  test ! -e build/demo/run.json || $(PY) -m sim.report build/demo/run.json --out build/demo/report.html \
+	    $(foreach n,1 2,--timeline build/demo/digit-8-l$(n).npz) || status=$$?; \
 	  exit $$status
 
 test: lint
@@ -55,6 +57,8 @@ twin: $(INSTALLED)/spike
 
 docs: $(INSTALLED)/core
 	$(PY) -m scripts.isa_docs
+	$(PY) -m scripts.counter_docs
+	$(PY) -m scripts.wave_lists
 	$(PY) -m scripts.firmware_header
 
 # Each file under $(INSTALLED) says that its packages are there; it is remade when the list of packages changes.
