@@ -1,4 +1,4 @@
-"""What stands around the code: generated pages, notices, the script for system packages."""
+"""What stands around the code: notices, the script for system packages."""
 
 import hashlib
 import os
@@ -9,13 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.isa_docs import document
-
 ROOT = Path(__file__).parents[1]
-
-
-def test_the_page_of_instructions_is_up_to_date() -> None:
-    assert (ROOT / "docs/isa.md").read_text() == document(), "run: make docs"
 
 
 def test_the_notice_lists_every_shipped_datum_with_its_checksum() -> None:
@@ -23,13 +17,6 @@ def test_the_notice_lists_every_shipped_datum_with_its_checksum() -> None:
     listed = dict(re.findall(r"^(\S+\.npz)\n +SHA-256 +([0-9a-f]{64})$", notice, re.MULTILINE))
     shipped = [path for room in ("golden", "hdl", "sim", "software") for path in (ROOT / room).rglob("*.npz")]
     assert listed == {str(p.relative_to(ROOT)): hashlib.sha256(p.read_bytes()).hexdigest() for p in shipped}
-
-
-def test_pictures_and_pages_that_the_readme_names_exist() -> None:
-    text = (ROOT / "README.md").read_text()
-    links = [link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
-    assert len(links) > 3
-    assert not [link for link in links if not (ROOT / link).exists()]
 
 
 @pytest.fixture
