@@ -26,9 +26,7 @@ export ELSTM_DATA ?= $(abspath $(wildcard ../shared/data))
 demo: $(INSTALLED)/riscv
 	rm -f build/demo/run.json
 	status=0; $(PY) -m sim.run mnist --digits 10 --json build/demo/run.json || status=$$?; \
-	  $(PY) -m sim.run digit 8 --out build/demo/digit-8.html --trace build/demo/digit-8.npz || status=$$?; \
-	  test ! -e build/demo/run.json || $(PY) -m sim.report build/demo/run.json --out build/demo/report.html \
-	    $(foreach n,1 2,--timeline build/demo/digit-8-l$(n).npz) || status=$$?; \
+	  test ! -e build/demo/run.json || $(PY) -m sim.report build/demo/run.json --out build/demo/report.html || status=$$?; \
 	  exit $$status
 
 test: lint
