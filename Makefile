@@ -24,9 +24,12 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export ELSTM_DATA ?= $(abspath $(wildcard ../shared/data))
 
 demo: $(INSTALLED)/riscv
-	rm -f build/demo/run.json
+	rm -f build/demo/*
 	status=0; $(PY) -m sim.run mnist --digits 10 --json build/demo/run.json || status=$$?; \
-	  test ! -e build/demo/run.json || $(PY) -m sim.report build/demo/run.json --out build/demo/report.html || status=$$?; \
+	  $(PY) -m sim.run digit 8 --out build/demo/digit-8.html --trace build/demo/digit-8.npz || status=$$?; \
+	  drawn=; for file in build/demo/digit-8-l*.npz; do test ! -e $$file || drawn+=" --timeline $$file"; done; \
+	  test ! -e build/demo/run.json || \
+	    $(PY) -m sim.report build/demo/run.json $$drawn --out build/demo/report.html || status=$$?; \
 	  exit $$status
 
 test: lint

@@ -1,7 +1,8 @@
 """One LSTM layer on packed words, bit for bit as the accelerator computes it, for one sequence or many at once."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -104,6 +105,18 @@ class LayerResult:
     errors: frozenset[Error]
     rows: int
     state: State
+
+    def sequence(self, n: int) -> "LayerResult":
+        """That of one of N sequences; what is said of all together stays as it is."""
+        return self._each(lambda values: values[n])
+
+    def batch(self) -> "LayerResult":
+        """That of a single sequence as one of N = 1."""
+        return self._each(lambda values: np.asarray(values)[None])
+
+    def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "LayerResult":
+        names = ("h", "h_pruned", "c", "kept", "u_words_loaded", "kept_blocks")
+        return replace(self, **{name: change(getattr(self, name)) for name in names})
 
 
 def pack_layer(w: ArrayLike, u: ArrayLike, b: ArrayLike) -> PackedLayer:

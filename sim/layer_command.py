@@ -6,7 +6,6 @@ language model's. Exit codes: 0 everything agreed with golden, 1 something did n
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from rich.table import Table
 from golden.config import BLOCK_COLS, AcceleratorConfig
 from golden.config import preset as preset_of
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
+from golden.layer import Layer, PackedLayer, pack_layer
 from sim import engines
 from sim.compare import judge
 from sim.environment import command, commit, versions
@@ -95,7 +94,7 @@ def run_layers(
         checks = float_checks(packed, x, threshold, golden)
         below = golden.h_pruned.copy()
         for n, run in enumerate(runs):
-            call, expected = LayerCall(packed, x[n], threshold, setup.n_fuse, FLAGS), of_sequence(golden, n)
+            call, expected = LayerCall(packed, x[n], threshold, setup.n_fuse, FLAGS), golden.sequence(n)
             outcome = setup.engine.run(setup.design, layer_job(call, setup.timing))
             cycles, seconds = cycles + outcome.cycles, seconds + outcome.wall_seconds
             try:
@@ -115,12 +114,6 @@ def run_layers(
             break
         x = below
     return runs, problems, cycles, seconds
-
-
-def of_sequence(result: LayerResult, n: int) -> LayerResult:
-    """Golden's result of one of N sequences."""
-    names = ("h", "h_pruned", "c", "kept", "u_words_loaded", "kept_blocks")
-    return replace(result, **{name: getattr(result, name)[n] for name in names})
 
 
 def layers_table(runs: Sequence[InputRun]) -> Table:

@@ -96,9 +96,7 @@ class DigitNetwork(ABC):
 
     def golden_of(self, layer: int, n: int) -> LayerResult:
         """Golden's result of one digit."""
-        result = self.golden[layer]
-        names = ("h", "h_pruned", "c", "kept", "u_words_loaded", "kept_blocks")
-        return replace(result, **{name: getattr(result, name)[n] for name in names})
+        return self.golden[layer].sequence(n)
 
     @abstractmethod
     def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:

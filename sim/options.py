@@ -5,11 +5,11 @@ from pathlib import Path
 from software.cli import UserError
 
 
-def window(text: str) -> tuple[int, int]:
-    """FIRST:LAST as two numbers of cycles. Raises UserError."""
+def window(text: str, option: str = "--wave-window") -> tuple[int, int]:
+    """FIRST:LAST as two numbers of cycles. Raises UserError naming the option."""
     first, colon, last = text.partition(":")
     if not (colon and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise UserError(f"--wave-window must be FIRST:LAST in cycles, not {text!r}")
+        raise UserError(f"{option} must be FIRST:LAST in cycles, not {text!r}")
     return int(first), int(last)
 
 

@@ -18,6 +18,8 @@ from rich.text import Text
 from sim.report_model import Report, as_json, summarise
 from sim.report_page import number, page, percent
 from sim.result import SCHEMA, ResultError, from_json
+from sim.timeline import load as load_timeline
+from sim.timeline_page import timeline_view
 from software.cli import UserError, run, write_all
 
 BUILD = Path("build")
@@ -89,6 +91,9 @@ def main(
     everything: Annotated[bool, typer.Option("--all", help=f"Every result under {BUILD}/.")] = False,
     out: Annotated[Path, typer.Option(help="The page.")] = BUILD / "report.html",
     json_path: Annotated[Path | None, typer.Option("--json", help="The same as JSON.")] = None,
+    timeline: Annotated[
+        list[Path] | None, typer.Option(help="Draw this timeline too (sim.run digit --trace); may be repeated.")
+    ] = None,
 ) -> int:
     """Say whether runs were right, and where their cycles went."""
     paths = [*(files or []), *(found(BUILD) if everything else [])]
@@ -96,7 +101,8 @@ def main(
         where = f"none of {BUILD}/**/*.json is a run result" if everything else "no RUN.json given"
         raise UserError(f"{where}; python -m sim.run mnist --json {BUILD}/run.json makes one")
     reports = [load(path) for path in paths]
-    pages = {out: page(reports).encode()}
+    timelines = [timeline_view(load_timeline(path)) for path in timeline or []]
+    pages = {out: page(reports, timelines).encode()}
     if json_path:
         pages[json_path] = json.dumps(as_json(reports), indent=1).encode() + b"\n"
     write_all(pages)

@@ -1,6 +1,6 @@
 """The report as one HTML page that needs nothing else: no network, no file beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,18 @@ def bars(histogram: Sequence[int]) -> list[dict[str, Any]]:
     ]
 
 
-def page(reports: Sequence[Report]) -> str:
-    """The whole page."""
+def environment() -> Any:
+    """The templates, with the filters they use."""
     # Only those who ask for a page wait for this import
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, undefined=StrictUndefined)
-    environment.trim_blocks = environment.lstrip_blocks = True
-    environment.filters |= {"number": number, "percent": percent}
-    environment.globals |= {"bars": bars, "bar_width": BAR_WIDTH}
-    return environment.get_template("report.html").render(reports=reports)
+    made = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, undefined=StrictUndefined)
+    made.trim_blocks = made.lstrip_blocks = True
+    made.filters |= {"number": number, "percent": percent}
+    made.globals |= {"bars": bars, "bar_width": BAR_WIDTH}
+    return made
+
+
+def page(reports: Sequence[Report], timelines: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The whole page; timelines: as sim.timeline_page.timeline_view gives them."""
+    return environment().get_template("report.html").render(reports=reports, timelines=timelines)

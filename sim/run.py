@@ -1,5 +1,5 @@
 """Run things: ``python -m sim.run mnist --digits N``, ``layer FILE.npz`` and ``elf FILE`` on the RTL, ``twin FILE`` on
-Spike."""
+Spike; ``digit N`` and ``timeline LAYER`` draw what the RTL did in every cycle."""
 
 import sys
 
@@ -9,6 +9,7 @@ from sim.core_command import run_elf
 from sim.layer_command import run_layer
 from sim.mnist_command import run_mnist
 from sim.protocol import EngineError
+from sim.timeline_command import run_digit, run_timeline
 from sim.twin_command import run_twin
 from software.cli import UserError
 
@@ -19,6 +20,8 @@ def add_commands(app: typer.Typer) -> None:
     app.command("layer")(run_layer)
     app.command("elf")(run_elf)
     app.command("twin")(run_twin)
+    app.command("digit")(run_digit)
+    app.command("timeline")(run_timeline)
 
 
 def call(app: typer.Typer) -> int:

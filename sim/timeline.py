@@ -134,7 +134,7 @@ def _port(s: Mapping[str, NDArray[Any]]) -> Track:
     # A request is offered from the cycle after its issue until it is taken, and only then is the next one issued.
     kind = _held(s["kind"], s["issue"] == 1)
     setup = (kind == 1) & (s["setup_done"] == 0)
-    word = np.select([setup, kind == 0, kind == 1, kind == 2], [4, 1, 2, 3], 5)  # noqa: PLR2004
+    word = np.select([setup, kind == 0, kind == 1, kind == 2], [4, 1, 2, 3], 5)
     codes = np.select([s["port_busy"] == 1, s["port_stalled"] == 1, s["port_full"] == 1], [word, 6, 7], 0)
     return Track("memory port", PORT, codes.astype(np.uint8), np.zeros(len(codes), np.uint16))
 
@@ -198,6 +198,13 @@ def disagreements(counts: Mapping[Counter, int], counters: Mapping[Counter, int]
     ]
 
 
+def check_window(first: int, last: int) -> tuple[int, int]:
+    """The same cycles. Raises UserError when they are more than LONGEST."""
+    if last - first >= LONGEST:
+        raise UserError(f"a timeline has at most {LONGEST:,} cycles, not {last - first + 1:,}")
+    return first, last
+
+
 def record(
     title: str,
     call: LayerCall,
@@ -211,13 +218,11 @@ def record(
 
     Parameters:
         golden: the result of this one sequence.
-        window: first and last cycle to keep, at most LONGEST cycles; None for the run, or its beginning if it is longer.
+        window: first and last cycle to keep, at most LONGEST cycles; None for all, or the beginning of a longer run.
 
     Raises EngineError, RunFailed, and UserError when the window is too long or begins after the run's end.
     """
-    first, last = window or (0, LONGEST - 1)
-    if last - first >= LONGEST:
-        raise UserError(f"a timeline has at most {LONGEST:,} cycles, not {last - first + 1:,}")
+    first, last = check_window(*window or (0, LONGEST - 1))
     cache_root().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_root(), prefix="tmp-") as folder:
         path = Path(folder) / "signals.rows"
@@ -258,7 +263,7 @@ def to_bytes(timeline: Timeline) -> bytes:
 def load(path: Path) -> Timeline:
     """Read what ``to_bytes`` made. Raises UserError naming the file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             head = json.loads(str(file["head"]))
             if head["schema"] != SCHEMA:
                 raise UserError(f"{path}: schema must be {SCHEMA!r}, not {head['schema']!r}")
@@ -268,9 +273,9 @@ def load(path: Path) -> Timeline:
             )
             return Timeline(head["title"], head["first"], head["cycles"], tracks)
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror or 'not a timeline'}") from None
+        raise UserError(f"{path}: {error.strerror}") from None
     except UserError:
         raise
     except Exception:
         # NumPy, zip and JSON each have their own errors for a file that is something else
-        raise UserError(f"{path}: not a timeline (sim.timeline --trace), or damaged") from None
+        raise UserError(f"{path}: not a timeline (--trace of sim.run digit or timeline), or damaged") from None

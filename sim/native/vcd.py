@@ -62,7 +62,7 @@ def read_rows(path: Path) -> dict[str, NDArray[np.uint64]]:
 
     Signals have at most 64 bits.
     """
-    head, end, rows = path.read_bytes().partition(b"$enddefinitions $end\n")
+    head, _, rows = path.read_bytes().partition(b"$enddefinitions $end\n")
     names: dict[str, str] = {}
     widths: dict[str, int] = {}
     scope: list[str] = []
