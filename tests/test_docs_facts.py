@@ -13,8 +13,10 @@ import pytest
 from golden import isa
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
 from golden.esell import fp16_bits, pack
-from hdl.build import TOPS, emit_rtlil, ports
+from hdl.build import TOPS, ports
 from scripts import counter_docs, isa_docs, wave_lists
+from sim.build_cache import rtlil_text
+from sim.protocol import Design
 from tests.doc_commands import PAGES, ROOT
 
 DOCS = ROOT / "docs"
@@ -115,11 +117,7 @@ def evaluate(formula: str, cfg: AcceleratorConfig) -> int:
 )
 def test_the_formulas_of_the_buffers_give_the_bits_of_the_netlist(preset: str) -> None:
     cfg = ACCELERATOR_PRESETS[preset]
-    found: dict[str, int] = {}
-    for width, size, name in re.findall(
-        r"(?m)^  memory width (\d+) size (\d+) \\(\S+)", memories(emit_rtlil(TOPS["accelerator"].elaborate(cfg), "top"))
-    ):
-        found[name] = found.get(name, 0) + int(width) * int(size)
+    found = memories(rtlil_text(Design("accelerator", cfg)).read_text())
     for _, _, where, formula, *_ in table("architecture.md", "buffer", "figure 6", "in the netlist"):
         patterns = [pattern.strip("`") for pattern in where.split(", ")]
         mine = [name for name in found if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
@@ -127,13 +125,13 @@ def test_the_formulas_of_the_buffers_give_the_bits_of_the_netlist(preset: str) -
     assert not found, "memories without a row"
 
 
-def memories(rtlil: str) -> str:
-    """The memories of a netlist, each named by where it is."""
-    lines, module = [], ""
+def memories(rtlil: str) -> dict[str, int]:
+    """Bits of the memories of a netlist, by where they are below the top."""
+    bits: dict[str, int] = {}
+    module = ""
     for line in rtlil.splitlines():
         if line.startswith("module "):
-            module = line.removeprefix("module \\").removeprefix("top.").split("$")[0]
-        elif line.startswith("  memory width"):
-            size = line.split()
-            lines.append(f"  memory width {size[2]} size {size[4]} \\{module}")
-    return "\n".join(lines)
+            module = line.removeprefix("module \\").removeprefix("elstm_accelerator.").split("$")[0]
+        elif memory := re.match(r"  memory width (\d+) size (\d+)", line):
+            bits[module] = bits.get(module, 0) + int(memory[1]) * int(memory[2])
+    return bits
