@@ -18,6 +18,8 @@ class Interrupted(Exception):
     """Ctrl-C in a run that can go on; the message says what was kept."""
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 SETTINGS = {"max_content_width": 100}
 """Of every command: help in lines of at most so many characters."""
 
@@ -39,28 +41,73 @@ def run_app(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
     sys.exit(call(app, arguments))
 
 
+def _value(cause: BaseException | None) -> str:
+    """The value that newer typers leave out of their message, which tells the limit only."""
+    errors = getattr(cause, "errors", None)
+    return f", not {errors()[0]['input']}" if callable(errors) else ""
+
+
 def call(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     """The exit code of ``run_app``: 0, 2 for what the user can put right, 130 after Ctrl-C; each with one line."""
     try:
-        return app(arguments, standalone_mode=False) or 0
+        code = app(arguments, standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            print("interrupted", file=sys.stderr)
+        return code
     except UserError as error:
         message = str(error)
     except Interrupted as stopped:
         print(f"stopped; {stopped}; the same command goes on from there", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except Exception as error:
-        # Typer's own Ctrl-C and usage errors, wherever their classes live in this version
+        # Some versions of typer return the code for Ctrl-C, others raise; where its classes live varies too
         if type(error).__name__ == "Abort":
             print("interrupted", file=sys.stderr)
-            return 130
+            return INTERRUPTED
         if not hasattr(error, "format_message"):
             raise
-        message = error.format_message()
+        message = error.format_message() + _value(error.__cause__)
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def within(low: int, high: int | None = None) -> Callable[[int | None], int | None]:
+    """A callback of a typer option that takes low..high, whose error names the value and the limit."""
+
+    def check(value: int | None) -> int | None:
+        if value is not None and (value < low or (high is not None and value > high)):
+            limit = f"at least {low}" if high is None else f"in {low}..{high}"
+            raise typer.BadParameter(f"must be {limit}, not {value}")
+        return value
+
+    return check
+
+
+def check_outputs(*files: Path | None, folders: Sequence[Path | None] = ()) -> None:
+    """Raise UserError for what could not be written in the end: to be called before long work."""
+    for path in files:
+        if path is not None:
+            if path.is_dir():
+                raise UserError(f"cannot write {path}: is a directory")
+            _check_folder(path.parent, f"cannot write {path}")
+    for folder in folders:
+        if folder is not None:
+            _check_folder(folder, f"cannot write into {folder}")
+
+
+def _check_folder(folder: Path, problem: str) -> None:
+    """That files can be made in a folder, or the folder itself."""
+    there = next(above for above in (folder, *folder.parents) if above.exists())
+    if not there.is_dir():
+        raise UserError(f"{problem}: {there} is not a directory")
+    try:
+        # Permissions alone do not tell: the user may be root, the file system read-only
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise UserError(f"{problem}: {error.strerror or error}") from None
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:

@@ -21,8 +21,8 @@ if not __package__:
 from golden import esell
 from golden.numbers import Float16, products
 from golden.spmv import spmv, spmv_float64
-from software import formats
-from software.cli import UserError, run, write_all
+from software import formats, progress
+from software.cli import UserError, check_outputs, run, write_all
 
 SCHEMA = "elstm.formats/1"
 MAX_SIDE = 1 << 16
@@ -73,13 +73,21 @@ def verify(matrix: Float16, packed: esell.Esell, seed: int) -> None:
 
 
 def main(
-    rows: Annotated[int, typer.Argument(help=f"Rows, 1..{MAX_SIDE}.")],
-    cols: Annotated[int, typer.Argument(help=f"Columns, 1..{MAX_SIDE}.")],
-    density: Annotated[float, typer.Argument(help="Share of nonzeros, 0..1 (1 - sparsity).")],
-    seed: Annotated[int, typer.Option(help="Seed of the random matrix, 0 or more.")] = 1,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Also write the sizes as JSON.")] = None,
+    rows: Annotated[int, typer.Argument(metavar="ROWS", help=f"Rows, 1..{MAX_SIDE}.")],
+    cols: Annotated[int, typer.Argument(metavar="COLS", help=f"Columns, 1..{MAX_SIDE}.")],
+    density: Annotated[float, typer.Argument(metavar="DENSITY", help="Share of nonzeros, 0..1 (1 - sparsity).")],
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random matrix, 0 or more.")] = 1,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the sizes as JSON.")
+    ] = None,
 ) -> None:
-    """Build a random sparse matrix, pack it to eSELL, verify it against scipy and compare the sizes of formats."""
+    """Build a random sparse matrix, pack it to eSELL, verify it against scipy and compare the sizes of formats.
+
+    \b
+    Examples:
+      python -m software.esell_format 768 768 0.5
+      python -m software.esell_format 4096 1024 0.2 --seed 7 --json sizes.json
+    """
     for name, value in (("ROWS", rows), ("COLS", cols)):
         if not 1 <= value <= MAX_SIDE:
             raise UserError(f"{name} must be in 1..{MAX_SIDE}, not {value}")
@@ -89,13 +97,19 @@ def main(
         raise UserError(f"DENSITY must be in 0..1, not {density}")
     if seed < 0:
         raise UserError(f"--seed must be 0 or more, not {seed}")
-    matrix = random_matrix(rows, cols, density, seed)
-    try:
-        packed = esell.pack(matrix)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    verify(matrix, packed, seed)
-    found = formats.sizes(matrix, packed)
+    check_outputs(json_path)
+    with progress.steps(4) as step:
+        step("drawing")
+        matrix = random_matrix(rows, cols, density, seed)
+        step("packing")
+        try:
+            packed = esell.pack(matrix)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        step("verifying")
+        verify(matrix, packed, seed)
+        step("measuring")
+        found = formats.sizes(matrix, packed)
 
     table = Table(title=f"{rows} x {cols}, sparsity {1 - density:g}, {packed.nonzeros:,} nonzeros, seed {seed}")
     table.add_column("format")
@@ -120,11 +134,10 @@ def main(
     }
     if json_path is not None:
         write_all({json_path: json.dumps(result, indent=1).encode() + b"\n"})
-    console = Console()
-    console.print(table)
-    console.print(
-        f"verified against scipy: matrix, bit-exact and float64 product; {result['offset_words']} offset words"
-    )
+    Console().print(table)
+    print(f"verified against scipy: matrix, bit-exact and float64 product; {result['offset_words']} offset words")
+    if json_path is not None:
+        print(f"wrote {json_path}")
 
 
 if __name__ == "__main__":

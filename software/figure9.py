@@ -18,8 +18,9 @@ from rich.table import Table
 
 from golden import esell
 from golden.numbers import Float16
+from software import progress
 from software.checkpoint import MNIST_CHECKPOINT, CheckpointError, load_checkpoint, load_language_model
-from software.cli import UserError, run, write_all
+from software.cli import UserError, check_outputs, run, within, write_all
 from software.esell_format import random_matrix
 from software.formats import sizes
 
@@ -89,30 +90,53 @@ def _table(title: str, first: str, rows: dict[str, dict[str, float]]) -> Table:
 
 
 def main(
-    checkpoint: Annotated[Path, typer.Option(help="Trained network, .npz.")] = MNIST_CHECKPOINT,
-    seed: Annotated[int, typer.Option(help="Of the random matrices, 0 or more.", min=0)] = 1,
-    json_path: Annotated[Path, typer.Option("--json", help="All numbers.")] = OUT / "figure9.json",
-    plot: Annotated[Path, typer.Option(help="Picture, PNG.")] = OUT / "figure9.png",
+    checkpoint: Annotated[
+        Path,
+        typer.Option(
+            "--checkpoint",
+            "--model-path",
+            metavar="FILE",
+            help="Trained network, .npz.",
+            show_default="the shipped network",
+        ),
+    ] = MNIST_CHECKPOINT,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the random matrices, 0 or more.", callback=within(0))] = 1,
+    json_path: Annotated[Path, typer.Option("--json", metavar="FILE", help="All numbers.")] = OUT / "figure9.json",
+    plot: Annotated[Path, typer.Option("--plot", metavar="FILE", help="Picture, PNG.")] = OUT / "figure9.png",
 ) -> None:
-    """Compare what sparse formats take: random matrices over sparsity, and a trained network."""
+    """Compare what sparse formats take: random matrices over sparsity, and a trained network.
+
+    \b
+    Examples:
+      python -m software.figure9
+      python -m software.figure9 --checkpoint model.npz --json formats.json --plot formats.png
+    """
+    if plot.suffix.lower() != ".png":
+        raise UserError(f"--plot must name a .png file, not {plot}")
+    if plot.resolve() == json_path.resolve():
+        raise UserError(f"--json and --plot must not be the same file, {plot}")
+    check_outputs(json_path, plot)
     try:
         trained = trained_matrices(checkpoint)
     except CheckpointError as error:
         raise UserError(str(error)) from None
-    rows = []
-    for sparsity in SPARSITIES:
-        bits = measure(random_matrix(SIDE, SIDE, 1 - sparsity, seed))
-        rows.append({"sparsity": sparsity, "mbit": {name: count / 1e6 for name, count in bits.items()}})
-    networks = [
-        {
-            "matrix": name,
-            "rows": matrix.shape[0],
-            "cols": matrix.shape[1],
-            "sparsity": float((matrix == 0).mean()),
-            "mbit": {format_name: count / 1e6 for format_name, count in measure(matrix).items()},
-        }
-        for name, matrix in trained.items()
-    ]
+    rows, networks = [], []
+    with progress.steps(len(SPARSITIES) + len(trained)) as step:
+        for sparsity in SPARSITIES:
+            step(f"sparsity {sparsity:g}")
+            bits = measure(random_matrix(SIDE, SIDE, 1 - sparsity, seed))
+            rows.append({"sparsity": sparsity, "mbit": {name: count / 1e6 for name, count in bits.items()}})
+        for name, matrix in trained.items():
+            step(name)
+            networks.append(
+                {
+                    "matrix": name,
+                    "rows": matrix.shape[0],
+                    "cols": matrix.shape[1],
+                    "sparsity": float((matrix == 0).mean()),
+                    "mbit": {format_name: count / 1e6 for format_name, count in measure(matrix).items()},
+                }
+            )
     result = {"schema": SCHEMA, "side": SIDE, "seed": seed, "random": rows, "trained": networks, "paper_mbit": PAPER}
     write_all({json_path: json.dumps(result, indent=1).encode() + b"\n", plot: picture(rows)})
     console = Console()
@@ -123,7 +147,7 @@ def main(
     console.print(_table("Mbit of the trained network's matrices, with their sparsity", "format", layers))  # type: ignore[arg-type]
     worst = max(abs(row["mbit"][name] - PAPER[name][row["sparsity"]]) / PAPER[name][row["sparsity"]]  # type: ignore[index]
                 for row in rows if row["sparsity"] in (0.2, 0.5) for name in PAPER)  # fmt: skip
-    console.print(f"\nlargest difference from the paper's checked bars: {worst:.1%}")
+    print(f"\nlargest difference from the paper's checked bars: {worst:.1%}")
     print(f"wrote {json_path}\nwrote {plot}")
 
 

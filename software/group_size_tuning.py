@@ -24,7 +24,8 @@ if not __package__:
 from golden.config import AcceleratorConfig
 from golden.cycles import bound_cycles, published_cycles, u_words_of_steps, word_model_cycles
 from golden.layer import PackedLayer, pack_layer
-from software.cli import UserError, run, write_all
+from software import progress
+from software.cli import UserError, check_outputs, run, write_all
 from software.esell_format import MAX_ELEMENTS, random_matrix
 
 SCHEMA = "elstm.group-size/1"
@@ -147,46 +148,60 @@ def check(xsize: int, hsize: int, ts: int, npe: int, slots: int, sparsities: dic
 
 
 def main(
-    xsize: Annotated[int, typer.Option(help=f"Input size X, 1..{MAX_SIDE}.")] = 800,
-    hsize: Annotated[int, typer.Option(help=f"Hidden size H, 1..{MAX_SIDE}.")] = 800,
-    ts: Annotated[int, typer.Option(help=f"Time steps T, 1..{MAX_STEPS}.")] = 35,
-    npe: Annotated[int, typer.Option(help="PEs, 2..8: one for U h, the others for W x.")] = 3,
-    spw: Annotated[float, typer.Option(help="Sparsity of W, 0..1.")] = 0.2,
-    spu: Annotated[float, typer.Option(help="Sparsity of U, 0..1.")] = 0.6,
-    sph: Annotated[float, typer.Option(help="Share of h blocks dropped in each step, 0..1.")] = 0.41,
-    slots: Annotated[int, typer.Option(help="Buffers of one W x result each (of 4H sums).")] = 12,
-    seed: Annotated[int, typer.Option(help="Seed of the random weights and masks, 0 or more.")] = 1,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Also write everything as JSON.")] = None,
-    plot_path: Annotated[Path | None, typer.Option("--plot", help="Also draw it, as PNG.")] = None,
+    xsize: Annotated[int, typer.Option(metavar="N", help=f"Input size X, 1..{MAX_SIDE}.")] = 800,
+    hsize: Annotated[int, typer.Option(metavar="N", help=f"Hidden size H, 1..{MAX_SIDE}.")] = 800,
+    ts: Annotated[int, typer.Option(metavar="N", help=f"Time steps T, 1..{MAX_STEPS}.")] = 35,
+    npe: Annotated[int, typer.Option(metavar="N", help="PEs, 2..8: one for U h, the others for W x.")] = 3,
+    spw: Annotated[float, typer.Option(metavar="X", help="Sparsity of W, 0..1.")] = 0.2,
+    spu: Annotated[float, typer.Option(metavar="X", help="Sparsity of U, 0..1.")] = 0.6,
+    sph: Annotated[float, typer.Option(metavar="X", help="Share of h blocks dropped in each step, 0..1.")] = 0.41,
+    slots: Annotated[int, typer.Option(metavar="N", help="Buffers of one W x result each (of 4H sums).")] = 12,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random weights and masks, 0 or more.")] = 1,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write everything as JSON.")
+    ] = None,
+    plot_path: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it, as PNG.")] = None,
 ) -> None:
     """Find the best fusion factor N_fuse of a layer for the paper's schedule.
 
     Equation 6 takes average word counts from the sparsities; the other two count the words of a random layer, packed.
     Groups of W x results are double-buffered (equation 7): N_fuse is at most SLOTS / (2 (NPE - 1)), rounded down.
+
+    \b
+    Examples:
+      python -m software.group_size_tuning --xsize 800 --hsize 800 --ts 35 --sph 0.41
+      python -m software.group_size_tuning --xsize 28 --hsize 128 --ts 28 --plot fuse.png --json fuse.json
     """
     check(xsize, hsize, ts, npe, slots, {"--spw": spw, "--spu": spu, "--sph": sph}, seed)
     if plot_path is not None and plot_path.suffix.lower() != ".png":
         raise UserError(f"--plot must name a .png file, not {plot_path}")
     if plot_path is not None and json_path is not None and plot_path.resolve() == json_path.resolve():
         raise UserError(f"--json and --plot must not be the same file, {plot_path}")
+    check_outputs(json_path, plot_path)
     config = AcceleratorConfig(n_pe=npe, slots=slots)
     capacity = config.fuse_capacity
 
-    packed = random_layer(xsize, hsize, spw, spu, seed)
-    shape = packed.shape(ts)
-    w_words, heads, offsets = len(packed.w.words), shape.blocks_per_column * shape.x_blocks, packed.u.offsets
-    mask = random_mask(ts, shape.h_blocks, sph, np.random.default_rng(seed + 2))
-    u_words = u_words_of_steps(mask, offsets)
-    original = word_model_cycles(shape, w_words - heads, heads, np.ones_like(mask), offsets, 1, npe)
-    # 4H rows and 4 values to a word
-    w_mean, u_mean = xsize * hsize * (1 - spw), hsize * hsize * (1 - spu) * (1 - sph)
+    most = min(-(-ts // config.w_pes), max(SHOWN, capacity))
+    with progress.steps(3 + most) as step:
+        step("packing a random layer")
+        packed = random_layer(xsize, hsize, spw, spu, seed)
+        shape = packed.shape(ts)
+        w_words, heads, offsets = len(packed.w.words), shape.blocks_per_column * shape.x_blocks, packed.u.offsets
+        step("drawing masks")
+        mask = random_mask(ts, shape.h_blocks, sph, np.random.default_rng(seed + 2))
+        u_words = u_words_of_steps(mask, offsets)
+        step("original")
+        original = word_model_cycles(shape, w_words - heads, heads, np.ones_like(mask), offsets, 1, npe)
+        # 4H rows and 4 values to a word
+        w_mean, u_mean = xsize * hsize * (1 - spw), hsize * hsize * (1 - spu) * (1 - sph)
 
-    rows: list[Row] = []
-    for n in range(1, min(-(-ts // config.w_pes), max(SHOWN, capacity)) + 1):
-        cycles = word_model_cycles(shape, w_words - heads, heads, mask, offsets, n, npe)
-        published = published_cycles(shape, w_words, u_words, n, npe)
-        closed = round(equation_6(w_mean, u_mean, ts, n, npe))
-        rows.append(Row(n, n <= capacity, closed, published, cycles, original / cycles))
+        rows: list[Row] = []
+        for n in range(1, most + 1):
+            step(f"N_fuse {n}")
+            cycles = word_model_cycles(shape, w_words - heads, heads, mask, offsets, n, npe)
+            published = published_cycles(shape, w_words, u_words, n, npe)
+            closed = round(equation_6(w_mean, u_mean, ts, n, npe))
+            rows.append(Row(n, n <= capacity, closed, published, cycles, original / cycles))
     fitting = [row for row in rows if row.fits]
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -222,6 +237,8 @@ def main(
         files[plot_path] = picture(rows, result["best_n_fuse"], capacity, result["bound_cycles"], title)
     write_all(files)
     report(result, rows, title)
+    if files:
+        print(f"wrote {', '.join(map(str, files))}")
 
 
 def report(result: dict[str, Any], rows: list[Row], title: str) -> None:
@@ -234,10 +251,9 @@ def report(result: dict[str, Any], rows: list[Row], title: str) -> None:
         stars = [f"{getattr(row, model):,}{'*' if result['best'][model] == row.n_fuse else ' '}" for model in MODELS]
         note = "best" if row.n_fuse == result["best_n_fuse"] else "" if row.fits else "does not fit"
         table.add_row(str(row.n_fuse), *stars, f"{row.speedup:.2f}", note, style=None if row.fits else "dim")
-    console = Console()
-    console.print(table)
+    Console().print(table)
     free, even = result["best_without_limit"], result["balanced_n_fuse"]
-    console.print(
+    print(
         f"best N_fuse: {result['best_n_fuse']} (* fewest cycles of those that fit; equation 7: at most "
         f"{result['capacity']})\n"
         f"with more slots: equation 6 {free['equation_6']}, published {free['published']}, "

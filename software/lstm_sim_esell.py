@@ -18,6 +18,7 @@ layer.l1.bin, layer.l2.h, ...
 """
 
 import io
+import json
 import sys
 import zipfile
 import zlib
@@ -38,7 +39,7 @@ from golden import memory, numbers
 from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
 from golden.reference import Reference, deviation, reference
-from software import image
+from software import image, progress
 from software.checkpoint import (
     MNIST_DIGITS,
     CheckpointError,
@@ -47,9 +48,10 @@ from software.checkpoint import (
     load_digits,
     load_language_model,
 )
-from software.cli import UserError, run, write_all
+from software.cli import UserError, check_outputs, run, write_all
 from software.header import header
 
+SCHEMA = "elstm.layers/1"
 ARRAYS = ("w", "u", "b", "x")
 Layers = list[tuple[str, PackedLayer, float]]
 """Name (the empty one of a single layer), packed weights and threshold of each."""
@@ -165,19 +167,38 @@ def result_arrays(packed: PackedLayer, result: LayerResult, free: Reference) -> 
     }
 
 
-def report(packed: PackedLayer, result: LayerResult, free: Reference, masked: Reference, threshold: float) -> Table:
-    """The summary that is printed."""
-    table = Table(
-        title=f"X {packed.x}, H {packed.h}, T {result.h.shape[-2]}, threshold {threshold:g}", show_header=False
-    )
-    for name, matrix in (("W", packed.w), ("U", packed.u)):
-        per = f", {len(matrix.words) / matrix.nonzeros:.3f} words per nonzero" if matrix.nonzeros else ""
-        table.add_row(name, f"{len(matrix.words):,} words, {matrix.nonzeros:,} nonzeros{per}")
-    table.add_row("kept blocks", f"{int(result.kept_blocks.sum()):,} of {result.kept.size:,}")
-    table.add_row("U words loaded", f"{int(result.u_words_loaded.sum()):,}")
-    for name, to in (("float64, golden's mask", masked), ("float64, free", free)):
+def summary(
+    name: str, packed: PackedLayer, result: LayerResult, free: Reference, masked: Reference, threshold: float
+) -> dict[str, Any]:
+    """What is printed, and written with --json, of one layer."""
+    found: dict[str, Any] = {
+        "name": name, "inputs": packed.x, "hidden": packed.h, "steps": result.h.shape[-2], "threshold": threshold,
+        "kept_blocks": int(result.kept_blocks.sum()), "blocks": result.kept.size,
+        "u_words_loaded": int(result.u_words_loaded.sum()), "overflow": result.overflow,
+    }  # fmt: skip
+    for matrix_name, matrix in (("w", packed.w), ("u", packed.u)):
+        found[matrix_name] = {"words": len(matrix.words), "nonzeros": matrix.nonzeros}
+    for to_name, to in (("float64_golden_mask", masked), ("float64_free", free)):
         d = deviation(result.h[..., : packed.hidden], result.kept, to)
-        table.add_row(name, f"|h - h64| max {d.max_abs:.2e}, mean {d.mean_abs:.2e}; {d.flips} blocks pruned otherwise")
+        found[to_name] = {"max_abs": float(d.max_abs), "mean_abs": float(d.mean_abs), "flips": int(d.flips)}
+    return found
+
+
+def report(found: dict[str, Any]) -> Table:
+    """The summary as it is printed."""
+    title = f"X {found['inputs']}, H {found['hidden']}, T {found['steps']}, threshold {found['threshold']:g}"
+    table = Table(title=title, show_header=False)
+    for name in ("w", "u"):
+        words, nonzeros = found[name]["words"], found[name]["nonzeros"]
+        per = f", {words / nonzeros:.3f} words per nonzero" if nonzeros else ""
+        table.add_row(name.upper(), f"{words:,} words, {nonzeros:,} nonzeros{per}")
+    table.add_row("kept blocks", f"{found['kept_blocks']:,} of {found['blocks']:,}")
+    table.add_row("U words loaded", f"{found['u_words_loaded']:,}")
+    for name, key in (("float64, golden's mask", "float64_golden_mask"), ("float64, free", "float64_free")):
+        d = found[key]
+        table.add_row(
+            name, f"|h - h64| max {d['max_abs']:.2e}, mean {d['mean_abs']:.2e}; {d['flips']} blocks pruned otherwise"
+        )
     return table
 
 
@@ -190,21 +211,42 @@ def main(
     layer: Annotated[
         Path,
         typer.Argument(
-            help="LAYER.npz: w (4H, X), u (4H, H), b (4H,), x (T, X) or (N, T, X); or a trained network's checkpoint."
+            metavar="LAYER.npz",
+            help="w (4H, X), u (4H, H), b (4H,), x (T, X) or (N, T, X); or a trained network's checkpoint.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="RESULT.npz to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="RESULT.npz to write.")],
     threshold: Annotated[
-        float | None, typer.Option(help="Hidden-state pruning threshold, fp32; 0 keeps all. A network has its own.")
+        float | None,
+        typer.Option(
+            "--threshold",
+            "--ht",
+            metavar="TH",
+            help="Hidden-state pruning threshold, fp32; 0 keeps all. A network has its own.",
+        ),
     ] = None,
-    header_path: Annotated[Path | None, typer.Option("--header", help="Also write a C header.")] = None,
-    image_path: Annotated[Path | None, typer.Option("--image", help="Also write a binary image.")] = None,
-    images: Annotated[Path, typer.Option(help="Digits for a network, .npz.")] = MNIST_DIGITS,
-    digits: Annotated[int, typer.Option(help="How many of them, or of a language model's own sequences.")] = 10,
+    header_path: Annotated[Path | None, typer.Option("--header", metavar="FILE", help="Also write a C header.")] = None,
+    image_path: Annotated[
+        Path | None, typer.Option("--image", metavar="FILE", help="Also write a binary image.")
+    ] = None,
+    images: Annotated[
+        Path, typer.Option(metavar="FILE", help="Digits for a network, .npz.", show_default="the shipped digits")
+    ] = MNIST_DIGITS,
+    digits: Annotated[
+        int, typer.Option(metavar="N", help="How many of them, or of a language model's own sequences.")
+    ] = 10,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the summary as JSON.")
+    ] = None,
 ) -> None:
     """Pack one LSTM layer, or all of a network, to eSELL and run the bit-exact reference on the packed words.
 
-    Weights are rounded to fp16, x to fp32. Everything is written, or nothing.
+    Weights are rounded to fp16, x to fp32. Gate rows are in the order f, i, g, o. Everything is written, or nothing.
+
+    \b
+    Examples:
+      python -m software.lstm_sim_esell LAYER.npz --out RESULT.npz --threshold 0.3
+      python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --header layer.h --image layer.bin --json summary.json
     """
     if threshold is not None and np.isnan(threshold):
         raise UserError("--threshold must be a number, not nan")
@@ -216,38 +258,45 @@ def main(
         packed, x = to_layer(load(layer))
         with np.errstate(over="ignore"):
             layers = [("", packed, float(np.float32(threshold or 0)))]
-    paths = [layer, out]
+    paths = [layer, out, *([json_path] if json_path is not None else [])]
     paths += [_named(path, name) for path in (header_path, image_path) if path is not None for name, _, _ in layers]
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError(f"input and outputs must be different files: {', '.join(map(str, paths))}")
 
+    check_outputs(*paths[1:])
+
     arrays: dict[str, Any] = {}
     files: dict[Path, bytes] = {}
-    reports: list[Table | str] = []
-    for name, packed, th in layers:
-        result = Layer(packed).run(x, th)
-        if result.error != Error.NONE:
-            where = f"{name}: " if name else ""
-            raise UserError(f"{where}the hardware would stop at step {result.rows}: {ERROR_MEANINGS[result.error]}")
-        free, masked = reference(packed, x, th), reference(packed, x, th, result.kept)
-        prefix = f"{name}." if name else ""
-        arrays |= {prefix + key: array for key, array in result_arrays(packed, result, free).items()}
-        if header_path is not None:
-            files[_named(header_path, name)] = header(packed, x, th).encode()
-        if image_path is not None:
-            files[_named(image_path, name)] = image.build(packed, x, th)
-        reports.append(report(packed, result, free, masked, th))
-        if result.overflow == "may":
-            reports.append("sums come near the limit of Q12.20: the hardware may stop with ACC_OVERFLOW")
-        x = result.h_pruned
+    found: list[dict[str, Any]] = []
+    with progress.steps(2 * len(layers)) as step:
+        for name, packed, th in layers:
+            step(f"{name or 'layer'}: bit-exact")
+            result = Layer(packed).run(x, th)
+            if result.error != Error.NONE:
+                where = f"{name}: " if name else ""
+                raise UserError(f"{where}the hardware would stop at step {result.rows}: {ERROR_MEANINGS[result.error]}")
+            step(f"{name or 'layer'}: float64")
+            free, masked = reference(packed, x, th), reference(packed, x, th, result.kept)
+            prefix = f"{name}." if name else ""
+            arrays |= {prefix + key: array for key, array in result_arrays(packed, result, free).items()}
+            if header_path is not None:
+                files[_named(header_path, name)] = header(packed, x, th).encode()
+            if image_path is not None:
+                files[_named(image_path, name)] = image.build(packed, x, th)
+            found.append(summary(name, packed, result, free, masked, th))
+            x = result.h_pruned
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     files = {out: stream.getvalue()} | files
+    if json_path is not None:
+        files[json_path] = json.dumps({"schema": SCHEMA, "layers": found}, indent=1).encode() + b"\n"
     write_all(files)
     console = Console()
-    for part in reports:
-        console.print(part)
-    console.print(f"wrote {', '.join(map(str, files))}")
+    for layer_found in found:
+        console.print(report(layer_found))
+        if layer_found["overflow"] == "may":
+            print("sums come near the limit of Q12.20: the hardware may stop with ACC_OVERFLOW")
+    print(f"wrote {', '.join(map(str, files))}")
 
 
 if __name__ == "__main__":

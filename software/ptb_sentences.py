@@ -14,7 +14,7 @@ import numpy as np
 import typer
 
 from software.checkpoint import PTB_SENTENCES, CheckpointError, load_language_model
-from software.cli import UserError, run, write_all
+from software.cli import UserError, run, within, write_all
 
 STEPS = 35
 END = "<eos>"
@@ -31,15 +31,22 @@ def _words(path: Path) -> list[str]:
 
 
 def main(
-    text: Annotated[Path, typer.Option(help="Text to take the stretches from, at even distances.")],
+    text: Annotated[Path, typer.Option(metavar="FILE", help="Text to take the stretches from, at even distances.")],
     vocabulary: Annotated[
-        Path, typer.Option(help="Training text; a word's index is its place among its sorted words.")
+        Path, typer.Option(metavar="FILE", help="Training text; a word's index is its place among its sorted words.")
     ],
-    model: Annotated[Path, typer.Option(help="Language model with the embedding, .npz.")],
-    count: Annotated[int, typer.Option(help="Stretches.", min=1, max=64)] = 4,
-    out: Annotated[Path, typer.Option(help="File to write.")] = PTB_SENTENCES,
+    model: Annotated[Path, typer.Option("--model", "--model-path", metavar="FILE", help="With the embedding, .npz.")],
+    count: Annotated[int, typer.Option(metavar="N", help="Stretches.", callback=within(1, 64))] = 4,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="File to write.", show_default="the shipped one")
+    ] = PTB_SENTENCES,
 ) -> None:
-    """Embed stretches of 35 words of a text."""
+    """Embed stretches of 35 words of a text.
+
+    \b
+    Examples:
+      python -m software.ptb_sentences --text ptb.test.txt.gz --vocabulary ptb.train.txt.gz --model ptb-2x800.npz
+    """
     index = {word: n for n, word in enumerate(sorted(set(_words(vocabulary))))}
     words = _words(text)
     if len(words) < count * STEPS:

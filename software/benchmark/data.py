@@ -29,7 +29,7 @@ import typer
 from software.benchmark import mnist_data
 from software.benchmark.corpus import SPLITS, Corpus, kjv_texts, make_corpus, unpack
 from software.benchmark.spelling import call_spelled
-from software.cli import SETTINGS, UserError, new_app, write_all
+from software.cli import SETTINGS, UserError, check_outputs, new_app, write_all
 
 CACHE = Path("build") / "data"
 TIMEOUT = 20
@@ -37,11 +37,6 @@ TIMEOUT = 20
 
 KJV_VERSION = "4.38"
 """Of Debian's packages, the same from Debian 12 on."""
-
-
-def tell(line: str) -> None:
-    """Progress, on stderr."""
-    print(line, file=sys.stderr)
 
 
 Texts = dict[str, bytes]
@@ -250,7 +245,9 @@ def fetch(name: str, folder: Path, sources: Mapping[str, Source], say: Callable[
     raise UserError(f"no source of {name} answered; put {wanted} (or .gz) into {folder}. {'; '.join(problems)}")
 
 
-def find(name: str, data: Path | None = None, cache: Path = CACHE, say: Callable[[str], None] = tell) -> Texts:
+def find(
+    name: str, data: Path | None = None, cache: Path = CACHE, say: Callable[[str], None] = mnist_data.tell
+) -> Texts:
     """The texts of one of ``NAMES``. ``data`` without a file is an error, no reason to fetch."""
     if name == WIKITEXT_VALID:
         return without_training_text(find_splits("wikitext-2", SPLITS[1:], data, cache, say))
@@ -268,7 +265,7 @@ def find_splits(name: str, splits: Sequence[str], data: Path | None, cache: Path
     return fetch(name, cache / name, DATASETS[name].sources(), say)
 
 
-def load_corpus(data: str, say: Callable[[str], None] = tell) -> Corpus:
+def load_corpus(data: str, say: Callable[[str], None] = mnist_data.tell) -> Corpus:
     """A corpus by name, or a folder with the three files of a known corpus or {train,valid,test}.txt of any text.
 
     The known ones are checked. Raises UserError.
@@ -315,6 +312,7 @@ def data_command(
     """
     if name not in ("mnist", *NAMES):
         raise UserError(f"NAME must be one of {', '.join(('mnist', *NAMES))}, not {name!r}")
+    check_outputs(json)
     sizes: dict[str, int]
     if name == "mnist":
         mnist = mnist_data.load(data)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from software.benchmark.npz import npz
 from software.benchmark.spelling import run_spelled, sparsities, thresholds
 from software.checkpoint import FP16_MAX
-from software.cli import UserError, write_all
+from software.cli import SETTINGS, UserError, check_outputs, new_app, write_all
 
 try:
     import torch
@@ -186,23 +186,38 @@ def checkpoint_arrays(
 def import_torch(
     model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="What torch.save(model.state_dict(), ...) wrote.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Checkpoint to write; else MODEL.npz beside it.")
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Checkpoint to write; else MODEL.npz beside it.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Which LSTM of the model, as in its state_dict; '' = not nested.")
+        str | None, typer.Option(metavar="NAME", help="Which LSTM of the model, as in its state_dict; '' = not nested.")
     ] = None,
     sparsity: Annotated[
         str | None,
-        typer.Option("--sparsity", "--ws", help="Smallest weights to drop, one share or W, U of layer 1, 2, ..."),
+        typer.Option(
+            "--sparsity", "--ws", metavar="S...", help="Smallest weights to drop, one share or W, U of layer 1, 2, ..."
+        ),
     ] = None,
     ht: Annotated[
-        str | None, typer.Option("--thresholds", "--ht", help="Of hidden-state pruning: one number, or one per layer.")
+        str | None,
+        typer.Option(
+            "--thresholds", "--ht", metavar="TH...", help="Of hidden-state pruning: one number, or one per layer."
+        ),
     ] = None,
     pickled: Annotated[
         bool, typer.Option("--pickled", help="MODEL.pt is a pickled module; loading it runs code from it.")
     ] = False,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the sizes and sparsities as JSON.")
+    ] = None,
 ) -> None:
-    """Make a checkpoint of a unidirectional nn.LSTM of any size and number of layers."""
+    """Make a checkpoint of a unidirectional nn.LSTM of any size and number of layers.
+
+    \b
+    Examples:
+      python -m software.benchmark.import_torch MODEL.pt
+      python -m software.benchmark.import_torch MODEL.pt -o build/mine.npz --ws 0.5 --ht 0.1 0.2 --name encoder.lstm
+    """
+    check_outputs(out, json_path)
     layers = lstm_layers(load_tensors(model, pickled), name)
     shares = sparsities(sparsity, len(layers), "--sparsity") if sparsity is not None else (0.0,) * (2 * len(layers))
     th = thresholds(ht, len(layers), "--thresholds") if ht is not None else (0.0,) * len(layers)
@@ -210,19 +225,30 @@ def import_torch(
     sizes = ", ".join(f"{layer.w.shape[1]} -> {layer.u.shape[1]}" for layer in layers)
     meta = {"model": f"nn.LSTM {sizes}", "file": model.name, "sparsity": shares, "torch": str(torch.__version__)}
     arrays = checkpoint_arrays(layers, shares, th, meta)
-    write_all({path: npz(arrays)})
+    found = []
     for n, layer in enumerate(layers, 1):
         w, u = arrays[f"l{n}.w"], arrays[f"l{n}.u"]
-        largest = max(np.abs(layer.w).max(), np.abs(layer.u).max())
+        found.append(
+            {
+                "inputs": w.shape[1], "units": u.shape[1], "zeros_w": float((w == 0).mean()),
+                "zeros_u": float((u == 0).mean()), "threshold": th[n - 1],
+                "largest": float(max(np.abs(layer.w).max(), np.abs(layer.u).max())),
+            }
+        )  # fmt: skip
+    files = {path: npz(arrays)}
+    if json_path is not None:
+        files[json_path] = json.dumps({"model": meta["model"], "layers": found}, indent=1).encode() + b"\n"
+    write_all(files)
+    for n, layer_found in enumerate(found, 1):
         print(
-            f"layer {n}: {w.shape[1]} inputs, {u.shape[1]} units; zeros in W {(w == 0).mean():.1%}, "
-            f"in U {(u == 0).mean():.1%}; largest |weight| {largest:.3g}; threshold {th[n - 1]:g}"
+            "layer {n}: {inputs} inputs, {units} units; zeros in W {zeros_w:.1%}, in U {zeros_u:.1%}; "
+            "largest |weight| {largest:.3g}; threshold {threshold:g}".format(n=n, **layer_found)
         )
-    print(f"wrote {path}; run it on the RTL: python -m sim.run layer {path} --random 10")
+    print(f"wrote {', '.join(map(str, files))}; run it on the RTL: python -m sim.run layer {path} --random 10")
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-app.command()(import_torch)
+app = new_app()
+app.command(context_settings=SETTINGS)(import_torch)
 
 if __name__ == "__main__":
     run_spelled(app)

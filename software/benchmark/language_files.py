@@ -50,8 +50,8 @@ def load_model(path: Path) -> Model:
             raise UserError(str(error)) from None
     try:
         saved = torch.load(path, weights_only=True)
-        if saved["format"] != FORMAT:
-            raise ValueError(saved["format"])
+        if not isinstance(saved, dict) or saved["format"] != FORMAT:
+            raise ValueError("format")
         net = LanguageNet(Size(**saved["size"]))
         net.load_state_dict(saved["net"])
         thresholds = saved["thresholds"]

@@ -69,7 +69,7 @@ def streams(tokens: Tensor, n: int, limit: int | None = None) -> Tensor:
     """
     steps = len(tokens) // n
     if steps < 2:
-        raise UserError(f"{len(tokens)} words are too few for {n} streams (--batch_size)")
+        raise UserError(f"{len(tokens)} words are too few for {n} streams (--batch-size)")
     kept = steps if limit is None else min(steps, max(limit // n, 2))
     return tokens[: steps * n].view(n, steps)[:, :kept].T.contiguous()
 

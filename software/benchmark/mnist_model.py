@@ -68,7 +68,10 @@ def _state_of(path: Path) -> tuple[dict[str, torch.Tensor], list[float] | None, 
     except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, KeyError):
         raise UserError(f"{path}: neither an .npz checkpoint nor a model of these commands, or damaged") from None
     if isinstance(saved, dict) and isinstance(saved.get("weights"), dict):
-        return saved["weights"], saved.get("thresholds"), json.loads(saved.get("history", "[]"))
+        try:
+            return saved["weights"], saved.get("thresholds"), json.loads(saved.get("history", "[]"))
+        except (ValueError, TypeError):
+            raise UserError(f"{path}: not a model of these commands: history is no JSON") from None
     raise UserError(f"{path}: not a model of these commands; software.benchmark.import_torch takes any nn.LSTM")
 
 
@@ -101,7 +104,10 @@ def load_model(path: Path, block: int = BLOCK_COLS, dropout: float = 0.0) -> Mod
         if not torch.isfinite(value).all():
             index = tuple(torch.nonzero(~torch.isfinite(value))[0].tolist())
             raise UserError(f"{path}: {name}{list(index)} is {value[index].item()}; weights must be finite")
-    return Model(network, tuple(thresholds or [0.0] * layers), history)
+    found = tuple(thresholds or [0.0] * layers)
+    if len(found) != layers or not all(isinstance(th, float) and th >= 0 for th in found):
+        raise UserError(f"{path}: thresholds must be {layers} numbers of at least 0, not {list(found)}")
+    return Model(network, found, history)
 
 
 def _network(path: Path, shape: tuple[int, int, int, int], block: int, dropout: float) -> Network:

@@ -10,10 +10,10 @@ import typer
 from software.benchmark import mnist_data
 from software.benchmark.mnist_calibrate import thresholds_for
 from software.benchmark.mnist_model import Model, load_model
-from software.benchmark.options import Asked, hidden_asked, weights_asked
+from software.benchmark.options import MAX_SEED, Asked, hidden_asked, weights_asked
 from software.benchmark.training import Data
 from software.benchmark.weight_pruning import prune_below, prune_to, zeros
-from software.cli import UserError
+from software.cli import UserError, within
 
 SAVE_DIR = Path("build") / "mnist"
 
@@ -28,18 +28,22 @@ BlockOption = Annotated[
     int, typer.Option("--block", "-b", metavar="N", help="Units of h that are dropped together; 4, as the hardware.")
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Also show each layer's sparsity and range.")]
-LimitOption = Annotated[int, typer.Option(min=0, metavar="N", help="Images of each set, for a quick trial; 0 = all.")]
+LimitOption = Annotated[
+    int, typer.Option(callback=within(0), metavar="N", help="Images of each set, for a quick trial; 0 = all.")
+]
 StepsOption = Annotated[int, typer.Option("--bptt", metavar="N", help="Time steps: the 28 rows of an image, no other.")]
 InputsOption = Annotated[
     int, typer.Option("--emsize", metavar="N", help="Inputs of a step: the 28 pixels of a row, no other.")
 ]
 EpochsOption = Annotated[
-    int, typer.Option(min=1, metavar="N", help="The best on the last 5,000 training images is kept.")
+    int, typer.Option(callback=within(1), metavar="N", help="The best on the last 5,000 training images is kept.")
 ]
-BatchOption = Annotated[int, typer.Option(min=1, metavar="N", help="Images per step.")]
+BatchOption = Annotated[int, typer.Option(callback=within(1), metavar="N", help="Images per step.")]
 DropoutOption = Annotated[float, typer.Option(metavar="X", help="Of what layer 1 hands to layer 2, in training.")]
 RateOption = Annotated[float, typer.Option(metavar="X", help="Peak of Adam's one-cycle rate.")]
-SeedOption = Annotated[int, typer.Option(min=0, metavar="N", help="Of initial weights and the order of the images.")]
+SeedOption = Annotated[
+    int, typer.Option(callback=within(0, MAX_SEED), metavar="N", help="Of initial weights and the order of the images.")
+]
 
 
 def check_sizes(bptt: int, emsize: int) -> None:

@@ -28,7 +28,7 @@ from software.benchmark.npz import npz
 from software.benchmark.options import FreshOption, JsonOption
 from software.benchmark.training import Data, Outcome, Settings, Stage, Trainer, evaluate
 from software.checkpoint import load_checkpoint
-from software.cli import UserError, write_all
+from software.cli import UserError, check_outputs, within, write_all
 
 MATRICES = ("l1.w", "l1.u", "l2.w", "l2.u")
 SHIPPED = 100
@@ -161,16 +161,17 @@ def reproduce(
     recipe: Annotated[str, typer.Option(metavar="NAME", help=f"Which network: {', '.join(RECIPES)}.")] = "paper",
     seed: SeedOption = 1,
     dense_epochs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Epochs of the dense network; else the recipe's.")
+        int | None,
+        typer.Option(callback=within(1), metavar="N", help="Epochs of the dense network; else the recipe's."),
     ] = None,
     sparse_epochs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Epochs of retraining under the last masks.")
+        int | None, typer.Option(callback=within(1), metavar="N", help="Epochs of retraining under the last masks.")
     ] = None,
     hidden_epochs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Epochs with hidden-state pruning.")
+        int | None, typer.Option(callback=within(1), metavar="N", help="Epochs with hidden-state pruning.")
     ] = None,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", "--batch", min=1, metavar="N", help="Images per step.")
+        int, typer.Option("--batch-size", "--batch", callback=within(1), metavar="N", help="Images per step.")
     ] = 100,
     limit: LimitOption = 0,
     json: JsonOption = None,
@@ -189,6 +190,7 @@ def reproduce(
         raise UserError(f"--recipe must be one of {', '.join(RECIPES)}, not {recipe!r}")
     made = RECIPES[recipe]
     out = out or Path("build") / f"mnist-{recipe}"
+    check_outputs(out / made.file, json)
     asked = (dense_epochs, sparse_epochs, hidden_epochs)
     epochs = [usual if count is None else count for count, usual in zip(asked, made.epochs, strict=True)]
     torch.set_num_threads(1)

@@ -60,7 +60,7 @@ from software.benchmark.options import (
 )
 from software.benchmark.training import CLIP, Data, Settings, Stage, Trainer
 from software.benchmark.weight_pruning import Gradual, zeros
-from software.cli import UserError, write_all
+from software.cli import UserError, check_outputs, write_all
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,7 @@ def train(
         if value is not None:
             raise UserError(f"{option} is for train --retrain, prune, retrain and eval; train makes a dense network")
     check_sizes(bptt, emsize)
+    check_outputs(out, json, folders=(save_dir,))
     check_rates(lr, clip, dropout, l1_lambda)
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -228,6 +229,7 @@ def prune(
       python -m software.benchmark.mnist prune -ws .3 .5 .2 .4 -ht .3 .8
       python -m software.benchmark.mnist prune -model M.pt -m threshold -wt .05
     """
+    check_outputs(out, json, folders=(save_dir,))
     torch.set_num_threads(1)
     model = load_sized(model_path or save_dir / "train.pt", nhid, nlayers, block)
     asked = asked_of_weights(model, mode, ws, wt)
@@ -288,6 +290,7 @@ def retrain(
       python -m software.benchmark.mnist retrain -model build/mnist/train.pt -ws .9 --gradual --epochs 6
     """
     check_sizes(bptt, emsize)
+    check_outputs(out, json, folders=(save_dir,))
     check_rates(lr, clip, dropout, l1_lambda)
     torch.set_num_threads(1)
     torch.manual_seed(seed)

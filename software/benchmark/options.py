@@ -12,9 +12,10 @@ import typer
 
 from software.benchmark.spelling import MATRICES, finite, numbers, sparsities, thresholds, weight_thresholds
 from software.benchmark.weight_pruning import Gradual
-from software.cli import UserError
+from software.cli import UserError, within
 
 SHARE, EVERY = 0.5, 10
+MAX_SEED = 2**32 - 1
 
 ModelOption = Annotated[
     Path | None, typer.Option("--model-path", "-model", metavar="FILE", help="Model (.pt) or checkpoint (.npz).")
@@ -42,16 +43,18 @@ HtOption = Annotated[
     str | None, typer.Option("--ht", "-ht", metavar="TH...", help="Thresholds of hidden-state pruning, per layer.")
 ]
 NhidOption = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Units of a layer; a model that is read must have them.")
+    int | None,
+    typer.Option(callback=within(1), metavar="N", help="Units of a layer; a model that is read must have them."),
 ]
 LayersOption = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="LSTM layers; a model that is read must have them.")
+    int | None, typer.Option(callback=within(1), metavar="N", help="LSTM layers; a model that is read must have them.")
 ]
 ClipOption = Annotated[float, typer.Option(metavar="NORM", help="Largest norm of the gradient.")]
 L1Option = Annotated[bool, typer.Option("--l1", help="Add --l1-lambda times the sum of |W| and |U| to the loss.")]
 LambdaOption = Annotated[float, typer.Option("--l1-lambda", metavar="X", help="Weight of --l1.")]
 LogOption = Annotated[
-    int, typer.Option(min=0, metavar="N", help="Batches between two lines with the loss; 0 = only the bar.")
+    int,
+    typer.Option(callback=within(0), metavar="N", help="Batches between two lines with the loss; 0 = only the bar."),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")]
 GradualOption = Annotated[
@@ -62,7 +65,10 @@ ShareOption = Annotated[
     float, typer.Option("--gradual-share", metavar="X", help="Share of the run after which -ws is reached.")
 ]
 EveryOption = Annotated[
-    int, typer.Option("--gradual-every", min=1, metavar="N", help="Batches from one step of pruning to the next.")
+    int,
+    typer.Option(
+        "--gradual-every", callback=within(1), metavar="N", help="Batches from one step of pruning to the next."
+    ),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
-from software.cli import UserError, run
+from software.cli import UserError, check_outputs, run, within
 from software.firmware import layers
 from software.firmware.build import build, memory_bytes, names, sources, toolchain
 from software.firmware.packing import PackedNetwork, build_network
@@ -28,32 +28,62 @@ def network_of(checkpoint: Path, images: Path, digits: int, n_fuse: int) -> Pack
 
 
 def main(
-    program: Annotated[str, typer.Argument(help=f"One of {', '.join(names())}, or the path of a .c or .S file.")],
+    program: Annotated[
+        str, typer.Argument(metavar="PROGRAM", help=f"One of {', '.join(names())}, or the path of a .c or .S file.")
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="build/firmware/PROGRAM.elf if not given.")
+        Path | None,
+        typer.Option("--out", "-o", "--output", metavar="FILE", help="ELF to write; else build/firmware/PROGRAM.elf."),
     ] = None,
     tools: Annotated[
-        str | None, typer.Option("--toolchain", help="gcc or zig; the first that is installed if not given.")
+        str | None, typer.Option("--toolchain", metavar="NAME", help="gcc or zig; else the first that is installed.")
     ] = None,
     digits: Annotated[
         int | None,
-        typer.Option(help=f"Link with a packed network and that many inputs; 2 for {', '.join(NETWORK_PROGRAMS)}."),
+        typer.Option(
+            metavar="N",
+            help=f"Link with a packed network and that many inputs; 2 for {', '.join(NETWORK_PROGRAMS)}.",
+        ),
     ] = None,
-    checkpoint: Annotated[Path, typer.Option(help="The trained network, .npz.")] = MNIST_CHECKPOINT,
-    images: Annotated[Path, typer.Option(help="Its inputs, .npz.")] = MNIST_DIGITS,
+    checkpoint: Annotated[
+        Path,
+        typer.Option(
+            "--checkpoint",
+            "--model-path",
+            metavar="FILE",
+            help="The trained network, .npz.",
+            show_default="the shipped network",
+        ),
+    ] = MNIST_CHECKPOINT,
+    images: Annotated[
+        Path, typer.Option(metavar="FILE", help="Its inputs, .npz.", show_default="the shipped digits")
+    ] = MNIST_DIGITS,
     layer: Annotated[
-        str | None, typer.Option(help=f"Data of {layers.PROGRAM}: one of {', '.join(layers.NAMES)}.")
+        str | None,
+        typer.Option(metavar="NAME", help=f"Data of {layers.PROGRAM}: one of {', '.join(layers.NAMES)}."),
     ] = None,
-    sequences: Annotated[int, typer.Option(help=f"Sequences of {layers.PROGRAM}.")] = layers.SEQUENCES,
-    n_fuse: Annotated[int | None, typer.Option(min=1, help=f"Fusion factor; 3, {layers.PROGRAM} 7.")] = None,
+    sequences: Annotated[int, typer.Option(metavar="N", help=f"Sequences of {layers.PROGRAM}.")] = layers.SEQUENCES,
+    n_fuse: Annotated[
+        int | None,
+        typer.Option(callback=within(1, 2**31 - 1), metavar="N", help=f"Fusion factor; 3, {layers.PROGRAM} 7."),
+    ] = None,
 ) -> None:
-    """Build a bare-metal program; prints the path of the ELF."""
+    """Build a bare-metal program for the core; prints the path of the ELF.
+
+    \b
+    Examples:
+      python -m software.firmware hello
+      python -m software.firmware network --digits 3
+      python -m software.firmware original --layer mnist-l1
+      python -m software.firmware mine.c -o build/mine.elf
+    """
     compiler = toolchain(tools)
     if (layer is not None) != (program == layers.PROGRAM):
         raise UserError(f"{layers.PROGRAM} and --layer go together; layers are: {', '.join(layers.NAMES)}")
     if digits is None and program in NETWORK_PROGRAMS:
         digits = 2
     path = output or Path("build/firmware") / f"{layer or Path(program).stem}.elf"
+    check_outputs(path)
     if layer is not None:
         layers.build_layer(layers.layer_data(layer, sequences), path, compiler, n_fuse or layers.N_FUSE)
     elif digits is not None:

@@ -117,7 +117,7 @@ def test_json_and_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (("8", "4", "nan"), "DENSITY must be in 0..1, not nan"),
         (("60000", "4", "1"), "a block column has 67500 words, a 16-bit offset holds 65535"),
         (("8", "4", "0.5", "--seed", "-1"), "--seed must be 0 or more, not -1"),
-        (("8", "x", "0.5"), "Invalid value for 'cols'"),
+        (("8", "x", "0.5"), "Invalid value for 'COLS'"),
         (("8", "4"), "Missing argument"),
         (("8", "4", "0.5", "--json", "/proc/none/f.json"), "cannot write /proc/none/f.json: "),
         (("8", "4", "0.5", "--json", "/"), "cannot write /: is a directory"),
