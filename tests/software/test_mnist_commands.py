@@ -123,6 +123,26 @@ def test_an_interrupted_command_goes_on_and_another_one_is_refused(command: Comm
     assert command(line + " --lr 0.1 --fresh")[0] == 0
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_reproduce_makes_what_its_recipe_says(recipe: str, command: Command) -> None:
+    line = f"reproduce --recipe {recipe} --limit 20 --dense-epochs 1 --sparse-epochs 1 --hidden-epochs 1 --out out"
+    code, out, err = command(f"{line} --json r.json")
+    made = RECIPES[recipe]
+    assert code == 0 and f"wrote out/{made.file}, r.json, out/mnist_100.npz" in out
+    assert err.count("epoch 1 of 1: validation") == 3 + len(made.steps)
+    checkpoint = load_checkpoint(Path("out") / made.file)
+    for number, (layer, threshold) in enumerate(zip(checkpoint.layers, made.thresholds, strict=True)):
+        assert layer.threshold == np.float32(threshold)
+        for weights, share in zip((layer.w, layer.u), made.sparsity[2 * number :], strict=False):
+            assert round(share * weights.size) <= (weights == 0).sum() < round(share * weights.size) + 50, "fp16"
+    result = json.loads(Path("r.json").read_text())
+    assert result["n"] == 20 and result["meta"] == json.loads(json.dumps(checkpoint.meta))
+    before = [layer.u.copy() for layer in checkpoint.layers]
+    assert command(line)[0] == 0, "all stages are done already"
+    again = load_checkpoint(Path("out") / made.file)
+    assert all((u == layer.u).all() for u, layer in zip(before, again.layers, strict=True))
+
+
 def test_eval_takes_the_shipped_network_at_its_own_thresholds(command: Command) -> None:
     code, out, _ = command("eval --json a.json")
     assert code == 0 and out.startswith("float: accuracy")
