@@ -6,6 +6,7 @@ Memories without initial contents are emitted without any: nothing may assume th
 
 import hashlib
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ import typer
 from amaranth.back import rtlil
 from amaranth.hdl import Value
 from amaranth.lib import wiring
+from rich.console import Console
 
 from golden.config import ACCELERATOR_PRESETS, CORE_PRESETS, SOC_PRESETS
 
@@ -135,39 +137,86 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 def _fail(message: str) -> typer.Exit:
-    print(message, file=sys.stderr)
+    print(f"error: {message}", file=sys.stderr)
     return typer.Exit(2)
 
 
 def main(
-    top: Annotated[str, typer.Option(help=f"What to build: {', '.join(TOPS)}.")] = "soc",
-    preset: Annotated[str, typer.Option(help="Named configuration.")] = "default",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="build/MODULE_PRESET.v if not given.")] = None,
+    top: Annotated[str, typer.Option(metavar="NAME", help=f"What to build: {', '.join(TOPS)}.")] = "soc",
+    preset: Annotated[
+        str,
+        typer.Option(metavar="NAME", help=f"Configuration: {', '.join(SOC_PRESETS)}; core: {', '.join(CORE_PRESETS)}."),
+    ] = "default",
+    output: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", "--output", metavar="FILE", help="Verilog to write; else build/MODULE_PRESET.v."),
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write ports, sizes and checksum as JSON.")
+    ] = None,
 ) -> None:
-    """Emit the Verilog of a top level and print its ports, register bits, memory bits and checksum."""
+    """Emit the Verilog of a top level; print its ports, register bits, memory bits and checksum.
+
+    The same sources and preset give the same bytes.
+
+    \b
+    Examples:
+      python -m hdl.build
+      python -m hdl.build --top accelerator --preset mnist -o accelerator.v
+    """
     if top not in TOPS:
         raise _fail(f"no top {top!r}; there are: {', '.join(TOPS)}")
     chosen = TOPS[top]
     if preset not in chosen.presets:
         raise _fail(f"no preset {preset!r} of {top}; there are: {', '.join(chosen.presets)}")
     path = output or Path("build") / f"{chosen.module}_{preset}.v"
-    if path.is_dir():
-        raise _fail(f"cannot write {path}: it is a directory")
-    component = chosen.elaborate(chosen.presets[preset])
-    text = emit_rtlil(component, chosen.module)
-    verilog = emit_verilog(text).encode()
-    try:
-        _write_whole(path, verilog)
-    except OSError as error:
-        raise _fail(f"cannot write {path}: {error.strerror}") from None
-    print(path)
+    for file in (path, json_path):
+        if file and file.is_dir():
+            raise _fail(f"cannot write {file}: it is a directory")
+    # Only a terminal is told: it takes some ten seconds
+    with Console(stderr=True).status(f"elaborating {chosen.module}") as status:
+        component = chosen.elaborate(chosen.presets[preset])
+        text = emit_rtlil(component, chosen.module)
+        status.update(f"writing {path}")
+        verilog = emit_verilog(text).encode()
     table = ports(component)
+    registers, memories, sha256 = register_bits(text), memory_bits(text), hashlib.sha256(verilog).hexdigest()
+    files = {path: verilog}
+    if json_path:
+        content = {
+            "schema": "elstm.build/1", "top": top, "module": chosen.module, "preset": preset, "verilog": str(path),
+            "ports": [{"name": name, "direction": direction, "bits": bits} for name, direction, bits in table],
+            "register_bits": registers, "memory_bits": memories, "sha256": sha256,
+        }  # fmt: skip
+        files[json_path] = json.dumps(content, indent=1).encode() + b"\n"
     width = max(len(name) for name, _, _ in table)
     for name, direction, bits in table:
         print(f"  {direction:6}  {name:{width}}  {bits:3}")
-    print(f"registers {register_bits(text)} bits, memories {memory_bits(text)} bits")
-    print(f"sha256 {hashlib.sha256(verilog).hexdigest()}")
+    print(f"registers {registers} bits, memories {memories} bits")
+    print(f"sha256 {sha256}")
+    for file, written in files.items():
+        try:
+            _write_whole(file, written)
+        except OSError as error:
+            raise _fail(f"cannot write {file}: {error.strerror}") from None
+        print(f"wrote {file}")
+
+
+def run() -> int:
+    """Exit code of the command; a wrong command line is one line on stderr."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(context_settings={"max_content_width": 100})(main)
+    try:
+        return app(standalone_mode=False) or 0
+    except Exception as error:
+        # Typer's own errors, wherever their classes live in this version
+        if type(error).__name__ == "Abort":
+            return 130
+        if not hasattr(error, "format_message"):
+            raise
+        print(f"error: {' '.join(error.format_message().split())}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(run())

@@ -11,6 +11,7 @@ from typing import Literal
 
 from hdl.axi4 import SIZE, Response
 from sim.memory import Image, Random
+from sim.protocol import check_timing
 
 _MASK64 = 2**64 - 1
 
@@ -28,6 +29,8 @@ class AxiTiming:
         writes: "together" takes addresses and data as they come; "address first" takes data only behind their address;
             "data first" takes an address only when data are waiting.
         seed: of all of the above.
+
+    Raises ValueError naming the number that is out of range.
     """
 
     latency: int = 8
@@ -36,6 +39,9 @@ class AxiTiming:
     stall_permille: int = 0
     writes: Literal["together", "address first", "data first"] = "together"
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        check_timing(self.latency, self.jitter, self.stall_permille)
 
 
 def _response(exists: bool, error: bool) -> int:

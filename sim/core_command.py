@@ -7,10 +7,12 @@ that, one line says why and at which pc: exit code 1 when the program is at faul
 import json
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import Progress, TaskID
 
 from golden.config import CoreConfig, SocConfig
 from golden.config import preset as preset_of
@@ -19,12 +21,13 @@ from sim.axi_memory import AxiTiming
 from sim.build_cache import verilog_sha256
 from sim.core_program import ProgramJob, ProgramOutcome
 from sim.environment import commit, versions
-from sim.options import window
+from sim.options import JsonOption, MemTraceOption, PresetOption, RamOption, StallsOption, WaveOption, window
 from sim.protocol import Design, MemoryTiming, WaveRequest
 from sim.result import write_whole
 from sim.soc_program import SocJob, SocOutcome
 from sim.twin_command import SPIKE, run_twin
 from software.cli import UserError
+from software.progress import bars
 
 SCHEMA = "elstm.program/1"
 SYSTEMS = ("soc", "core")
@@ -63,6 +66,10 @@ def result(path: Path, design: Design, outcome: ProgramOutcome) -> dict[str, obj
     return content
 
 
+def _tick(bar: Progress, task: TaskID, cycles: int) -> None:
+    bar.update(task, completed=cycles)
+
+
 class _Stdout:
     """Shows a console as it comes."""
 
@@ -80,29 +87,48 @@ class _Stdout:
 
 def run_elf(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A 64-bit RISC-V executable, entered at 0x80000000.")],
-    system: Annotated[str, typer.Option(help="soc, or core: that alone, without accelerator and cache.")] = "soc",
+    system: Annotated[
+        str, typer.Option(metavar="NAME", help="soc, or core: that alone, without accelerator and cache.")
+    ] = "soc",
     engine: Annotated[
-        str, typer.Option(help=f"Simulator of the SoC: {', '.join(soc_engines.NAMES)}; or {SPIKE}, the twin.")
+        str,
+        typer.Option(metavar="NAME", help=f"Simulator: {', '.join(soc_engines.NAMES)}; or {SPIKE}, the twin."),
     ] = (soc_engines.DEFAULT),
-    preset: Annotated[str, typer.Option(help="Configuration of the SoC's accelerator.")] = "default",
-    max_cycles: Annotated[int, typer.Option(min=1, help="End the run as a failure after that many cycles.")] = 10**8,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Write the outcome there.")] = None,
-    trace: Annotated[Path | None, typer.Option(help="Write a line for each instruction there, as Spike does.")] = None,
-    mem_trace: Annotated[
-        Path | None, typer.Option(help="Write cycle, address and words of each burst the accelerator loads (soc).")
+    preset: PresetOption = "default",
+    max_cycles: Annotated[
+        int, typer.Option(metavar="N", min=1, help="End the run as a failure after that many cycles.")
+    ] = 10**8,
+    json_path: JsonOption = None,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a line for each instruction, as Spike does.")
     ] = None,
-    wave: Annotated[Path | None, typer.Option(help="Write a waveform there (large).")] = None,
+    mem_trace: MemTraceOption = None,
+    wave: WaveOption = None,
     wave_window: Annotated[
-        str, typer.Option(help="Cycles FIRST:LAST of --wave, or end: the last 2000; all if not given.")
+        str,
+        typer.Option(
+            metavar="FIRST:LAST", help="Cycles of --wave, or end: the last 2000.", show_default="the whole run"
+        ),
     ] = "",
-    ram: Annotated[int, typer.Option(min=1, max=elf.MAX_RAM_MIB, help="Size of the memory at 0x80000000, MiB.")] = 16,
+    ram: RamOption = 16,
     latency: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Cycles from a request to its response; 8, core: 1.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=1000, help="Cycles from a request to its response; 8, core: 1."),
     ] = None,
-    stall: Annotated[int, typer.Option(min=0, max=999, help="How often memory takes no request, in 1/1000.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of those.")] = 1,
+    stalls: StallsOption = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the memory's random numbers.")] = 1,
 ) -> None:
-    """Run a bare-metal program; exits with the program's own code."""
+    """Run a bare-metal program on the RTL; exits with the program's own code.
+
+    Its console goes to stdout as it comes. A program that is caught in a loop, or leaves the memory, is ended with one
+    line that says why and at which pc.
+
+    \b
+    Examples:
+      python -m sim.run elf build/firmware/mnist-l1.elf
+      python -m sim.run elf mine.elf --trace build/mine.log --wave build/mine.vcd --wave-window end
+      python -m sim.run elf mine.elf --system core --latency 4
+    """
     for path in (json_path, trace, mem_trace, wave):
         if path and path.is_dir():
             raise UserError(f"cannot write {path}: it is a directory")
@@ -127,7 +153,7 @@ def run_elf(
         if system == "soc":
             design = Design("soc", SocConfig(preset_of(preset), CoreConfig(rvfi=True)))
             simulator = soc_engines.get(engine)
-            timing = AxiTiming(latency=latency or 8, stall_permille=stall, seed=seed)
+            timing = AxiTiming(latency=latency or 8, stall_permille=stalls, seed=seed)
             job = SocJob.of(
                 program,
                 timing=timing,
@@ -136,13 +162,16 @@ def run_elf(
                 trace=trace_file,
                 mem_trace=reads_file,
             )
-            if wave and wave_window == "end":
-                first = simulator.run(design, replace(job, wave=None, trace=None)).cycles - AT_THE_END
-                job = replace(job, wave=WaveRequest(str(wave.absolute()), max(0, first)))
-            outcome = simulator.run(design, job, console=stdout.line)
+            with bars(redirect_stdout=sys.stdout.isatty()) as bar:
+                task = bar.add_task("cycles", total=None)
+                tick = partial(_tick, bar, task)
+                if wave and wave_window == "end":
+                    first = simulator.run(design, replace(job, wave=None, trace=None), tick).cycles - AT_THE_END
+                    job = replace(job, wave=WaveRequest(str(wave.absolute()), max(0, first)))
+                outcome = simulator.run(design, job, tick, stdout.line)
         else:
             design = core_program.DESIGN
-            outcome = core_program.run(_core_job(program, latency or 1, stall, seed, max_cycles, trace_file, shown))
+            outcome = core_program.run(_core_job(program, latency or 1, stalls, seed, max_cycles, trace_file, shown))
         stdout.rest(outcome.console)
         if json_path:
             write_whole(json_path, json.dumps(result(file, design, outcome), indent=1).encode() + b"\n")
@@ -150,6 +179,10 @@ def run_elf(
         raise UserError(str(error)) from None
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}") from None
+    for path in (json_path, trace, mem_trace, wave):
+        if path:
+            # stdout is the program's
+            print(f"wrote {path}", file=sys.stderr)
     _finish(file, program, outcome)
 
 

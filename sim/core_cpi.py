@@ -1,5 +1,6 @@
 """Cycles per instruction of the firmware's programs on the core: ``python -m sim.core_cpi [--toolchain gcc|zig]``."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,11 @@ from rich.table import Table
 
 from sim import core_program, elf
 from sim.build_cache import scratch
-from sim.protocol import EngineError, MemoryTiming
-from software.cli import UserError, run
+from sim.options import JsonOption, writable
+from sim.protocol import MemoryTiming
+from software.cli import UserError, run, write_all
 from software.firmware import build
+from software.progress import bars
 
 PROGRAMS = {
     "sort": "quicksort of 2,000 64-bit numbers",
@@ -36,23 +39,39 @@ def measure(path: Path, latency: int) -> core_program.ProgramOutcome:
 
 def main(
     tools: Annotated[
-        str | None, typer.Option("--toolchain", help="gcc or zig; the first installed if not given.")
+        str | None, typer.Option("--toolchain", metavar="NAME", help="gcc or zig; else the first that is installed.")
     ] = None,
+    json_path: JsonOption = None,
 ) -> None:
-    """Print instructions and cycles per instruction of each program, at memories of several latencies."""
+    """Measure instructions and cycles per instruction of each program on the core, at memories of several latencies.
+
+    \b
+    Examples:
+      python -m sim.core_cpi
+      python -m sim.core_cpi --toolchain zig --json build/cpi.json
+    """
+    writable(json_path)
     compiler = build.toolchain(tools)
+    rows = []
     table = Table(title=f"cycles per instruction ({compiler.name} -O2)")
     for column in ("program", "what it does", "instructions", *(f"latency {n}" for n in LATENCIES)):
         table.add_column(column, justify="left" if column[0] in "pw" else "right")
-    try:
-        with scratch() as directory:
-            for name, what in PROGRAMS.items():
-                path = build.build(build.sources(name), directory / f"{name}.elf", compiler)
-                outcomes = [measure(path, latency) for latency in LATENCIES]
-                table.add_row(name, what, f"{outcomes[0].retired:,}", *(f"{outcome.cpi:.2f}" for outcome in outcomes))
-    except EngineError as error:
-        raise UserError(str(error)) from None
+    with scratch() as directory, bars() as bar:
+        task = bar.add_task("runs", total=len(PROGRAMS) * len(LATENCIES))
+        for name, what in PROGRAMS.items():
+            path = build.build(build.sources(name), directory / f"{name}.elf", compiler)
+            outcomes = []
+            for latency in LATENCIES:
+                outcomes.append(measure(path, latency))
+                bar.advance(task)
+            table.add_row(name, what, f"{outcomes[0].retired:,}", *(f"{outcome.cpi:.2f}" for outcome in outcomes))
+            cycles = {str(latency): outcome.cycles for latency, outcome in zip(LATENCIES, outcomes, strict=True)}
+            rows.append({"program": name, "retired": outcomes[0].retired, "cycles_by_latency": cycles})
     Console(width=110).print(table)
+    if json_path:
+        content = {"schema": "elstm.cpi/1", "toolchain": compiler.name, "programs": rows}
+        write_all({json_path: json.dumps(content, indent=1).encode() + b"\n"})
+        print(f"wrote {json_path}")
 
 
 if __name__ == "__main__":

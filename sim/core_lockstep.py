@@ -4,6 +4,7 @@ Random programs (`sim.core_stream`) run on both; of every retired instruction pc
 data of the memory access, and of every trap and interrupt its place, cause and mtval must agree. Prints what ran.
 """
 
+import json
 import re
 import sys
 from collections import Counter
@@ -19,7 +20,11 @@ from rich.table import Table
 from sim import core_program, core_spike, core_stream
 from sim.build_cache import scratch
 from sim.core_isa import BRANCHES, MNEMONICS, TRAPPING, mnemonic, operands
-from sim.protocol import EngineError, MemoryTiming, Segment
+from sim.options import JsonOption, writable
+from sim.protocol import MemoryTiming, Segment
+from software.cli import run as run_command
+from software.cli import write_all
+from software.progress import bars
 
 RAM_BYTES = 1 << 20
 TIMINGS: tuple[tuple[MemoryTiming, MemoryTiming], ...] = (
@@ -202,28 +207,46 @@ def run(seed: int, coverage: Coverage, units: int = 3000, rounds: int = 20) -> c
 
 
 def main(
-    retired: Annotated[int, typer.Option(min=1, help="Instructions to retire at least.")] = 1_000_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first program; the next ones follow.")] = 0,
+    retired: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Instructions to retire at least.")
+    ] = 1_000_000,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the first program; the next ones follow.")] = 0,
+    json_path: JsonOption = None,
 ) -> None:
-    """Run random programs on the core and on Spike and compare every instruction; exits with 1 on a difference."""
+    """Run random programs on the core and on Spike and compare every instruction; exits with 1 on a difference.
+
+    \b
+    Examples:
+      python -m sim.core_lockstep
+      python -m sim.core_lockstep --retired 100000 --seed 7
+    """
+    writable(json_path)
     coverage = Coverage()
-    cycles = 0
+    cycles, first = 0, seed
     try:
-        while coverage.retired < retired:
-            cycles += run(seed, coverage).cycles
-            print(f"seed {seed}: {coverage.retired:,} instructions agree", file=sys.stderr)
-            seed += 1
+        with bars() as bar:
+            task = bar.add_task("instructions", total=retired)
+            while coverage.retired < retired:
+                cycles += run(seed, coverage).cycles
+                print(f"seed {seed}: {coverage.retired:,} instructions agree", file=sys.stderr)
+                bar.update(task, completed=min(coverage.retired, retired))
+                seed += 1
     except Mismatch as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
-    except EngineError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from None
     Console().print(coverage.table())
     print(f"{cycles:,} cycles")
-    if short := coverage.lacking(1000, 100):
+    short = coverage.lacking(1000, 100)
+    if short:
         print(f"below 1,000 instructions or 100 traps: {', '.join(short)}")
+    if json_path:
+        content = {
+            "schema": "elstm.lockstep/1", "seeds": [first, seed - 1], "retired": coverage.retired, "cycles": cycles,
+            "lacking": list(short),
+        }  # fmt: skip
+        write_all({json_path: json.dumps(content, indent=1).encode() + b"\n"})
+        print(f"wrote {json_path}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -15,7 +15,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from golden.config import AcceleratorConfig
@@ -25,6 +24,7 @@ from sim.environment import command, commit, versions
 from sim.figure10_picture import groups_of, mean_cycles, picture
 from sim.figure10_rows import SCHEMES, Run, Runner, runs_of
 from sim.jobs import RunFailed
+from sim.options import EngineOption, LatencyOption, PresetOption, WorkersOption
 from sim.protocol import EngineError, MemoryTiming
 from sim.result import LayerRun, RunResult, write_whole
 from sim.table2 import LAYERS, Case, h_sparsity_of_bar, random_case, threshold_for, trained_cases
@@ -41,6 +41,7 @@ from software.checkpoint import (
     load_sentences,
 )
 from software.cli import UserError, run
+from software.progress import bars
 
 OUT = Path("build") / "figure10"
 SOURCES = ("random", "trained")
@@ -158,21 +159,36 @@ def published_speedup(original: list[LayerRun], rows: list[LayerRun]) -> float:
 
 
 def main(
-    layers: Annotated[str, typer.Option(help=f"Of: all, {', '.join(LAYERS)}; several with commas.")] = "all",
-    sources: Annotated[str, typer.Option(help="random weights, trained networks, or all.")] = "all",
-    schemes: Annotated[str, typer.Option(help=f"Of: all, {', '.join(SCHEMES)}.")] = "all",
-    engine: Annotated[str, typer.Option(help=f"Simulator: {', '.join(engines.NAMES)}.")] = engines.DEFAULT,
-    preset: Annotated[str, typer.Option(help="Configuration of the accelerator.")] = "default",
-    latency: Annotated[int, typer.Option(help="Memory latency, cycles.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of the random weights and inputs.", min=0)] = 1,
-    digits: Annotated[int, typer.Option(help="Digits for the trained MNIST network.")] = 2,
-    sentences: Annotated[int, typer.Option(help="Sentences for the trained Penn Treebank network.")] = 1,
-    data: Annotated[Path | None, typer.Option(help=f"Folder with another {PTB_MODEL}.", envvar="ELSTM_DATA")] = None,
-    json: Annotated[Path | None, typer.Option(help=f"Result; default {OUT}/figure10.json.")] = None,
-    plot: Annotated[Path | None, typer.Option(help=f"Picture, PNG; default {OUT}/figure10.png.")] = None,
-    workers: Annotated[int, typer.Option(help="Simulations at a time.", min=1, max=64)] = os.cpu_count() or 1,
+    layers: Annotated[
+        str, typer.Option(metavar="LIST", help=f"Of: all, {', '.join(LAYERS)}; several with commas.")
+    ] = "all",
+    sources: Annotated[str, typer.Option(metavar="LIST", help="random weights, trained networks, or all.")] = "all",
+    schemes: Annotated[str, typer.Option(metavar="LIST", help=f"Of: all, {', '.join(SCHEMES)}.")] = "all",
+    engine: EngineOption = engines.DEFAULT,
+    preset: PresetOption = "default",
+    latency: LatencyOption = 8,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the random weights and inputs.")] = 1,
+    digits: Annotated[int, typer.Option(metavar="N", help="Digits for the trained MNIST network.")] = 2,
+    sentences: Annotated[int, typer.Option(metavar="N", help="Sentences for the trained Penn Treebank network.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help=f"Folder with another {PTB_MODEL}.", envvar="ELSTM_DATA")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"The result as JSON; else {OUT}/figure10.json.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Picture, PNG; else {OUT}/figure10.png.")] = None,
+    workers: WorkersOption = os.cpu_count() or 1,
 ) -> int:
-    """Run the layers of the paper's Table 2 under its schemes on the RTL and draw its Figure 10."""
+    """Run the layers of the paper's Table 2 under its schemes on the RTL and draw its Figure 10.
+
+    721 million cycles in all; every h of every step is compared with golden. Finished rows are kept: after Ctrl-C the
+    same command goes on.
+
+    \b
+    Examples:
+      python -m sim.figure10 --layers mnist-l1,mnist-l2
+      python -m sim.figure10 --sources random --schemes original,fused --workers 2
+    """
     names = _chosen("--layers", layers, tuple(LAYERS))
     chosen_sources = _chosen("--sources", sources, SOURCES)
     wanted = frozenset(names)
@@ -199,7 +215,7 @@ def main(
             status.update("building the simulator")
             runner = Runner(simulator, config, MemoryTiming(latency), OUT / "rows")
         start = time.monotonic()
-        rows, problems = _simulate(runner, runs, workers, console)
+        rows, problems = _simulate(runner, runs, workers)
     except (CheckpointError, ValueError, EngineError, RunFailed) as error:
         raise UserError(str(error)) from None
     seconds = time.monotonic() - start
@@ -234,17 +250,10 @@ def main(
     return 0 if result.exact else 1
 
 
-def _simulate(runner: Runner, runs: list[Run], workers: int, console: Console) -> tuple[list[LayerRun], list[str]]:
+def _simulate(runner: Runner, runs: list[Run], workers: int) -> tuple[list[LayerRun], list[str]]:
     """All rows, with a bar in simulated cycles."""
     total = sum(run.estimate for run in runs)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with bars() as bar:
         task = bar.add_task(f"{total / 1e6:,.0f} M cycles", total=total)
         done: dict[int, int] = {}
 

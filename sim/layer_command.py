@@ -27,11 +27,21 @@ from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed, decode, layer_job
 from sim.layer_run import layer_run
 from sim.mnist import FLAGS, Setup
-from sim.options import writable
+from sim.options import (
+    EngineOption,
+    JitterOption,
+    JsonOption,
+    LatencyOption,
+    NFuseOption,
+    PresetOption,
+    StallsOption,
+    writable,
+)
 from sim.protocol import MemoryTiming
 from sim.result import InputRun, RunResult
 from software.checkpoint import CheckpointError, load_layers
 from software.cli import UserError
+from software.progress import bars
 
 Float32 = NDArray[np.float32]
 STEPS = 10
@@ -134,24 +144,38 @@ def layers_table(runs: Sequence[InputRun]) -> Table:
 
 
 def run_layer(
-    checkpoint: Annotated[Path, typer.Argument(help="Any checkpoint with LSTM layers, .npz.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Any checkpoint with LSTM layers, .npz.")
+    ],
     x: Annotated[
-        Path | None, typer.Option("--x", help="Inputs: an .npy of (T, X) or (N, T, X) floats, X of layer 1.")
+        Path | None,
+        typer.Option("--x", metavar="FILE", help="Inputs: an .npy of (T, X) or (N, T, X) floats, X of layer 1."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option("--random", min=1, help=f"Random inputs of so many steps; {STEPS} without --x.")
+        int | None,
+        typer.Option("--random", metavar="T", min=1, help=f"Random inputs of so many steps; {STEPS} without --x."),
     ] = None,
-    sequences: Annotated[int, typer.Option(help="Sequences of random inputs.", min=1)] = 1,
-    seed: Annotated[int, typer.Option(help="Of the inputs and of the memory's random numbers.", min=0)] = 1,
-    engine: Annotated[str, typer.Option(help=f"Simulator: {', '.join(engines.NAMES)}.")] = engines.DEFAULT,
-    preset: Annotated[str, typer.Option(help="Configuration of the accelerator.")] = "default",
-    n_fuse: Annotated[int, typer.Option(help="Fusion factor asked for.", min=1)] = 3,
-    latency: Annotated[int, typer.Option(help="Memory latency, cycles.")] = 8,
-    jitter: Annotated[int, typer.Option(help="Up to so many more cycles, at random.")] = 0,
-    stalls: Annotated[int, typer.Option(help="Cycles without acceptance, in 1/1000.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
+    sequences: Annotated[int, typer.Option(metavar="N", min=1, help="Sequences of random inputs.")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Of the inputs and of the memory's random numbers.")
+    ] = 1,
+    engine: EngineOption = engines.DEFAULT,
+    preset: PresetOption = "default",
+    n_fuse: NFuseOption = 3,
+    latency: LatencyOption = 8,
+    jitter: JitterOption = 0,
+    stalls: StallsOption = 0,
+    json: JsonOption = None,
 ) -> None:
-    """Run every LSTM layer of a checkpoint on the bare accelerator, each on the pruned h of the one below."""
+    """Run every LSTM layer of a checkpoint on the bare accelerator, each on the pruned h of the one below.
+
+    Every h of every step is compared with golden; the exit code is 1 when one differs.
+
+    \b
+    Examples:
+      python -m sim.run layer my.npz --random 10
+      python -m sim.run layer my.npz --x inputs.npy --n-fuse 2 --json build/layer.json
+    """
     if x is not None and steps is not None:
         raise UserError("--x and --random both give the inputs: choose one")
     writable(json)
@@ -167,7 +191,7 @@ def run_layer(
     check_fits([packed for packed, _ in layers], given.shape[1], config, preset)
     setup = Setup(engines.get(engine), config, timing, n_fuse)
     start = time.monotonic()
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with bars() as bar:
         runs, problems, cycles, seconds = run_layers(setup, layers, given, bar)
     result = RunResult(
         kind="layers",

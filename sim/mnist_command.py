@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from golden.config import preset as preset_of
@@ -21,13 +20,28 @@ from sim.axi_memory import AxiTiming
 from sim.build_cache import verilog_sha256
 from sim.environment import command, commit, versions
 from sim.mnist import DigitRun, Network, Setup, mismatch_wave
-from sim.options import window, writable
+from sim.options import (
+    CheckpointOption,
+    ImagesOption,
+    JitterOption,
+    JsonOption,
+    LatencyOption,
+    MemTraceOption,
+    NFuseOption,
+    PresetOption,
+    StallsOption,
+    WaveOption,
+    WorkersOption,
+    window,
+    writable,
+)
 from sim.protocol import MemoryTiming, WaveRequest
 from sim.result import RunResult
 from sim.soc_mnist import SocNetwork, SocSetup
 from sim.twin_command import SPIKE, run_twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
 from software.cli import UserError
+from software.progress import bars
 
 SYSTEMS = ("soc", "accelerator")
 
@@ -55,29 +69,41 @@ def _select(digits: Digits, count: int, path: Path) -> Digits:
 
 
 def run_mnist(
-    digits: Annotated[int, typer.Option(help="How many of the digits, from the first.")] = 10,
-    system: Annotated[str, typer.Option(help="soc, or accelerator: that alone, without the core.")] = "soc",
+    digits: Annotated[int, typer.Option(metavar="N", help="How many of the digits, from the first.")] = 10,
+    system: Annotated[
+        str, typer.Option(metavar="NAME", help="soc, or accelerator: that alone, without the core.")
+    ] = "soc",
     engine: Annotated[
-        str, typer.Option(help=f"Simulator: {', '.join(engines.NAMES)}; or {SPIKE}, the twin.")
+        str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(engines.NAMES)}; or {SPIKE}, the twin.")
     ] = engines.DEFAULT,
-    preset: Annotated[str, typer.Option(help="Configuration of the accelerator.")] = "default",
-    n_fuse: Annotated[int, typer.Option(help="Fusion factor asked for.", min=1)] = 3,
-    latency: Annotated[int, typer.Option(help="Memory latency, cycles.")] = 8,
-    jitter: Annotated[int, typer.Option(help="Up to so many more cycles, at random.")] = 0,
-    stalls: Annotated[int, typer.Option(help="Cycles without acceptance, in 1/1000.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of the memory's random numbers.", min=0)] = 1,
-    checkpoint: Annotated[Path, typer.Option(help="Trained network, .npz.")] = MNIST_CHECKPOINT,
-    images: Annotated[Path, typer.Option(help="Digits, .npz.")] = MNIST_DIGITS,
-    json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
-    wave: Annotated[Path | None, typer.Option(help="Waveform of the first digit, or of a mismatch.")] = None,
-    wave_window: Annotated[str, typer.Option(help="Cycles FIRST:LAST of --wave.")] = "0:5000",
-    wave_layer: Annotated[int, typer.Option(help="Layer of --wave (accelerator alone).", min=1)] = 1,
-    mem_trace: Annotated[
-        Path | None, typer.Option(help="Write cycle, address and words of each burst the first digit loads (soc).")
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Simulations at a time.", min=1, max=16)] = 2,
+    preset: PresetOption = "default",
+    n_fuse: NFuseOption = 3,
+    latency: LatencyOption = 8,
+    jitter: JitterOption = 0,
+    stalls: StallsOption = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the memory's random numbers.")] = 1,
+    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    images: ImagesOption = MNIST_DIGITS,
+    json: JsonOption = None,
+    wave: WaveOption = None,
+    wave_window: Annotated[
+        str, typer.Option(metavar="FIRST:LAST", help="Cycles of --wave, in the first digit's run.")
+    ] = "0:5000",
+    wave_layer: Annotated[int, typer.Option(metavar="N", min=1, help="Layer of --wave (accelerator alone).")] = 1,
+    mem_trace: MemTraceOption = None,
+    workers: WorkersOption = 2,
 ) -> None:
-    """Classify digits with both LSTM layers on the RTL, bit for bit against golden."""
+    """Classify digits with both LSTM layers on the RTL, bit for bit against golden.
+
+    A C program on the RTL of the whole SoC does it, or the accelerator alone. What disagrees is named with layer, step
+    and unit, and a waveform is made around it; then the exit code is 1.
+
+    \b
+    Examples:
+      python -m sim.run mnist --digits 3 --json build/run.json
+      python -m sim.run mnist --system accelerator --wave build/wave.vcd --wave-window 0:2000
+      python -m sim.run mnist --latency 30 --jitter 10 --stalls 100
+    """
     if system not in SYSTEMS:
         raise UserError(f"no system {system!r}; there are: {', '.join(SYSTEMS)}")
     if system == "soc" and wave_layer != 1:
@@ -110,7 +136,7 @@ def run_mnist(
     start = time.monotonic()
     # on a terminal the program's lines go above the bar
     shared = sys.stdout.isatty()
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=shared) as bar:
+    with bars(redirect_stdout=shared) as bar:
         task = bar.add_task("digits", total=digits)
         wanted = WaveRequest(str(wave), *cycles) if wave else None
 

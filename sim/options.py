@@ -1,8 +1,52 @@
-"""What the commands of ``sim.run`` check about their options before a long run."""
+"""The options that commands of ``sim`` share, and what is checked about them before a long run."""
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from golden.config import ACCELERATOR_PRESETS
+from sim import elf, engines
 from software.cli import UserError
+
+EngineOption = Annotated[str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(engines.NAMES)}.")]
+PresetOption = Annotated[
+    str, typer.Option(metavar="NAME", help=f"Configuration of the accelerator: {', '.join(ACCELERATOR_PRESETS)}.")
+]
+NFuseOption = Annotated[int, typer.Option(metavar="N", min=1, help="Fusion factor asked for.")]
+LatencyOption = Annotated[
+    int, typer.Option(metavar="N", help="Cycles from a request to its response, 1 to 10,000.")
+]
+JitterOption = Annotated[int, typer.Option(metavar="N", help="Up to so many cycles more, at random.")]
+StallsOption = Annotated[
+    int,
+    typer.Option("--stalls", "--stall", metavar="N", help="Cycles without acceptance, in 1/1000, 0 to 999."),
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")]
+CheckpointOption = Annotated[
+    Path,
+    typer.Option(
+        "--checkpoint",
+        "--model-path",
+        metavar="FILE",
+        help="Trained network, .npz.",
+        show_default="the shipped network",
+    ),
+]
+ImagesOption = Annotated[
+    Path, typer.Option(metavar="FILE", help="Digits, .npz.", show_default="the 100 shipped digits")
+]
+WorkersOption = Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Simulations at a time.")]
+WaveOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a waveform, VCD (Icarus: FST); see docs/waveforms.md.")
+]
+RamOption = Annotated[
+    int, typer.Option(metavar="MIB", min=1, max=elf.MAX_RAM_MIB, help="Size of the memory at 0x80000000, MiB.")
+]
+MemTraceOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write cycle, address and words of each burst the accelerator loads (soc)."),
+]
 
 
 def window(text: str, option: str = "--wave-window") -> tuple[int, int]:

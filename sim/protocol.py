@@ -12,12 +12,13 @@ from typing import Literal, Protocol
 
 from golden.config import AcceleratorConfig, CoreConfig, SocConfig
 from golden.isa import CUSTOM_0, Funct, encode
+from software.cli import UserError
 
 MEMORY_FILL = 0xFF
 """Byte that memory holds wherever no segment was loaded: a NaN in fp16, fp32 and fp64."""
 
 
-class EngineError(Exception):
+class EngineError(UserError):
     """The engine could not run the job: not installed, build failed, or the simulator itself broke."""
 
 
@@ -56,6 +57,17 @@ class Segment:
             raise ValueError(f"segment {self.name}: {self.address:#x} + {self.size} leaves the address space")
 
 
+def check_timing(latency: int, jitter: int, stall_permille: int) -> None:
+    """Raise ValueError naming the number that no memory here can have."""
+    for name, value, low, high in (
+        ("latency", latency, 1, 10_000),
+        ("jitter", jitter, 0, 10_000),
+        ("stall_permille", stall_permille, 0, 999),
+    ):
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be in {low}..{high}, not {value}")
+
+
 @dataclass(frozen=True)
 class MemoryTiming:
     """How memory behaves.
@@ -75,10 +87,7 @@ class MemoryTiming:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name, low, high in (("latency", 1, 10_000), ("jitter", 0, 10_000), ("stall_permille", 0, 999)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be in {low}..{high}, not {value}")
+        check_timing(self.latency, self.jitter, self.stall_permille)
         if self.order not in ("fifo", "random"):
             raise ValueError(f"order must be 'fifo' or 'random', not {self.order!r}")
 
@@ -259,5 +268,6 @@ __all__ = [
     "WaitReads",
     "WaveRequest",
     "Write",
+    "check_timing",
     "refuse_choice",
 ]

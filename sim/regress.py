@@ -5,6 +5,7 @@ Prints a table with the seeds and, for each failure, the line that runs it again
 Exit codes: 0 all passed, 1 something failed, 2 nothing could be run.
 """
 
+import json
 import sys
 import time
 import traceback
@@ -18,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sim import engines
+from sim.options import JsonOption, writable
 from sim.protocol import EngineError, MemoryTiming
 from sim.random_layer import RandomLayer, Traits, check, generate
-from sim.result import write_whole
-from software.cli import UserError, run
+from software.cli import UserError, run, write_all
 
 SIZE = 24
 """X and H at most: Icarus simulates some two thousand cycles a second."""
@@ -82,6 +83,17 @@ def junit(sim: str, outcomes: list[Outcome]) -> bytes:
     return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
 
 
+def as_json(sim: str, outcomes: list[Outcome]) -> bytes:
+    """The same as JSON."""
+    tests = [
+        {"name": o.case.name, "seed": o.case.seed, "passed": not o.problems, "cycles": o.cycles,
+         "seconds": round(o.seconds, 3), "layer": o.case.text, "problems": o.problems}
+        for o in outcomes
+    ]  # fmt: skip
+    content = {"schema": "elstm.regress/1", "engine": sim, "passed": all(t["passed"] for t in tests), "tests": tests}
+    return json.dumps(content, indent=1).encode() + b"\n"
+
+
 def _one(sim: str, name: str, seed: int, traits: Traits) -> Outcome:
     case = generate(seed, name, traits)
     start = time.monotonic()
@@ -107,31 +119,53 @@ def _table(outcomes: list[Outcome]) -> Table:
 
 
 def main(
-    sim: Annotated[str, typer.Option(envvar="SIM", help=f"Simulator: {', '.join(engines.NAMES)}.")] = "icarus",
-    seed: Annotated[int, typer.Option(envvar="SEED", min=0, help="Of every layer.")] = 1,
-    test: Annotated[str, typer.Option(envvar="TEST", help="Only those whose name contains this.")] = "",
-    xml: Annotated[Path, typer.Option(help="JUnit result.")] = Path("build") / "regress.xml",
+    sim: Annotated[
+        str,
+        typer.Option(
+            "--engine", "--sim", metavar="NAME", envvar="SIM", help=f"Simulator: {', '.join(engines.NAMES)}."
+        ),
+    ] = "icarus",
+    seed: Annotated[int, typer.Option(metavar="N", envvar="SEED", min=0, help="Of every layer.")] = 1,
+    test: Annotated[
+        str,
+        typer.Option(metavar="TEXT", envvar="TEST", help="Only those whose name contains this.", show_default="all"),
+    ] = "",
+    xml: Annotated[Path, typer.Option(metavar="FILE", help="JUnit result.")] = Path("build") / "regress.xml",
+    json_path: JsonOption = None,
 ) -> None:
-    """Run the regressions and print a table with seeds and the line that runs a failure again."""
+    """Run named regressions of random layers, by default on the emitted Verilog under cocotb and Icarus.
+
+    A table shows results and seeds, and for each failure the line that runs it again; the exit code is then 1.
+
+    \b
+    Examples:
+      python -m sim.regress
+      python -m sim.regress --engine native --test split --seed 3
+      make regress TEST=any-order SEED=7
+    """
     chosen = select(test)
     try:
         engines.get(sim)
     except EngineError as error:
         raise UserError(str(error)) from None
+    for path in (xml, json_path):
+        writable(path)
     console = Console()
     outcomes = []
     for name, traits in chosen.items():
         outcomes.append(_one(sim, name, seed, traits))
         print(f"{name}: {'FAILED' if outcomes[-1].problems else 'passed'}", flush=True)
     console.print(_table(outcomes))
-    try:
-        write_whole(xml, junit(sim, outcomes))
-    except OSError as error:
-        raise UserError(f"cannot write {xml}: {error.strerror}") from None
+    files = {xml: junit(sim, outcomes)}
+    if json_path:
+        files[json_path] = as_json(sim, outcomes)
+    write_all(files)
     failed = [o for o in outcomes if o.problems]
     for o in failed:
         print(f"\n{o.case.text}", *o.problems[:5], rerun_line(sim, o), sep="\n")
-    print(f"\n{len(outcomes) - len(failed)} of {len(outcomes)} passed on {sim}; {xml}")
+    print(f"\n{len(outcomes) - len(failed)} of {len(outcomes)} passed on {sim}")
+    for path in files:
+        print(f"wrote {path}")
     if failed:
         sys.exit(1)
 

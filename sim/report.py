@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sim.options import JsonOption
 from sim.report_model import Report, as_json, summarise
 from sim.report_page import number, page, percent
 from sim.result import SCHEMA, ResultError, from_json
@@ -89,13 +90,22 @@ def main(
         list[Path] | None, typer.Argument(metavar="RUN.json...", help="Results written with --json.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help=f"Every result under {BUILD}/.")] = False,
-    out: Annotated[Path, typer.Option(help="The page.")] = BUILD / "report.html",
-    json_path: Annotated[Path | None, typer.Option("--json", help="The same as JSON.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The page.")] = BUILD / "report.html",
+    json_path: JsonOption = None,
     timeline: Annotated[
-        list[Path] | None, typer.Option(help="Draw this timeline too (sim.run digit --trace); may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Draw this timeline too (--trace of sim.run digit); may be repeated."),
     ] = None,
 ) -> int:
-    """Say whether runs were right, and where their cycles went."""
+    """Say whether runs were right, and where their cycles went: as a page, in the terminal, as JSON.
+
+    The exit code is 1 when a run did not agree with golden.
+
+    \b
+    Examples:
+      python -m sim.report build/demo/run.json
+      python -m sim.report --all --out build/all.html --json build/all.json
+    """
     paths = [*(files or []), *(found(BUILD) if everything else [])]
     if not paths:
         where = f"none of {BUILD}/**/*.json is a run result" if everything else "no RUN.json given"

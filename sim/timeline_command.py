@@ -26,8 +26,16 @@ from sim.jobs import LayerCall, RunFailed
 from sim.layer_command import STEPS, check_fits, load_x, random_x
 from sim.layer_run import RunWords, layer_run
 from sim.mnist import FLAGS
+from sim.options import (
+    CheckpointOption,
+    ImagesOption,
+    JsonOption,
+    LatencyOption,
+    NFuseOption,
+    PresetOption,
+    writable,
+)
 from sim.options import window as window_of
-from sim.options import writable
 from sim.protocol import Design, EngineError, MemoryTiming
 from sim.result import InputRun, LayerRun, RunResult
 from sim.table2 import LAYERS, random_case
@@ -171,33 +179,41 @@ def _traces(trace: Path | None, layers: int) -> list[Path]:
     return [trace if layers == 1 else trace.with_stem(f"{trace.stem}-l{n}") for n in range(1, layers + 1)]
 
 
-Preset = Annotated[str, typer.Option(help="Configuration of the accelerator.")]
-Latency = Annotated[int, typer.Option(help="Memory latency, cycles.", min=1)]
 Window = Annotated[
     str | None,
-    typer.Option(help=f"Cycles FIRST:LAST to draw, at most {LONGEST:,}; else the run, or its beginning."),
+    typer.Option(
+        metavar="FIRST:LAST", help=f"Cycles to draw, at most {LONGEST:,}; else the run, or its beginning."
+    ),
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the run result here.")]
 Trace = Annotated[
-    Path | None, typer.Option(help="Write the timeline here, .npz, for sim.report --timeline; -l1, -l2 for layers.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write the timeline, .npz, for sim.report --timeline; for each layer with -l1, -l2."
+    ),
 ]
 
 
 def run_digit(
-    digit: Annotated[int, typer.Argument(help="Which of the digits, from 0.")] = 0,
-    checkpoint: Annotated[Path, typer.Option(help="Trained network, .npz.")] = MNIST_CHECKPOINT,
-    images: Annotated[Path, typer.Option(help="Digits, .npz.")] = MNIST_DIGITS,
-    n_fuse: Annotated[int, typer.Option(help="Fusion factor asked for.", min=1)] = 3,
-    preset: Preset = "default",
-    latency: Latency = 8,
+    digit: Annotated[int, typer.Argument(metavar="[N]", help="Which of the digits, from 0.")] = 0,
+    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    images: ImagesOption = MNIST_DIGITS,
+    n_fuse: NFuseOption = 3,
+    preset: PresetOption = "default",
+    latency: LatencyOption = 8,
     window: Window = None,
-    out: Annotated[Path | None, typer.Option(help="The page; build/digit-N.html unless told.")] = None,
-    json: JsonFile = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page; else build/digit-N.html.")
+    ] = None,
+    json: JsonOption = None,
     trace: Trace = None,
 ) -> None:
-    """One digit on the RTL as a page: image, answer, hidden state, dropped blocks, and what every cycle was for.
+    """Tell the story of one digit on the RTL as a page: image, answer, hidden state, dropped blocks, every cycle.
 
-    python -m sim.run digit 8
+    \b
+    Examples:
+      python -m sim.run digit 8
+      python -m sim.run digit 8 --json build/d.json --trace build/d.npz
+      python -m sim.report build/d.json --timeline build/d-l1.npz
     """
     out = out or BUILD / f"digit-{digit}.html"
     where = _where(preset, latency, window)
@@ -232,30 +248,47 @@ def run_digit(
 
 def run_timeline(
     source: Annotated[
-        str, typer.Argument(help=f"A layer of the paper with random weights ({', '.join(LAYERS)}), or a checkpoint.")
+        str,
+        typer.Argument(
+            metavar="LAYER|CHECKPOINT",
+            help=f"A layer of the paper with random weights ({', '.join(LAYERS)}), or a checkpoint, .npz.",
+        ),
     ],
     scheme: Annotated[
-        str, typer.Option(help="original: N_fuse 1, no block of h dropped; sparse: N_fuse 1; fused: the best N_fuse.")
+        str,
+        typer.Option(
+            metavar="NAME", help="original: N_fuse 1, no block of h dropped; sparse: N_fuse 1; fused: the best N_fuse."
+        ),
     ] = "fused",
-    layer: Annotated[int, typer.Option(help="Which layer of a checkpoint.", min=1)] = 1,
-    x: Annotated[Path | None, typer.Option("--x", help="Inputs of a checkpoint: .npy of (T, X) floats.")] = None,
-    steps: Annotated[
-        int | None, typer.Option("--random", min=1, help=f"Random inputs of a checkpoint, so many steps; {STEPS}.")
+    layer: Annotated[int, typer.Option(metavar="N", min=1, help="Which layer of a checkpoint.")] = 1,
+    x: Annotated[
+        Path | None, typer.Option("--x", metavar="FILE", help="Inputs of a checkpoint: .npy of (T, X) floats.")
     ] = None,
-    n_fuse: Annotated[int | None, typer.Option(help="Fusion factor of fused, instead of the best.", min=1)] = None,
-    seed: Annotated[int, typer.Option(help="Of weights and inputs.", min=0)] = 1,
-    preset: Preset = "default",
-    latency: Latency = 8,
+    steps: Annotated[
+        int | None,
+        typer.Option("--random", metavar="T", min=1, help=f"Random inputs of a checkpoint, so many steps; {STEPS}."),
+    ] = None,
+    n_fuse: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Fusion factor of fused, instead of the best.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of weights and inputs.")] = 1,
+    preset: PresetOption = "default",
+    latency: LatencyOption = 8,
     window: Window = None,
-    out: Annotated[Path | None, typer.Option(help="The page; build/timeline-LAYER-SCHEME.html unless told.")] = None,
-    json: JsonFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The page; else build/timeline-LAYER-SCHEME.html."),
+    ] = None,
+    json: JsonOption = None,
     trace: Trace = None,
 ) -> None:
-    """One layer on the RTL, cycle by cycle, as a page to zoom in: memory port, every PE, gate unit.
+    """Draw one layer on the RTL cycle by cycle, as a page to zoom in: memory port, every PE, gate unit.
 
-    python -m sim.run timeline mnist-l2 --scheme original
-    python -m sim.run timeline ptb-l1 --window 4000000:4200000
-    python -m sim.run timeline my.npz --layer 2 --random 20
+    \b
+    Examples:
+      python -m sim.run timeline mnist-l2 --scheme original
+      python -m sim.run timeline ptb-l1 --window 4000000:4200000
+      python -m sim.run timeline my.npz --layer 2 --random 20
     """
     if scheme not in SCHEMES:
         raise UserError(f"no scheme {scheme!r}; there are: {', '.join(SCHEMES)}")

@@ -15,6 +15,7 @@ from golden.config import preset as preset_of
 from sim import elf, twin
 from sim.build_cache import scratch
 from sim.network_results import SYMBOLS, differences, golden_results, stored_results
+from sim.options import CheckpointOption, ImagesOption, NFuseOption, PresetOption, RamOption
 from sim.protocol import EngineError
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError
@@ -29,15 +30,24 @@ def run_twin(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="A RISC-V executable; the MNIST program if not given.")
     ] = None,
-    digits: Annotated[int, typer.Option(min=1, help="Digits of the MNIST program.")] = 2,
-    checkpoint: Annotated[Path, typer.Option(help="Its trained network, .npz.")] = MNIST_CHECKPOINT,
-    images: Annotated[Path, typer.Option(help="Its digits, .npz.")] = MNIST_DIGITS,
-    n_fuse: Annotated[int, typer.Option(min=1, help="Fusion factor it asks for.")] = 3,
-    ram: Annotated[int, typer.Option(min=1, max=elf.MAX_RAM_MIB, help="Size of the memory at 0x80000000, MiB.")] = 16,
-    preset: Annotated[str, typer.Option(help="Configuration of the accelerator.")] = "default",
-    timeout: Annotated[int, typer.Option(min=1, help="Give up after that many seconds.")] = 600,
+    digits: Annotated[int, typer.Option(metavar="N", min=1, help="Digits of the MNIST program.")] = 2,
+    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    images: ImagesOption = MNIST_DIGITS,
+    n_fuse: NFuseOption = 3,
+    ram: RamOption = 16,
+    preset: PresetOption = "default",
+    timeout: Annotated[int, typer.Option(metavar="SECONDS", min=1, help="Give up after that many seconds.")] = 600,
 ) -> None:
-    """Run a program on Spike with golden as the accelerator."""
+    """Run a program on Spike with golden as the accelerator: the functional twin of the SoC.
+
+    Without FILE it is the MNIST program, and every bit that it leaves in memory is compared with golden; with FILE the
+    command exits with the program's own code.
+
+    \b
+    Examples:
+      python -m sim.run twin --digits 10
+      python -m sim.run twin build/firmware/mnist-l1.elf
+    """
     try:
         config = preset_of(preset)
         if (text := twin.missing()) is not None:

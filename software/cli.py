@@ -24,9 +24,10 @@ SETTINGS = {"max_content_width": 100}
 """Of every command: help in lines of at most so many characters."""
 
 
-def new_app(**settings: Any) -> typer.Typer:
-    """An app whose help is plain text, like a manual page; ``settings`` go to typer."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=SETTINGS, **settings)
+def new_app(completion: bool = False, **settings: Any) -> typer.Typer:
+    """An app whose help is plain text, like a manual page; ``completion``: it can install itself in the shell;
+    ``settings`` go to typer."""
+    return typer.Typer(add_completion=completion, rich_markup_mode=None, context_settings=SETTINGS, **settings)
 
 
 def run(main: Callable[..., Any]) -> None:
@@ -47,10 +48,13 @@ def _value(cause: BaseException | None) -> str:
     return f", not {errors()[0]['input']}" if callable(errors) else ""
 
 
-def call(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
-    """The exit code of ``run_app``: 0, 2 for what the user can put right, 130 after Ctrl-C; each with one line."""
+def call(app: typer.Typer, arguments: Sequence[str] | None = None, name: str | None = None) -> int:
+    """The exit code of ``run_app``: 0, 2 for what the user can put right, 130 after Ctrl-C; each with one line.
+
+    name: of the command in its help, where that is not how Python was started.
+    """
     try:
-        code = app(arguments, standalone_mode=False) or 0
+        code = app(arguments, standalone_mode=False, prog_name=name) or 0
         if code == INTERRUPTED:
             print("interrupted", file=sys.stderr)
         return code

@@ -1,6 +1,7 @@
 """``python -m hdl.build`` on a design of the test's own; the tops themselves are built in test_build_tops.py."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -68,23 +69,40 @@ def test_prints_what_it_wrote(adder, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     path = tmp_path / "build/small_adder_default.v"
     lines = result.output.splitlines()
-    assert lines[0] == "build/small_adder_default.v"
-    assert [line.split() for line in lines[1:5]] == [
+    assert [line.split() for line in lines[0:4]] == [
         ["input", "clk", "1"],
         ["input", "rst", "1"],
         ["input", "i", "8"],
         ["output", "o", "8"],
     ]
     # the counter; output registers of memories belong to the memories
-    assert lines[5] == f"registers 5 bits, memories {16 * 8 + 4 * 8} bits"
-    assert lines[6] == f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    assert lines[4] == f"registers 5 bits, memories {16 * 8 + 4 * 8} bits"
+    assert lines[5] == f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    assert lines[6] == "wrote build/small_adder_default.v"
+
+
+def test_the_same_as_json(adder, tmp_path):
+    result = run("--top", "adder", "-o", tmp_path / "a.v", "--json", tmp_path / "a.json")
+    assert result.output.splitlines()[-1] == f"wrote {tmp_path / 'a.json'}"
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["ports"][2] == {"name": "i", "direction": "input", "bits": 8}
+    assert (found["register_bits"], found["memory_bits"]) == (5, 16 * 8 + 4 * 8)
+    assert found["sha256"] == hashlib.sha256((tmp_path / "a.v").read_bytes()).hexdigest()
+
+
+def test_a_wrong_command_line_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["hdl.build", "--tip"])
+    assert build.run() == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("error: No such option: --tip")
 
 
 def test_the_soc_is_what_is_built_by_default(adder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run().output.splitlines()[0] == "build/elstm_soc_default.v"
+    assert run().output.splitlines()[-1] == "wrote build/elstm_soc_default.v"
     assert "\nmodule elstm_soc(" in (tmp_path / "build/elstm_soc_default.v").read_text()
-    assert run("--preset", "tiny").output.splitlines()[0] == "build/elstm_soc_tiny.v"
+    assert run("--preset", "tiny").output.splitlines()[-1] == "wrote build/elstm_soc_tiny.v"
 
 
 def test_same_bytes_in_another_process(adder, tmp_path):
@@ -118,7 +136,7 @@ def test_only_a_rom_has_initial_contents(adder, tmp_path):
 def test_bad_arguments_are_one_line(adder, arguments, message):
     result = run(*arguments)
     assert result.exit_code == 2
-    assert result.stderr == message + "\n"
+    assert result.stderr == f"error: {message}\n"
 
 
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
