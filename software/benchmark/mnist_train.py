@@ -1,9 +1,7 @@
 """The MNIST commands that make models: train, prune, retrain."""
 
-import hashlib
 import json as json_text
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -11,6 +9,7 @@ import typer
 
 from golden.config import BLOCK_COLS
 from software.benchmark import mnist_data
+from software.benchmark.mnist_fit import TrainingSettings, digest, fit
 from software.benchmark.mnist_model import CLASSES, HIDDEN, LAYERS, Model, commit, split
 from software.benchmark.mnist_options import (
     SAVE_DIR,
@@ -32,8 +31,7 @@ from software.benchmark.mnist_options import (
     prune_weights,
     set_thresholds,
 )
-from software.benchmark.mnist_reproduce import run_stages
-from software.benchmark.network import Masks, Network
+from software.benchmark.network import Network
 from software.benchmark.options import (
     EVERY,
     SHARE,
@@ -58,72 +56,9 @@ from software.benchmark.options import (
     check_rates,
     gradual_asked,
 )
-from software.benchmark.training import CLIP, Data, Settings, Stage, Trainer
-from software.benchmark.weight_pruning import Gradual, zeros
+from software.benchmark.training import CLIP, Stage
+from software.benchmark.weight_pruning import zeros
 from software.cli import UserError, check_outputs, write_all
-
-
-@dataclass(frozen=True)
-class TrainingSettings(Settings):
-    """All that decides what ``train`` and ``retrain`` reach; ``model``: digest of the weights they start from."""
-
-    model: str
-    nhid: int
-    layers: int
-    epochs: int
-    lr: float
-    clip: float
-    dropout: float
-    l1: float
-    sparsity: tuple[float, ...]
-    thresholds: tuple[float, ...]
-    block: int
-    gradual: Gradual | None = None
-
-
-def _digest(network: Network) -> str:
-    """Of all weights: which model this is."""
-    digest = hashlib.sha256()
-    for value in network.state_dict().values():
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _train(
-    model: Model,
-    name: str,
-    settings: TrainingSettings,
-    parts: tuple[Data, Data, Data],
-    stage: Stage,
-    log_interval: int,
-    fresh: bool,
-    files: tuple[Path, Path, Path | None],
-) -> None:
-    """Train one stage and write the best epoch's model; files: the model, what resumes the run, the result as JSON."""
-    out, state, json = files
-    network = model.network
-    masks = Masks.of_zeros(network) if name == "retrain" else None
-    trainer = Trainer(network, parts[0], parts[1], settings, state, fresh, masks, log_interval)
-    (outcome,) = run_stages(trainer, (stage,))
-    network.load_state_dict(outcome.weights)
-    done = {
-        "command": name,
-        "settings": asdict(settings),
-        "best_epoch": outcome.best_epoch,
-        "validation": outcome.accuracy,
-        "zeros": zeros(network),
-        "seconds": round(outcome.seconds, 1),
-        "commit": commit(),
-        "torch": torch.__version__,
-    }
-    written = {out: replace(model, history=[*model.history, done]).to_bytes()}
-    if json is not None:
-        written[json] = json_text.dumps(done, indent=1).encode() + b"\n"
-    write_all(written)
-    print(
-        f"epoch {outcome.best_epoch + 1} of {stage.epochs} is the best on the {len(parts[1].x):,} validation images: "
-        f"{100 * outcome.accuracy:.2f} %; wrote {', '.join(map(str, written))}"
-    )
 
 
 def train(
@@ -196,12 +131,12 @@ def train(
     parts = split(mnist_data.load(data), limit)
     penalty = l1_lambda if l1 else 0.0
     settings = TrainingSettings(
-        seed, batch_size, limit, _digest(model.network), model.network.hidden, model.network.layers, epochs, lr, clip,
+        seed, batch_size, limit, digest(model.network), model.network.hidden, model.network.layers, epochs, lr, clip,
         dropout, penalty, (), (), block,
     )  # fmt: skip
     stage = Stage("train", epochs, lr, clip=clip, l1=penalty)
     files = out or save_dir / "train.pt", save_dir / "train-state.pt", json
-    _train(model, "train", settings, parts, stage, log_interval, fresh, files)
+    fit(model, "train", settings, parts, stage, log_interval, fresh, files)
 
 
 def prune(
@@ -303,9 +238,9 @@ def retrain(
     pruned = model.thresholds if any(model.thresholds) else None
     penalty = l1_lambda if l1 else 0.0
     settings = TrainingSettings(
-        seed, batch_size, limit, _digest(model.network), model.network.hidden, model.network.layers, epochs, lr, clip,
+        seed, batch_size, limit, digest(model.network), model.network.hidden, model.network.layers, epochs, lr, clip,
         dropout, penalty, tuple((dropped or {}).values()), model.thresholds, block, schedule,
     )  # fmt: skip
     stage = Stage("retrain", epochs, lr, thresholds=pruned, clip=clip, l1=penalty, gradual=schedule)
     files = out or save_dir / "retrain.pt", save_dir / "retrain-state.pt", json
-    _train(model, "retrain", settings, parts, stage, log_interval, fresh, files)
+    fit(model, "retrain", settings, parts, stage, log_interval, fresh, files)

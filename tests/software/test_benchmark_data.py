@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from software.benchmark import data
+from software.benchmark import data, data_sources
 from software.benchmark.corpus import SPLITS, kjv_texts, make_corpus, words_of
-from software.benchmark.data import fetch, find, from_tar, from_web, from_zip, load_corpus, main
+from software.benchmark.data import fetch, find, load_corpus, main
+from software.benchmark.data_sources import from_tar, from_web, from_zip
 from software.cli import UserError
 
 TEXTS = {"train": b"a b c\nb <unk>\n", "valid": b"a a\n", "test": b"c z b\n"}
@@ -197,16 +198,16 @@ def test_the_program_of_the_packages_is_asked_for_all_verses(tmp_path: Path, mon
     program = tmp_path / "bible"
     program.write_text(f'#!/bin/sh\ntest "$*" = "-p lib -f gen1:1-rev22:21" || exit 3\nprintf "{chapters()}"\n')
     program.chmod(0o755)
-    assert data.print_bible([str(program), "-p", "lib"]) == kjv_texts(chapters())
+    assert data_sources.print_bible([str(program), "-p", "lib"]) == kjv_texts(chapters())
     with pytest.raises(OSError, match="ended with code 3"):
-        data.print_bible([str(program)])
+        data_sources.print_bible([str(program)])
 
 
 def test_apt_that_fails_is_a_source_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess([], 100, "", "E: no network")
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: failed)
     with pytest.raises(OSError, match="apt-get download failed: E: no network"):
-        data.from_apt()
+        data_sources.from_apt()
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
