@@ -9,9 +9,10 @@ import tempfile
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 SCHEMA = "elstm.run/1"
+Record = TypeVar("Record")
 
 
 class ResultError(ValueError):
@@ -206,4 +207,9 @@ def from_json(text: str, where: str = "result") -> RunResult:
 
 def layer_run_from(value: Any, where: str) -> LayerRun:
     """Check a parsed LayerRun. Raises ResultError naming the field."""
-    return _build(LayerRun, value, where)
+    return record_from(LayerRun, value, where)
+
+
+def record_from(kind: type[Record], value: Any, where: str) -> Record:
+    """Check a parsed dataclass of numbers, texts and such. Raises ResultError naming the field."""
+    return _build(kind, value, where)

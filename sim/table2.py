@@ -90,11 +90,11 @@ class Case:
         return f"{self.layer.title} {self.source}" + (f" {self.index}" if self.source == "trained" else "")
 
 
-def threshold_for(layer: Layer, xs: NDArray[np.float32], sparsity: float) -> float:
+def threshold_for(layer: Layer, xs: NDArray[np.float32], sparsity: float, tolerance: float = 0.005) -> float:
     """The threshold at which the sequences xs (N, T, X) drop this share of all blocks, step 0's zeros included.
 
     The h that a threshold leaves depends on it, so the right quantile is searched for. Raises ValueError when the
-    share is not met within 0.005.
+    share is not met within ``tolerance``.
     """
     low, high = 0.0, 8.0
     for _ in range(24):
@@ -103,7 +103,7 @@ def threshold_for(layer: Layer, xs: NDArray[np.float32], sparsity: float) -> flo
         if abs(share - sparsity) < 0.0005:
             break
         low, high = (low, middle) if share > sparsity else (middle, high)
-    if abs(share - sparsity) > 0.005:
+    if abs(share - sparsity) > tolerance:
         raise ValueError(f"no threshold drops {sparsity:.3f} of the blocks, the nearest found drops {share:.3f}")
     return float(np.float32(middle))
 
