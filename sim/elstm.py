@@ -8,20 +8,20 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import typer
-
 from hdl import build
-from sim import figure10, regress, report
-from sim.run import add_commands, call
+from sim import figure10, regress, report, sweep
+from sim.run import add_commands
 from software import esell_format, figure9, group_size_tuning, lstm_sim_esell
+from software.cli import SETTINGS, call, new_app
 from software.firmware import __main__ as firmware
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Sparse LSTM inference in hardware.")
+app = new_app(completion=True, no_args_is_help=True, help="Sparse LSTM inference in hardware.")
 add_commands(app)
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report.main,
     "figure9": figure9.main,
     "figure10": figure10.main,
+    "sweep": sweep.main,
     "regress": regress.main,
     "verilog": build.main,
     "firmware": firmware.main,
@@ -30,9 +30,9 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "tune": group_size_tuning.main,
 }
 for _name, _function in _COMMANDS.items():
-    app.command(_name)(_function)
+    app.command(_name, context_settings=SETTINGS)(_function)
 
 
 def main() -> None:
     """Exits with the subcommand's code; 2 with one line on stderr for what the user can put right."""
-    sys.exit(call(app))
+    sys.exit(call(app, name="elstm"))
