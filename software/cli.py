@@ -92,11 +92,15 @@ def within(low: int, high: int | None = None) -> Callable[[int | None], int | No
 
 def check_outputs(*files: Path | None, folders: Sequence[Path | None] = ()) -> None:
     """Raise UserError for what could not be written in the end: to be called before long work."""
-    for path in files:
-        if path is not None:
-            if path.is_dir():
-                raise UserError(f"cannot write {path}: is a directory")
-            _check_folder(path.parent, f"cannot write {path}")
+    named = [path for path in files if path is not None]
+    resolved = [path.resolve() for path in named]
+    for number, path in enumerate(named):
+        if resolved[number] in resolved[:number]:
+            raise UserError(f"{path} is named for two outputs: they must be different files")
+    for path in named:
+        if path.is_dir():
+            raise UserError(f"cannot write {path}: is a directory")
+        _check_folder(path.parent, f"cannot write {path}")
     for folder in folders:
         if folder is not None:
             _check_folder(folder, f"cannot write into {folder}")

@@ -5,15 +5,12 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import urllib.request
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from software.benchmark.corpus import SPLITS, kjv_texts
-
-TIMEOUT = 20
-"""Seconds a server may be silent."""
+from software.benchmark.web import get
 
 KJV_VERSION = "4.38"
 """Of Debian's packages, the same from Debian 12 on."""
@@ -22,11 +19,6 @@ KJV_VERSION = "4.38"
 Texts = dict[str, bytes]
 Source = Callable[[], Texts]
 """Gives the three texts by split."""
-
-
-def get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-        return answer.read()
 
 
 def from_web(urls: str) -> Texts:

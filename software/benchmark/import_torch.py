@@ -217,11 +217,13 @@ def import_torch(
       python -m software.benchmark.import_torch MODEL.pt
       python -m software.benchmark.import_torch MODEL.pt -o build/mine.npz --ws 0.5 --ht 0.1 0.2 --name encoder.lstm
     """
-    check_outputs(out, json_path)
+    path = out or model.with_suffix(".npz")
+    if path.resolve() == model.resolve():
+        raise UserError(f"{model} is the file to read: give another one with --out")
+    check_outputs(path, json_path)
     layers = lstm_layers(load_tensors(model, pickled), name)
     shares = sparsities(sparsity, len(layers), "--sparsity") if sparsity is not None else (0.0,) * (2 * len(layers))
     th = thresholds(ht, len(layers), "--thresholds") if ht is not None else (0.0,) * len(layers)
-    path = out or model.with_suffix(".npz")
     sizes = ", ".join(f"{layer.w.shape[1]} -> {layer.u.shape[1]}" for layer in layers)
     meta = {"model": f"nn.LSTM {sizes}", "file": model.name, "sparsity": shares, "torch": str(torch.__version__)}
     arrays = checkpoint_arrays(layers, shares, th, meta)

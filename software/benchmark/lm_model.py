@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 
 from golden.config import BLOCK_COLS
+from software import progress
 from software.benchmark.corpus import Corpus
 from software.benchmark.data import NAMES, load_corpus
 from software.benchmark.language_files import Model, check_size, check_words, load_model
@@ -20,6 +21,7 @@ from software.cli import UserError
 
 SEARCH = (20, 100)
 """Streams and steps of the valid text on which thresholds for -hs are searched."""
+HALVINGS = 14
 
 
 def say(line: str) -> None:
@@ -93,12 +95,14 @@ def find_pruning(net: LanguageNet, corpus: Corpus, sparsities: Sequence[float], 
     tokens = streams(torch.from_numpy(corpus.valid), min(n, len(corpus.valid) // 2))[:steps]
     zero = net.zero_state(tokens.shape[1])
     found = [0.0] * net.size.nlayers
-    for layer, wanted in enumerate(sparsities):
-        low, high = 0.0, 2.0 * block
-        for _ in range(14 if wanted else 0):
-            found[layer] = (low + high) / 2
-            share = net(tokens, zero, Pruning(tuple(found), block)).pruned[layer]
-            low, high = (low, found[layer]) if share > wanted else (found[layer], high)
+    with progress.steps(HALVINGS * sum(map(bool, sparsities))) as step:
+        for layer, wanted in enumerate(sparsities):
+            low, high = 0.0, 2.0 * block
+            for _ in range(HALVINGS if wanted else 0):
+                step(f"threshold of layer {layer + 1}")
+                found[layer] = (low + high) / 2
+                share = net(tokens, zero, Pruning(tuple(found), block)).pruned[layer]
+                low, high = (low, found[layer]) if share > wanted else (found[layer], high)
     return Pruning(tuple(float(np.float32(th)) for th in found), block)
 
 

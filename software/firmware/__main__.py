@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from software import progress
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, run, within
 from software.firmware import layers
@@ -85,7 +86,11 @@ def main(
     path = output or Path("build/firmware") / f"{layer or Path(program).stem}.elf"
     check_outputs(path)
     if layer is not None:
-        layers.build_layer(layers.layer_data(layer, sequences), path, compiler, n_fuse or layers.N_FUSE)
+        with progress.steps(2) as step:
+            step("packing the layer")
+            packed = layers.layer_data(layer, sequences)
+            step("compiling")
+            layers.build_layer(packed, path, compiler, n_fuse or layers.N_FUSE)
     elif digits is not None:
         build_network(network_of(checkpoint, images, digits, n_fuse or 3), program, path, compiler)
     else:

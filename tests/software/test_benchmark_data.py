@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from software.benchmark import data, data_sources
+from software.benchmark import data, data_sources, web
 from software.benchmark.corpus import SPLITS, kjv_texts, make_corpus, words_of
 from software.benchmark.data import fetch, find, load_corpus, main
 from software.benchmark.data_sources import from_tar, from_web, from_zip
@@ -226,3 +226,14 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     error = capsys.readouterr().err
     assert error.startswith("error: NAME must be one of mnist, ptb, ") and error.endswith("not 'imagenet'\n")
     assert error.count("\n") == 1
+
+
+def test_an_address_gives_all_of_its_bytes_and_says_nothing_in_a_pipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytes(range(256)) * 1000
+    (tmp_path / "file").write_bytes(content)
+    assert web.get((tmp_path / "file").as_uri()) == content
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(OSError):
+        web.get((tmp_path / "none").as_uri())
