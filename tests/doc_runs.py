@@ -22,6 +22,7 @@ SMALLER: tuple[tuple[str, str], ...] = (
     (r"--retired 1000000\b", "--retired 2000"),
     (r"sim\.figure10( --layers \S+)?$", "sim.figure10 --layers mnist-l1 --schemes fused --sources random"),
     (r"docs/examples/sweep\.toml", "docs/examples/sweep-small.toml"),
+    (r"timeline ptb-l1 --window 4000000:4200000", "timeline mnist-l1 --window 40000:42000"),
     # tests/hdl builds every preset
     (r"hdl\.build( --preset rvfi)?$", "hdl.build --preset tiny"),
     (r"mnist reproduce\b", "mnist reproduce --limit 100 --dense-epochs 1 --sparse-epochs 1 --hidden-epochs 1"),
@@ -44,7 +45,6 @@ LEFT_OUT: tuple[tuple[str, str], ...] = (
     (r"^make (docs|firmware)\b", "it installs packages; what it runs stands on other pages"),
     (r"^pip ", "it installs packages"),
     (r"--scheduler ", "it needs a Dask cluster; tests/sim/test_sweep_rtl.py starts one"),
-    (r" --scheduler ", "it needs a scheduler; tests/sim starts one"),
     (r"^python -m pytest ", "CI runs the tests"),
 )
 """(pattern, reason): what is parsed and not run."""
