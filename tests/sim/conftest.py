@@ -1,10 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from sim import designs
+from sim import designs, sweep
 from sim.icarus import IcarusEngine
 from sim.protocol import Design
+from software.cli import run as run_command
 from tests.sim import fake_unit
 from tests.sim.golden_engine import GoldenEngine
 
@@ -28,3 +30,21 @@ def icarus() -> str:
     if missing := IcarusEngine().missing():
         pytest.skip(f"engine icarus: {missing}")
     return IcarusEngine.name
+
+
+@pytest.fixture
+def sweep_command(tmp_path, monkeypatch, capsys):
+    """Run a sweep of a file's text in threads of this process; gives exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ELSTM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sweep, "local", ThreadPoolExecutor)
+
+    def invoke(text: str, *arguments: object) -> tuple[object, str, str]:
+        Path("small.toml").write_text(text)
+        monkeypatch.setattr("sys.argv", ["sim.sweep", "small.toml", "--workers", "1", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            run_command(sweep.main)
+        return end.value.code, *capsys.readouterr()
+
+    return invoke
