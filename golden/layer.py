@@ -116,7 +116,8 @@ class LayerResult:
 
     def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "LayerResult":
         names = ("h", "h_pruned", "c", "kept", "u_words_loaded", "kept_blocks")
-        return replace(self, **{name: change(getattr(self, name)) for name in names})
+        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in names}
+        return replace(self, **changed)
 
 
 def pack_layer(w: ArrayLike, u: ArrayLike, b: ArrayLike) -> PackedLayer:
