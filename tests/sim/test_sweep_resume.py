@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,20 +78,21 @@ def test_two_sweeps_do_not_share_a_folder(sweep_command):
 
 
 def test_a_pool_that_breaks_keeps_what_is_finished(sweep_command, monkeypatch):
-    class Breaking(Executor):
-        def submit(self, fn, *arguments):
-            future = Future()
-            if arguments[0].config.n_pe == 4:
-                future.set_exception(BrokenExecutor("planted"))
-            else:
-                future.set_result(fn(*arguments))
-            return future
+    def broken():
+        deadline = time.monotonic() + 60
+        while len(lines()) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        raise BrokenExecutor("planted")
 
-    monkeypatch.setattr(sweep, "local", lambda workers: Breaking())
+    class Breaking(ThreadPoolExecutor):
+        def submit(self, fn, point, *arguments):
+            return super().submit(broken) if point.config.n_pe == 4 else super().submit(fn, point, *arguments)
+
+    monkeypatch.setattr(sweep, "local", Breaking)
     code, _, err = sweep_command(SMALL)
     assert code == 2
-    assert err.startswith("error: those who computed points are gone")
-    assert 0 < len(lines()) <= 16
+    assert err.startswith("error: those who computed points are gone: a process was killed")
+    assert 4 <= len(lines()) <= 16
     assert all(b'"n_pe": 4' not in line for line in lines())
 
 
