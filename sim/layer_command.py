@@ -34,13 +34,15 @@ from sim.options import (
     LatencyOption,
     NFuseOption,
     PresetOption,
+    ReportOption,
     StallsOption,
     writable,
 )
 from sim.protocol import MemoryTiming
+from sim.report_page import files_of
 from sim.result import InputRun, RunResult
 from software.checkpoint import CheckpointError, load_layers
-from software.cli import UserError
+from software.cli import UserError, write_all
 from software.progress import bars
 
 Float32 = NDArray[np.float32]
@@ -166,6 +168,7 @@ def run_layer(
     jitter: JitterOption = 0,
     stalls: StallsOption = 0,
     json: JsonOption = None,
+    report: ReportOption = None,
 ) -> None:
     """Run every LSTM layer of a checkpoint on the bare accelerator, each on the pruned h of the one below.
 
@@ -174,11 +177,12 @@ def run_layer(
     \b
     Examples:
       python -m sim.run layer my.npz --random 10
-      python -m sim.run layer my.npz --x inputs.npy --n-fuse 2 --json build/layer.json
+      python -m sim.run layer my.npz --x inputs.npy --n-fuse 2 --json build/layer.json --report build/layer.html
     """
     if x is not None and steps is not None:
         raise UserError("--x and --random both give the inputs: choose one")
-    writable(json)
+    for path in (json, report):
+        writable(path)
     try:
         weights = load_layers(checkpoint)
         config = preset_of(preset)
@@ -211,11 +215,11 @@ def run_layer(
         cycles_per_second=cycles / seconds if seconds else 0.0,
         notes=problems,
     )
-    if json:
-        result.save(json)
+    written = files_of(result, json, report)
+    write_all(written)
     _report(result)
-    if json:
-        print(f"wrote {json}")
+    for path in written:
+        print(f"wrote {path}")
     if problems:
         raise typer.Exit(1)
 

@@ -29,6 +29,7 @@ from sim.options import (
     MemTraceOption,
     NFuseOption,
     PresetOption,
+    ReportOption,
     StallsOption,
     WaveOption,
     WorkersOption,
@@ -36,11 +37,12 @@ from sim.options import (
     writable,
 )
 from sim.protocol import MemoryTiming, WaveRequest
+from sim.report_page import files_of
 from sim.result import RunResult
 from sim.soc_mnist import SocNetwork, SocSetup
 from sim.twin_command import SPIKE, run_twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
-from software.cli import UserError
+from software.cli import UserError, write_all
 from software.progress import bars
 
 SYSTEMS = ("soc", "accelerator")
@@ -85,6 +87,7 @@ def run_mnist(
     checkpoint: CheckpointOption = MNIST_CHECKPOINT,
     images: ImagesOption = MNIST_DIGITS,
     json: JsonOption = None,
+    report: ReportOption = None,
     wave: WaveOption = None,
     wave_window: Annotated[
         str, typer.Option(metavar="FIRST:LAST", help="Cycles of --wave, in the first digit's run.")
@@ -111,11 +114,11 @@ def run_mnist(
     if system == "accelerator" and mem_trace:
         raise UserError("--mem-trace is for --system soc")
     if engine == SPIKE:
-        if system != "soc" or any((json, wave, mem_trace)):
-            raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --wave and --mem-trace")
+        if system != "soc" or any((json, report, wave, mem_trace)):
+            raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --report, --wave and --mem-trace")
         run_twin(None, digits, checkpoint, images, n_fuse, preset=preset)
         return
-    for path in (json, wave, mem_trace):
+    for path in (json, report, wave, mem_trace):
         writable(path)
     cycles = window(wave_window)
     network: Network | SocNetwork
@@ -155,10 +158,10 @@ def run_mnist(
         else:
             made = mismatch_wave(network.setup, wrong[0], path)
         result.notes.append(f"waveform {made}")
-    if json:
-        result.save(json)
+    files = files_of(result, json, report)
+    write_all(files)
     _report(result, runs)
-    for written in (json, wave, mem_trace):
+    for written in (*files, wave, mem_trace):
         if written:
             print(f"wrote {written}")
     if wrong:

@@ -23,6 +23,9 @@ StallsOption = Annotated[
     typer.Option("--stalls", "--stall", metavar="N", help="Cycles without acceptance, in 1/1000, 0 to 999."),
 ]
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Also write the page that sim.report makes, HTML.")
+]
 CheckpointOption = Annotated[
     Path,
     typer.Option(

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sim.report_model import Report, bin_names
+from sim.report_model import Report, bin_names, summarise
+from sim.result import RunResult
 
 TEMPLATE = Path(__file__).parent / "templates"
 BAR_WIDTH = 1000
@@ -39,6 +40,19 @@ def environment() -> Any:
     made.filters |= {"number": number, "percent": percent}
     made.globals |= {"bars": bars, "bar_width": BAR_WIDTH}
     return made
+
+
+def page_of(result: RunResult, source: str) -> bytes:
+    """The page of one result; source: what it calls where the result came from."""
+    return page([summarise(source, result)]).encode()
+
+
+def files_of(result: RunResult, json: Path | None, report: Path | None) -> dict[Path, bytes]:
+    """The files of a run that were asked for: the result as JSON, its page."""
+    files = {json: (result.to_json() + "\n").encode()} if json else {}
+    if report:
+        files[report] = page_of(result, str(json) if json else result.command)
+    return files
 
 
 def page(reports: Sequence[Report], timelines: Sequence[Mapping[str, Any]] = ()) -> str:

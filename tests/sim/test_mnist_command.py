@@ -85,7 +85,9 @@ def test_exact_run(command, files):
 def test_the_input_of_layer_2_is_what_the_rtl_stored(command, files, engine, monkeypatch):
     monkeypatch.setattr("sim.mnist_command.mismatch_wave", lambda setup, run, path: "planted")
     engine.wrong, engine.wrong_run = (2, 3), 0
-    code, out, _ = command("--digits", 1, "--json", files / "r.json")
+    code, out, _ = command("--digits", 1, "--json", files / "r.json", "--report", files / "r.html")
+    assert 'data-exact="false"' in (files / "r.html").read_text()
+    assert f"wrote {files / 'r.html'}" in out
     result = from_json((files / "r.json").read_text())
     assert code == 1
     assert not result.exact
@@ -131,6 +133,7 @@ def test_user_errors_are_one_line(command, files, engine, monkeypatch):
         (("--checkpoint", files / "wide.npz"), "layer 1 takes 9 inputs, an image row has 8"),
         (("--json", "/proc/r.json"), "cannot write /proc/r.json: No such file or directory"),
         (("--json", files), f"cannot write {files}: it is a directory"),
+        (("--report", files), f"cannot write {files}: it is a directory"),
         (("--wave", "/proc/w.vcd"), "cannot write /proc/w.vcd: No such file or directory"),
         (("--wave-window", "9"), "--wave-window must be FIRST:LAST in cycles, not '9'"),
         (("--latency", 0), "latency must be in 1..10000, not 0"),

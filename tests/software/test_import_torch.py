@@ -228,7 +228,9 @@ def test_the_layers_run_on_the_rtl(command: Command, monkeypatch: pytest.MonkeyP
 
     x = np.random.default_rng(3).normal(size=(2, 7, 10))
     np.save("x.npy", x)
-    assert sim_run(monkeypatch, "layer m.npz --x x.npy --preset tiny --seed 3 --json s.json") == 0
+    assert sim_run(monkeypatch, "layer m.npz --x x.npy --preset tiny --seed 3 --json s.json --report s.html") == 0
+    page = Path("s.html").read_text()
+    assert 'data-exact="true"' in page and "bit-exact: all" in page and "s.json: layers on accelerator" in page
     again = from_json(Path("s.json").read_text())
     assert [r.cycles for run in again.inputs for r in run.layers] == [
         r.cycles for run in result.inputs for r in run.layers
