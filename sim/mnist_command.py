@@ -21,8 +21,6 @@ from sim.build_cache import verilog_sha256
 from sim.environment import command, commit, versions
 from sim.mnist import DigitRun, Network, Setup, mismatch_wave
 from sim.options import (
-    CheckpointOption,
-    ImagesOption,
     JitterOption,
     JsonOption,
     LatencyOption,
@@ -43,6 +41,7 @@ from sim.soc_mnist import SocNetwork, SocSetup
 from sim.twin_command import SPIKE, run_twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
 from software.cli import UserError, write_all
+from software.options import CheckpointOption, ImagesOption
 from software.progress import bars
 
 SYSTEMS = ("soc", "accelerator")

@@ -26,19 +26,6 @@ JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help=
 ReportOption = Annotated[
     Path | None, typer.Option("--report", metavar="FILE", help="Also write the page that sim.report makes, HTML.")
 ]
-CheckpointOption = Annotated[
-    Path,
-    typer.Option(
-        "--checkpoint",
-        "--model-path",
-        metavar="FILE",
-        help="Trained network, .npz.",
-        show_default="the shipped network",
-    ),
-]
-ImagesOption = Annotated[
-    Path, typer.Option(metavar="FILE", help="Digits, .npz.", show_default="the 100 shipped digits")
-]
 WorkersOption = Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Simulations at a time.")]
 WaveOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write a waveform, VCD (Icarus: FST); see docs/waveforms.md.")

@@ -27,8 +27,6 @@ from sim.layer_command import STEPS, check_fits, load_x, random_x
 from sim.layer_run import RunWords, layer_run
 from sim.mnist import FLAGS
 from sim.options import (
-    CheckpointOption,
-    ImagesOption,
     JsonOption,
     LatencyOption,
     NFuseOption,
@@ -50,6 +48,7 @@ from software.checkpoint import (
     load_layers,
 )
 from software.cli import UserError, write_all
+from software.options import CheckpointOption, ImagesOption
 from software.progress import bars
 
 BUILD = Path("build")

@@ -15,12 +15,13 @@ from golden.config import preset as preset_of
 from sim import elf, twin
 from sim.build_cache import scratch
 from sim.network_results import SYMBOLS, differences, golden_results, stored_results
-from sim.options import CheckpointOption, ImagesOption, NFuseOption, PresetOption, RamOption
+from sim.options import NFuseOption, PresetOption, RamOption
 from sim.protocol import EngineError
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError
 from software.firmware.build import toolchain
 from software.firmware.packing import PackedNetwork, build_network
+from software.options import CheckpointOption, ImagesOption
 
 SPIKE = "spike"
 """Name of the twin where engines of the SoC are chosen."""

@@ -23,6 +23,7 @@ from software.checkpoint import MNIST_CHECKPOINT, CheckpointError, load_checkpoi
 from software.cli import UserError, check_outputs, run, within, write_all
 from software.esell_format import random_matrix
 from software.formats import sizes
+from software.options import CheckpointOption
 
 SCHEMA = "elstm.figure9/1"
 SIDE = 768
@@ -90,16 +91,7 @@ def _table(title: str, first: str, rows: dict[str, dict[str, float]]) -> Table:
 
 
 def main(
-    checkpoint: Annotated[
-        Path,
-        typer.Option(
-            "--checkpoint",
-            "--model-path",
-            metavar="FILE",
-            help="Trained network, .npz.",
-            show_default="the shipped network",
-        ),
-    ] = MNIST_CHECKPOINT,
+    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the random matrices, 0 or more.", callback=within(0))] = 1,
     json_path: Annotated[Path, typer.Option("--json", metavar="FILE", help="All numbers.")] = OUT / "figure9.json",
     plot: Annotated[Path, typer.Option("--plot", metavar="FILE", help="Picture, PNG.")] = OUT / "figure9.png",

@@ -11,6 +11,7 @@ from software.cli import UserError, check_outputs, run, within
 from software.firmware import layers
 from software.firmware.build import build, memory_bytes, names, sources, toolchain
 from software.firmware.packing import PackedNetwork, build_network
+from software.options import CheckpointOption, ImagesOption
 
 NETWORK_PROGRAMS = ("network", "streaming", "nofence")
 USUAL_MEMORY = 16
@@ -46,19 +47,8 @@ def main(
             help=f"Link with a packed network and that many inputs; 2 for {', '.join(NETWORK_PROGRAMS)}.",
         ),
     ] = None,
-    checkpoint: Annotated[
-        Path,
-        typer.Option(
-            "--checkpoint",
-            "--model-path",
-            metavar="FILE",
-            help="The trained network, .npz.",
-            show_default="the shipped network",
-        ),
-    ] = MNIST_CHECKPOINT,
-    images: Annotated[
-        Path, typer.Option(metavar="FILE", help="Its inputs, .npz.", show_default="the shipped digits")
-    ] = MNIST_DIGITS,
+    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    images: ImagesOption = MNIST_DIGITS,
     layer: Annotated[
         str | None,
         typer.Option(metavar="NAME", help=f"Data of {layers.PROGRAM}: one of {', '.join(layers.NAMES)}."),
