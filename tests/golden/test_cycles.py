@@ -183,13 +183,14 @@ def test_bad_u_words_are_named(u_words: list[float], error: type[Exception], tex
 
 @pytest.mark.parametrize("permille", [1000, 999, 500, 1])
 def test_a_slow_port_stretches_words_only(permille: int) -> None:
-    shape, values, heads, kept, offsets = random_layer(5)
-    u = u_words_of_steps(kept, offsets)
-
     def stretched(words: int) -> int:
         return -(-words * 1000 // permille)
 
-    for n_fuse, n_pe in ((1, 3), (2, 2), (3, 4)):
+    limits = set()
+    for seed, n_fuse, n_pe in ((5, 1, 3), (5, 2, 2), (5, 3, 4), (6, 7, 2), (8, 7, 2)):
+        shape, values, heads, kept, offsets = random_layer(seed)
+        u = u_words_of_steps(kept, offsets)
+
         full = word_model(shape, values, heads, u, n_fuse, n_pe, h_seq=True, state_in=True)
         slow = word_model(shape, values, heads, u, n_fuse, n_pe, h_seq=True, state_in=True, port_permille=permille)
         for name in ("setup", "last_u", "stores", "state"):
@@ -197,16 +198,17 @@ def test_a_slow_port_stretches_words_only(permille: int) -> None:
         assert (slow.gates, slow.port_words) == (full.gates, full.port_words)
         size = n_fuse * (n_pe - 1)
         steps = [u[first : first + size] for first in range(0, shape.t, size)]
-        for group, before, after, cycles in zip(
-            steps, [[], *steps], [*steps[1:], []], slow.groups, strict=False
-        ):
-            port = values + heads + sum(before) + len(after) * shape.x // 2
-            assert cycles == max(-(-len(group) // (n_pe - 1)) * values, stretched(port))
+        for group, before, after, cycles in zip(steps, [[], *steps], [*steps[1:], []], slow.groups, strict=False):
+            port = stretched(values + heads + sum(before) + len(after) * shape.x // 2)
+            pes = -(-len(group) // (n_pe - 1)) * values
+            assert cycles == max(pes, port)
+            limits.add(pes > port)
         assert slow.cycles >= stretched(full.port_words)
         full_bound = bound_cycles(shape, values, heads, kept, offsets, n_pe)
         bound = bound_cycles(shape, values, heads, kept, offsets, n_pe, permille)
         assert bound == max(stretched(values + heads + int(u.sum())), full_bound)
         assert bound < slow.cycles
+    assert limits == ({True, False} if permille >= 500 else {False}), "PEs limit some groups at a fast port"
 
 
 @pytest.mark.parametrize(("permille", "text"), [(0, "1 or more, not 0"), (1001, "1000 or less, not 1001")])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sim import sweep, sweep_point
+from sim.sweep_point import Failure
 from sim.sweep_store import opened
 from tests.sim.sweep_bench import SMALL, lines, rows_of
 
@@ -75,6 +76,13 @@ def test_two_sweeps_do_not_share_a_folder(sweep_command):
     assert (
         err == "error: another sweep is writing build/sweep/small/points.jsonl: wait for it, or choose another --out\n"
     )
+
+
+def test_a_point_is_on_the_disk_as_soon_as_it_is_finished(tmp_path):
+    with opened(tmp_path, fresh=False) as store:
+        for count in (1, 2):
+            store.add(f"key {count}", Failure("planted"))
+            assert len(lines(tmp_path)) == count
 
 
 def test_a_pool_that_breaks_keeps_what_is_finished(sweep_command, monkeypatch):
