@@ -4,21 +4,24 @@ Without FILE the program is ``network`` with the MNIST network, and what it leav
 exit code 0 when every bit agrees, 1 when one does not. With FILE the command exits with the program's own code.
 """
 
+import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from golden.config import preset as preset_of
 from sim import elf, twin
 from sim.build_cache import scratch
 from sim.network_results import SYMBOLS, differences, golden_results, stored_results
-from sim.options import NFuseOption, PresetOption, RamOption
+from sim.options import JsonOption, NFuseOption, PresetOption, RamOption, writable
 from sim.protocol import EngineError
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
-from software.cli import UserError
+from software.cli import UserError, write_all
 from software.firmware.build import toolchain
 from software.firmware.packing import PackedNetwork, build_network
 from software.options import CheckpointOption, ImagesOption
@@ -38,6 +41,7 @@ def run_twin(
     ram: RamOption = 16,
     preset: PresetOption = "default",
     timeout: Annotated[int, typer.Option(metavar="SECONDS", min=1, help="Give up after that many seconds.")] = 600,
+    json_path: JsonOption = None,
 ) -> None:
     """Run a program on Spike with golden as the accelerator: the functional twin of the SoC.
 
@@ -49,13 +53,16 @@ def run_twin(
       python -m sim.run twin --digits 10
       python -m sim.run twin build/firmware/mnist-l1.elf
     """
+    writable(json_path)
     try:
         config = preset_of(preset)
         if (text := twin.missing()) is not None:
             raise EngineError(text)
         if file is not None:
-            outcome = twin.run(file, (), ram << 20, config, timeout)
+            with Console(stderr=True).status(f"{file} on Spike"):
+                outcome = twin.run(file, (), ram << 20, config, timeout)
             _show(outcome)
+            _save(json_path, outcome, [])
             raise typer.Exit(outcome.exit_code)
         found = load_digits(images)
         if digits > len(found.labels):
@@ -64,20 +71,35 @@ def run_twin(
         with scratch() as folder:
             program = build_network(network, "network", folder / "network.elf", compiler := toolchain())
             start = time.monotonic()
-            outcome = twin.run(program, SYMBOLS, ram << 20, config, timeout)
+            with Console(stderr=True).status(f"{digits} digits on Spike"):
+                outcome = twin.run(program, SYMBOLS, ram << 20, config, timeout)
     except (elf.ElfError, ValueError) as error:
         raise UserError(str(error)) from None
     seconds = time.monotonic() - start
     _show(outcome)
     if outcome.exit_code:
+        _save(json_path, outcome, [])
         print(f"the program ended with {outcome.exit_code}", file=sys.stderr)
         raise typer.Exit(1)
     problems = differences(stored_results(network, outcome.memory), golden_results(network))
     for problem in problems:
         print(problem)
+    _save(json_path, outcome, problems)
     if problems:
         raise typer.Exit(1)
     print(f"{digits} digits bit-exact on Spike, built with {compiler.name}, {seconds:.1f} s")
+
+
+def _save(path: Path | None, outcome: twin.TwinOutcome, problems: list[str]) -> None:
+    """The outcome as JSON, if it is wanted; ``problems``: what differs from golden in memory."""
+    if path:
+        content = {
+            "schema": "elstm.twin/1", "exit_code": outcome.exit_code, "exact": not problems, "problems": problems,
+            "starts": [asdict(start) for start in outcome.starts], "console": outcome.console,
+        }  # fmt: skip
+        write_all({path: json.dumps(content, indent=1).encode() + b"\n"})
+        # stdout is the program's
+        print(f"wrote {path}", file=sys.stderr)
 
 
 def _show(outcome: twin.TwinOutcome) -> None:

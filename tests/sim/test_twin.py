@@ -1,5 +1,6 @@
 """The functional twin: golden as the accelerator, by itself and as Spike's device under real programs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -295,8 +296,12 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_runs_a_program_and_exits_with_its_code(tmp_path: Path) -> None:
     source = tmp_path / "p.c"
     source.write_text('#include "firmware.h"\nint main(void) { print("here\\n"); return 42; }')
-    done = command(build.build(build.sources(str(source)), tmp_path / "p.elf"))
+    done = command(program := build.build(build.sources(str(source)), tmp_path / "p.elf"))
     assert (done.returncode, done.stdout, done.stderr) == (42, "here\n", "")
+    done = command(program, "--json", tmp_path / "p.json")
+    assert (done.returncode, done.stdout, done.stderr) == (42, "here\n", f"wrote {tmp_path / 'p.json'}\n")
+    found = json.loads((tmp_path / "p.json").read_text())
+    assert (found["exit_code"], found["console"], found["starts"], found["exact"]) == (42, "here\n", [], True)
 
 
 def test_errors_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
