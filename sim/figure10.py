@@ -70,15 +70,22 @@ def mnist_cases(wanted: frozenset[str], digits: int) -> list[Case]:
 def ptb_cases(wanted: frozenset[str], sentences: int, data: Path | None) -> list[Case]:
     """The Penn Treebank network on shipped sentences: the shipped layers at their own thresholds.
 
-    A checkpoint in the folder ``data`` takes their place; where it has no thresholds, those are taken that drop Table
-    2's share of the blocks of h.
+    A checkpoint in the folder ``data`` takes their place, with its own embedding of the same words; where it has no
+    thresholds, those are taken that drop Table 2's share of the blocks of h.
     """
-    model = data / PTB_MODEL if data else None
-    layers = load_language_model(model).layers if model and model.is_file() else load_packed_layers(PTB_LAYERS)
     sample = load_sentences(PTB_SENTENCES)
     if not 1 <= sentences <= len(sample.x):
         raise UserError(f"--sentences must be in 1..{len(sample.x)}, not {sentences}")
-    xs = sample.x[:sentences].astype(np.float32)
+    path = data / PTB_MODEL if data else None
+    if path and path.is_file():
+        model = load_language_model(path)
+        words, most = len(model.embedding), int(sample.tokens.max())
+        if most >= words:
+            raise UserError(f"{path} knows {words} words, the sentences have word {most}")
+        layers, x = model.layers, model.embedding[sample.tokens]
+    else:
+        layers, x = load_packed_layers(PTB_LAYERS), sample.x
+    xs = x[:sentences].astype(np.float32)
     own = {f"ptb-l{n}": layer.threshold for n, layer in enumerate(layers, 1)}
     return trained_cases(
         "PTB",

@@ -9,11 +9,14 @@ import pytest
 from golden.config import AcceleratorConfig
 from golden.layer import Layer
 from sim import engines, figure10
+from sim.figure10 import PTB_MODEL, ptb_cases
 from sim.figure10_picture import picture
 from sim.figure10_rows import SCHEMES, runs_of
 from sim.layer_run import RunWords, predicted
 from sim.result import from_json
 from sim.table2 import LAYERS, random_case, threshold_for
+from software.checkpoint import PTB_SENTENCES, load_sentences
+from software.cli import UserError
 from software.cli import run as run_command
 from tests.sim.golden_engine import GoldenEngine
 
@@ -154,3 +157,20 @@ def test_picture_averages_the_sequences_of_a_network(command):
     rows = from_json(Path("build/figure10/figure10.json").read_text()).rows
     assert [row.index for row in rows] == [0] * 3 + [1] * 3
     assert picture(rows, "two digits").startswith(b"\x89PNG")
+
+
+def test_sentences_are_embedded_by_the_checkpoint_in_the_data_folder(tmp_path):
+    """Of a layer as small as the paper's names allow it: what counts is whose vectors the first layer gets."""
+    rng = np.random.default_rng(3)
+    arrays = {f"l{n}.{name}": np.zeros(shape, np.float16) for n in (1, 2)
+              for name, shape in (("w", (16, 4)), ("u", (16, 4)), ("b", (16,)))}  # fmt: skip
+    words = int(load_sentences(PTB_SENTENCES).tokens.max()) + 1
+    embedding = rng.normal(size=(words, 4)).astype(np.float16)
+    path = tmp_path / PTB_MODEL
+    path.parent.mkdir()
+    np.savez(path, **arrays, embedding=embedding, thresholds=np.full(2, 0.5, np.float32), meta="{}")
+    (case,) = ptb_cases(frozenset({"ptb-l1"}), 1, tmp_path)
+    assert (case.x == embedding[load_sentences(PTB_SENTENCES).tokens[0]].astype(np.float32)).all()
+    np.savez(path, **arrays, embedding=embedding[:-1], thresholds=np.full(2, 0.5, np.float32), meta="{}")
+    with pytest.raises(UserError, match=f"knows {words - 1} words, the sentences have word {words - 1}"):
+        ptb_cases(frozenset({"ptb-l1"}), 1, tmp_path)
