@@ -116,7 +116,8 @@ def test_a_sweep_that_is_ended_goes_on_where_it_was(sweep_command, monkeypatch, 
     text = SMALL + f"seed = {list(range(12))}"
     Path("small.toml").write_text(text)
     process = subprocess.Popen(
-        [sys.executable, "-m", "sim.sweep", "small.toml", "--workers", "2"],
+        # what a shell starts in the background ignores Ctrl-C, and so would all that it starts
+        ["env", "--default-signal=INT", sys.executable, "-m", "sim.sweep", "small.toml", "--workers", "2"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,

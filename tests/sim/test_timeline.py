@@ -255,7 +255,7 @@ def test_a_layer_of_a_checkpoint(command, tmp_path):
         ("--window", "9"): "--window must be FIRST:LAST in cycles, not '9'",
         ("--window", "0:1000000"): "at most 1,000,000 cycles, not 1,000,001",
         ("--out", "."): "cannot write .: it is a directory",
-        ("--latency", "0"): "--latency",
+        ("--latency", "0"): "latency must be in 1..10000, not 0",
     }
     for arguments, text in errors.items():
         code, out, err = command("timeline", "my.npz", "--preset", "tiny", *arguments)
