@@ -28,7 +28,7 @@ SMALLER: tuple[tuple[str, str], ...] = (
     (r"mnist reproduce\b", "mnist reproduce --limit 100 --dense-epochs 1 --sparse-epochs 1 --hidden-epochs 1"),
     (r"mnist eval", "mnist eval --limit 20"),
     # a small model of a small text takes the place of those whose text does not ship
-    (rf"({LM}.*)--data (kjv|ptb|wikitext-2)\b", r"\1--data text"),
+    (rf"({LM}.*)--data (kjv|ptb|wikitext-2(?:-valid)?)\b", r"\1--data text"),
     (rf"({LM}.*?) -?-emsize \d+ -?-nhid \d+", r"\1 -emsize 8 -nhid 8"),
     (rf"({LM}.*)--epochs 5", r"\1--epochs 1"),
     (rf"({LM}.*)--bptt 20", r"\1--bptt 5"),
