@@ -6,7 +6,6 @@ and over a whole run the cycles of each kind add up to the accelerator's counter
 
 import io
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from golden.config import AcceleratorConfig
 from golden.isa import COUNTER_MEANINGS, Counter
 from golden.layer import LayerResult
-from sim.build_cache import cache_root
+from sim.build_cache import scratch
 from sim.compare import Verdict, judge
 from sim.cxxrtl import NativeEngine
 from sim.jobs import LayerCall, LayerOutcome, decode, layer_job
@@ -79,12 +78,14 @@ class Timeline:
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """A run with its timeline; problems: differences between the signals and the counters, in words."""
+    """A run with its timeline; problems: differences between the signals and the counters, in words; whole: every cycle
+    was recorded, so that there could be any."""
 
     rtl: LayerOutcome
     verdict: Verdict
     timeline: Timeline
     problems: list[str]
+    whole: bool
 
 
 PORT = (
@@ -223,9 +224,8 @@ def record(
     Raises EngineError, RunFailed, and UserError when the window is too long or begins after the run's end.
     """
     first, last = check_window(*window or (0, LONGEST - 1))
-    cache_root().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_root(), prefix="tmp-") as folder:
-        path = Path(folder) / "signals.rows"
+    with scratch() as folder:
+        path = folder / "signals.rows"
         # The commands before START take cycles too, and only from the run's beginning can steps be counted.
         wave = WaveRequest(str(path), 0, last + 1000, tuple(SIGNALS.values()))
         outcome = NativeEngine().run(Design("accelerator", config), layer_job(call, timing, wave=wave), progress)
@@ -238,14 +238,15 @@ def record(
     if first >= cycles:
         raise UserError(f"the run has {cycles:,} cycles, none from {first:,} on")
     tracks = tracks_of(signals, config, max(1, rtl.counters[Counter.N_FUSE]))
+    whole = len(signals["busy"]) == cycles
     problems = []
-    if len(signals["busy"]) == cycles:
+    if whole:
         problems = [f"{title}: {text}" for text in disagreements(counts_of(signals, tracks), rtl.counters)]
     kept = tuple(
         Track(track.name, track.states, track.codes[first : last + 1], track.steps[first : last + 1])
         for track in tracks
     )
-    return Recorded(rtl, verdict, Timeline(title, first, cycles, kept), problems)
+    return Recorded(rtl, verdict, Timeline(title, first, cycles, kept), problems, whole)
 
 
 def to_bytes(timeline: Timeline) -> bytes:

@@ -35,6 +35,7 @@ from sim.options import (
 )
 from sim.options import window as window_of
 from sim.protocol import Design, EngineError, MemoryTiming
+from sim.report_page import files_of
 from sim.result import InputRun, LayerRun, RunResult
 from sim.table2 import LAYERS, random_case
 from sim.timeline import LONGEST, Recorded, check_window, record, to_bytes
@@ -128,15 +129,11 @@ def finish(
         notes=story.problems,
     )  # fmt: skip
     values = sum(run.t * run.h for run in story.runs)
-    verdict = (
-        story.problems[0]
-        if story.problems
-        else f"bit-exact: all {values:,} values of h; the cycles drawn add up to the counters"
-    )
+    # Of a part of a run the counters, which are of all of it, say nothing
+    sums = "; the cycles drawn add up to the counters" if all(recorded.whole for recorded in story.records) else ""
+    verdict = story.problems[0] if story.problems else f"bit-exact: all {values:,} values of h{sums}"
     view = View(title, not story.problems, verdict, story.problems, digit, tuple(story.views), facts_of(result))
-    written = {out: page(view).encode()}
-    if json_path:
-        written[json_path] = (result.to_json() + "\n").encode()
+    written = {out: page(view).encode()} | files_of(result, json_path, None)
     for path, recorded in zip(traces, story.records, strict=False):
         written[path] = to_bytes(recorded.timeline)
     write_all(written)

@@ -11,6 +11,7 @@ from golden.config import AcceleratorConfig, preset
 from golden.isa import Counter, Error
 from golden.layer import Layer
 from sim import engines, report, run, timeline, timeline_command
+from sim.build_cache import cache_root
 from sim.cxxrtl import NativeEngine
 from sim.jobs import LayerCall, layer_job
 from sim.native.vcd import read_rows
@@ -149,7 +150,7 @@ def test_no_timeline_at_all(tmp_path, content):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("ELSTM_CACHE", str(timeline.cache_root()))
+    monkeypatch.setenv("ELSTM_CACHE", str(cache_root()))
     monkeypatch.chdir(tmp_path)
 
     def invoke(*arguments):
@@ -164,7 +165,7 @@ def digit(tmp_path_factory):
     """One digit by the command, for all that look at its page."""
     folder = tmp_path_factory.mktemp("digit")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ELSTM_CACHE", str(timeline.cache_root()))
+        patch.setenv("ELSTM_CACHE", str(cache_root()))
         patch.chdir(folder)
         arguments = ["digit", "8", "--preset", "mnist", "--json", "d.json", "--trace", "d.npz"]
         patch.setattr("sys.argv", ["sim.run", *arguments])
@@ -231,6 +232,7 @@ def test_a_layer_of_the_paper(command, tmp_path):
     code, out, _ = command("timeline", "mnist-l1", "--preset", "mnist", "--scheme", "sparse", "--window", "0:999")
     assert code == 0
     assert "wrote build/timeline-mnist-l1-sparse.html" in out
+    assert out.startswith("bit-exact: all 3,584 values of h\n"), "of a part nothing is said about the counters"
     assert "cycles 0 to 999 of" in (tmp_path / "build/timeline-mnist-l1-sparse.html").read_text()
 
 
