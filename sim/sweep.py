@@ -12,8 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import Progress
 
 from golden.config import AcceleratorConfig
 from sim.options import writable
@@ -25,24 +24,13 @@ from sim.sweep_pool import dask, local
 from sim.sweep_spec import Point, Spec, load_spec
 from sim.sweep_store import Store, opened
 from software.cli import Interrupted, UserError, run, write_all
+from software.progress import bars
 
 OUT = Path("build") / "sweep"
 _LINES = 40
 """Of the printed front; the files hold all of it."""
 _REASONS = 20
 """Failures that are printed."""
-
-
-class _Rate(ProgressColumn):
-    """Finished points a second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "")
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _each(executor: Executor, work: dict[Any, tuple[Any, ...]], done: Callable[[Any, Any], None]) -> None:
@@ -91,14 +79,14 @@ def _ordered(points: list[Point]) -> list[Point]:
     return sorted(points, key=lambda point: (rank[point] > 0, -point.shape.rows * (point.shape.x + point.shape.h)))
 
 
-def sweep(spec: Spec, store: Store, executor: Executor, console: Console) -> tuple[list[Row], dict[Point, Failure]]:
+def sweep(spec: Spec, store: Store, executor: Executor) -> tuple[list[Row], dict[Point, Failure]]:
     """Compute what the store does not have. Rows in the spec's order, and why points have none."""
-    with _progress(console) as bar:
+    with bars() as bar:
         keys, sums = _keys(executor, spec.points, bar)
         missing = [point for point in spec.points if store.row(keys[point]) is None]
         have = len(spec.points) - len(missing)
         if have:
-            console.print(f"{have} of {len(spec.points)} points are there from before", highlight=False)
+            bar.console.print(f"{have} of {len(spec.points)} points are there from before", highlight=False)
         task = bar.add_task("points", total=len(spec.points), completed=have)
 
         def finished(point: Point, result: Row | Failure) -> None:
@@ -180,7 +168,7 @@ def main(
         pool: AbstractContextManager[Executor] = dask(scheduler) if scheduler else local(workers or os.cpu_count() or 1)
         try:
             with pool as executor:
-                rows, failures = sweep(chosen, store, executor, console)
+                rows, failures = sweep(chosen, store, executor)
         except KeyboardInterrupt:
             raise Interrupted(f"finished points are in {folder}") from None
     files = {csv: csv_bytes(rows)}
