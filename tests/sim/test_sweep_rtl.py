@@ -31,7 +31,7 @@ import sys
 from distributed import LocalCluster
 
 if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
 """
@@ -155,7 +155,9 @@ def test_a_scheduler_that_is_not_there_or_has_no_worker(tmp_path: Path, monkeypa
     assert capsys.readouterr().err.startswith("error: --scheduler tcp://127.0.0.1:9: ")
     assert invoke(EXAMPLE, "--scheduler", "nonsense") == 2
     assert capsys.readouterr().err == "error: --scheduler nonsense: missing port number in address 'nonsense'\n"
-    with distributed.LocalCluster(n_workers=0, processes=False, protocol="tcp://", dashboard_address=None) as cluster:
+    # Dask's own port for its pages may be another cluster's, of a test beside this one
+    options = {"n_workers": 0, "processes": False, "protocol": "tcp://", "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(**options) as cluster:
         address = cluster.scheduler_address
         assert invoke(EXAMPLE, "--scheduler", address) == 2
     assert f"error: --scheduler {address}: no worker has come in 1 s\n" in capsys.readouterr().err
