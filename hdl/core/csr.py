@@ -112,18 +112,24 @@ class CsrFile(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        mie_bit, mpie_bit = Signal(), Signal()
+        mie_bit = Signal()
+        mpie_bit = Signal()
         enables = {i: Signal(name=f"mie_{i.name.lower()}") for i in Interrupt}
         pending = {i: Signal(name=f"mip_{i.name.lower()}") for i in Interrupt}
         # base and mode; the mode is 0, direct, or 1, vectored
         mtvec = Signal(64)
-        mscratch, mtval = Signal(64), Signal(64)
+        mscratch = Signal(64)
+        mtval = Signal(64)
         mepc = Signal(62)
-        cause_interrupt, cause_code = Signal(), Signal(6)
-        mcycle, minstret = Signal(64), Signal(64)
-        inhibit_cycle, inhibit_instret = Signal(), Signal()
+        cause_interrupt = Signal()
+        cause_code = Signal(6)
+        mcycle = Signal(64)
+        minstret = Signal(64)
+        inhibit_cycle = Signal()
+        inhibit_instret = Signal()
         # Without a lock bit, and without user mode, an entry of physical memory protection restricts nothing.
-        pmp_mode, pmp_address = Signal(5), Signal(54)
+        pmp_mode = Signal(5)
+        pmp_address = Signal(54)
 
         def at(fields: dict) -> Signal:
             """A register made of the signals at these bit numbers, other bits 0."""

@@ -83,7 +83,8 @@ class Decoder(wiring.Component):
         m = Module()
         i, o = self.insn, self.out
         funct3, funct7 = i[12:15], i[25:32]
-        legal, writes = Signal(), Signal()
+        legal = Signal()
+        writes = Signal()
         word = Signal()  # not read back from the output: that would look like a loop to a simulator
 
         imm_i = sign_extend(i[20:32])

@@ -27,9 +27,12 @@ class Multiplier(wiring.Component):
         m = Module()
         a_high = Cat(self.a[32:], self.a[63] & (self.funct3[:2] != 3)).as_signed()
         b_high = Cat(self.b[32:], self.b[63] & ~self.funct3[1]).as_signed()
-        low, cross_a, cross_b = Signal(64), Signal(65), Signal(65)
+        low = Signal(64)
+        cross_a = Signal(65)
+        cross_b = Signal(65)
         high = Signal(64)
-        word, upper = Signal(), Signal()
+        word = Signal()
+        upper = Signal()
         with m.If(self.enable):
             m.d.sync += [
                 low.eq(self.a[:32] * self.b[:32]),
@@ -69,8 +72,10 @@ class Divider(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         signed = ~self.funct3[0]
-        a, b = Signal(64), Signal(64)
-        a_sign, b_sign = Signal(), Signal()
+        a = Signal(64)
+        b = Signal(64)
+        a_sign = Signal()
+        b_sign = Signal()
         m.d.comb += [
             a_sign.eq(self.a[31] & signed),
             b_sign.eq(self.b[31] & signed),
@@ -83,12 +88,16 @@ class Divider(wiring.Component):
 
         running = Signal()
         steps = Signal(range(33))
-        divisor, quotient, remainder = Signal(64), Signal(64), Signal(64)
-        negate_quotient, negate_remainder = Signal(), Signal()
+        divisor = Signal(64)
+        quotient = Signal(64)
+        remainder = Signal(64)
+        negate_quotient = Signal()
+        negate_remainder = Signal()
         m.d.comb += self.done.eq(running & (steps == 0))
         left, bits = remainder, []
         for i in range(2):
-            shifted, difference = Signal(65, name=f"shifted_{i}"), Signal(66, name=f"difference_{i}")
+            shifted = Signal(65, name=f"shifted_{i}")
+            difference = Signal(66, name=f"difference_{i}")
             m.d.comb += [shifted.eq(Cat(quotient[63 - i], left)), difference.eq(shifted - divisor)]
             left = Mux(difference[65], shifted[:64], difference[:64])
             bits.insert(0, ~difference[65])

@@ -125,7 +125,8 @@ class Tracer(wiring.Component):
                 ("mcause", Csr.MCAUSE, MCAUSE_BITS, self.cause),
                 ("mtval", Csr.MTVAL, (1 << 64) - 1, self.tval),
             ):
-                mine, written = Signal(name=f"{name}_accessed"), Signal(name=f"{name}_written")
+                mine = Signal(name=f"{name}_accessed")
+                written = Signal(name=f"{name}_written")
                 m.d.comb += [
                     mine.eq(self.x_csr & ~self.x_trap & (self.x_insn[20:32] == address)),
                     written.eq((mine & self.x_csr_write) | self.x_trap),

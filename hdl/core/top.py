@@ -67,19 +67,38 @@ class Core(wiring.Component):
         rocc, dbus = self.rocc, self.dbus
 
         # ---- state between the stages
-        x_valid, x_pc, x_insn, x_fetch_error = Signal(), Signal(64), Signal(32), Signal()
+        x_valid = Signal()
+        x_pc = Signal(64)
+        x_insn = Signal(32)
+        x_fetch_error = Signal()
         x_decoded = Signal(Decoded)
-        x_a, x_b, x_rs2, x_target = Signal(64), Signal(64), Signal(64), Signal(64)
+        x_a = Signal(64)
+        x_b = Signal(64)
+        x_rs2 = Signal(64)
+        x_target = Signal(64)
         x_rd, x_funct3 = x_insn[7:12], x_insn[12:15]
-        x_waiting, x_requested = Signal(), Signal()
+        x_waiting = Signal()
+        x_requested = Signal()
 
-        m_valid, m_load, m_memory, m_multiply, m_trapped = Signal(), Signal(), Signal(), Signal(), Signal()
-        m_uncounted, m_write_rd, m_rd = Signal(), Signal(), Signal(5)
-        m_value, m_pc, m_address, m_funct3 = Signal(64), Signal(64), Signal(64), Signal(3)
+        m_valid = Signal()
+        m_load = Signal()
+        m_memory = Signal()
+        m_multiply = Signal()
+        m_trapped = Signal()
+        m_uncounted = Signal()
+        m_write_rd = Signal()
+        m_rd = Signal(5)
+        m_value = Signal(64)
+        m_pc = Signal(64)
+        m_address = Signal(64)
+        m_funct3 = Signal(3)
         awaited = Signal(32)  # registers that a RoCC response will write
 
         # ---- M: finish
-        m_done, m_fault, m_free, m_result = Signal(), Signal(), Signal(), Signal(64)
+        m_done = Signal()
+        m_fault = Signal()
+        m_free = Signal()
+        m_result = Signal(64)
         m.d.comb += [
             m_done.eq(m_valid & (~m_memory | dbus.resp_valid)),
             m_fault.eq(m_valid & m_memory & dbus.resp_valid & dbus.resp_error),
@@ -141,7 +160,9 @@ class Core(wiring.Component):
         ]
 
         # branches and jumps
-        x_condition, x_taken, x_jump = Signal(), Signal(), Signal(64)
+        x_condition = Signal()
+        x_taken = Signal()
+        x_jump = Signal(64)
         with m.Switch(x_funct3[1:]):
             with m.Case(0):
                 m.d.comb += x_condition.eq(alu.equal)
@@ -156,7 +177,9 @@ class Core(wiring.Component):
 
         # exceptions, in falling priority, and what mtval says
         x_memory = executes(Unit.LOAD, Unit.STORE)
-        x_exception, x_cause, x_tval = Signal(), Signal(4), Signal(64)
+        x_exception = Signal()
+        x_cause = Signal(4)
+        x_tval = Signal(64)
         for condition, cause, tval in (
             (x_fetch_error, Cause.FETCH_ACCESS, x_pc),
             (x_decoded.illegal | (executes(Unit.CSR) & csr.illegal), Cause.ILLEGAL, x_insn),
@@ -172,7 +195,10 @@ class Core(wiring.Component):
         # An interrupt is taken instead of the instruction in X, or of the next one if X is empty (so that also an
         # instruction waiting for a RoCC response is interruptible): before it has any effect, hence not when its
         # request is already on the bus; and after wfi, not instead of it, once wfi has waited.
-        x_interrupted, x_trap, x_executes, x_leaves = Signal(), Signal(), Signal(), Signal()
+        x_interrupted = Signal()
+        x_trap = Signal()
+        x_executes = Signal()
+        x_leaves = Signal()
         x_slept = x_valid & executes(Unit.WFI) & x_waiting
         m.d.comb += [
             x_interrupted.eq(csr.interrupt & m_free & ~x_requested & ~x_slept),
@@ -216,7 +242,8 @@ class Core(wiring.Component):
             with m.Case(Unit.WFI):
                 m.d.comb += x_done.eq(csr.wake)
 
-        x_result, x_link = Signal(64), Signal(64)
+        x_result = Signal(64)
+        x_link = Signal(64)
         m.d.comb += [x_result.eq(alu.result), x_link.eq(x_pc + 4)]
         with m.Switch(x_unit):
             with m.Case(Unit.JAL, Unit.JALR):
@@ -251,7 +278,8 @@ class Core(wiring.Component):
             m.d.comb += [csr.cause.eq(csr.interrupt_cause), csr.tval.eq(0)]
         m.d.sync += rocc.exception.eq(csr.trap)
 
-        x_next, redirect = Signal(64), Signal()
+        x_next = Signal(64)
+        redirect = Signal()
         m.d.comb += x_next.eq(x_link)
         with m.If(csr.trap):
             m.d.comb += x_next.eq(csr.vector)
@@ -294,7 +322,8 @@ class Core(wiring.Component):
         hazards = []
         values = []
         for port, number, used in ((read_1, d_rs1, d.use_rs1), (read_2, d_rs2, d.use_rs2)):
-            value, hazard = Signal(64, name=f"d_value_{len(values)}"), Signal(name=f"d_hazard_{len(values)}")
+            value = Signal(64, name=f"d_value_{len(values)}")
+            hazard = Signal(name=f"d_hazard_{len(values)}")
             from_x = x_valid & x_decoded.write_rd & (x_rd == number)
             from_m = m_valid & m_write_rd & (m_rd == number)
             m.d.comb += [

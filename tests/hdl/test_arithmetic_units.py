@@ -79,7 +79,8 @@ def random_fp32(rng: np.random.Generator, count: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", [1])
 def test_fp32_is_rounded_to_fp16(seed: int) -> None:
     bits = random_fp32(np.random.default_rng(seed), 3000)
-    m, value = Module(), Signal(32)
+    m = Module()
+    value = Signal(32)
     half = arith.Fp16FromFp32(m, value, "x")
     found = np.array(evaluate(m, value, bits, [half.bits, half.inexact, half.overflow]))
     singles = bits.view(np.float32)
@@ -95,7 +96,9 @@ def test_fp32_is_rounded_to_fp16(seed: int) -> None:
 def test_every_fp16_value_becomes_its_fp32() -> None:
     bits = np.arange(1 << 16, dtype=np.uint16)[::7]
     bits = np.concatenate([bits[(bits & 0x7C00) != 0x7C00], np.arange(0x0401, dtype=np.uint16)])
-    m, value, out = Module(), Signal(16), Signal(32)
+    m = Module()
+    value = Signal(16)
+    out = Signal(32)
     m.d.comb += out.eq(arith.fp16_to_fp32(m, value, "h"))
     found = np.array(evaluate(m, value, bits, [out]), dtype=np.uint32)[:, 0]
     assert (found == bits.view(np.float16).astype(np.float32).view(np.uint32)).all()
@@ -105,7 +108,9 @@ def test_every_fp16_value_becomes_its_fp32() -> None:
 def test_h_is_rounded_to_fp16(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values = np.concatenate([np.arange(4200), 2**20 - np.arange(1200), rng.integers(0, 2**20 + 1, 2000)])
-    m, value, out = Module(), Signal(21), Signal(15)
+    m = Module()
+    value = Signal(21)
+    out = Signal(15)
     m.d.comb += out.eq(arith.fp16_from_q20_magnitude(m, value, "h"))
     found = np.array(evaluate(m, value, values, [out]))[:, 0]
     assert (found == numbers.fp16_of_q20(values).view(np.uint16)).all()
@@ -115,7 +120,10 @@ def test_h_is_rounded_to_fp16(seed: int) -> None:
 def test_bias_and_magnitude(seed: int) -> None:
     bits = random_fp16(np.random.default_rng(seed), 3000)
     half = bits.view(np.float16)
-    m, value, q20, q24 = Module(), Signal(16), Signal(signed(32)), Signal(25)
+    m = Module()
+    value = Signal(16)
+    q20 = Signal(signed(32))
+    q24 = Signal(25)
     m.d.comb += [q20.eq(arith.fp16_to_q20(value)), q24.eq(arith.fp16_magnitude(value))]
     found = np.array(evaluate(m, value, bits, [q20, q24]))
     usable = np.abs(half) < 2048
@@ -129,7 +137,9 @@ def test_threshold(seed: int) -> None:
     rng = np.random.default_rng(seed)
     special = [0.0, -0.0, -1.0, np.inf, -np.inf, 1e-45, 2.0**-24, 2.0**-25, 0.3, 0.8, 1.0, 63.9, 64.0, 64.1, 1e30]
     values = np.array([*special, *(rng.random(1500) * 2), *np.exp2(rng.uniform(-30, 8, 1500))], dtype=np.float32)
-    m, bits, out = Module(), Signal(32), Signal(31)
+    m = Module()
+    bits = Signal(32)
+    out = Signal(31)
     m.d.comb += out.eq(threshold_units(m, bits))
     found = np.array(evaluate(m, bits, values.view(np.uint32), [out]))[:, 0]
     assert found.tolist() == [numbers.threshold_q24(float(v)) for v in values]
@@ -163,7 +173,10 @@ def test_activation(seed: int, sigmoid: int, golden: Callable[[np.ndarray], np.n
 @pytest.mark.parametrize("bits", [1, 5, 20])
 def test_rounding_and_saturation(bits: int) -> None:
     values = np.array([0, 1, -1, 2**30, -(2**30), 2**33, -(2**33), *range(-70, 70)], dtype=np.int64)
-    m, value, rounded, limited = Module(), Signal(signed(40)), Signal(signed(40)), Signal(signed(32))
+    m = Module()
+    value = Signal(signed(40))
+    rounded = Signal(signed(40))
+    limited = Signal(signed(32))
     m.d.comb += [rounded.eq(arith.round_half_up(value, bits)), limited.eq(arith.saturate(value, 32))]
     found = np.array(evaluate(m, value, values, [rounded, limited]))
     assert (found[:, 0] == numbers.rhu(values, bits)).all()

@@ -27,8 +27,10 @@ class FakeMaster(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         axi = self.axi
-        asked, started = Signal(), Signal()
-        case, cycle = Signal(8), Signal(16)
+        asked = Signal()
+        started = Signal()
+        case = Signal(8)
+        cycle = Signal(16)
         m.d.comb += [getattr(axi, name).eq(value) for name, value in FIXED.items()]
         m.d.comb += [axi.arvalid.eq(~asked), axi.araddr.eq(self.config.ram.start)]
         with m.If(axi.arready):

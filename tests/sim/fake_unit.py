@@ -55,11 +55,22 @@ class FakeUnit(wiring.Component):
         m.submodules.data = data = Memory(shape=64, depth=slots, init=[])
         write, read = data.write_port(), data.read_port(domain="comb")
 
-        src, dst, count, fault = Signal(64), Signal(64), Signal(32), Signal(8)
-        loads, stores, done = Signal(32), Signal(32), Signal(32)
-        total, cycles, running, ended, error = Signal(64), Signal(64), Signal(), Signal(), Signal()
+        src = Signal(64)
+        dst = Signal(64)
+        count = Signal(32)
+        fault = Signal(8)
+        loads = Signal(32)
+        stores = Signal(32)
+        done = Signal(32)
+        total = Signal(64)
+        cycles = Signal(64)
+        running = Signal()
+        ended = Signal()
+        error = Signal()
         # per slot: a load is out; its data is here; a store is out
-        loading, full, storing = Signal(slots), Signal(slots), Signal(slots)
+        loading = Signal(slots)
+        full = Signal(slots)
+        storing = Signal(slots)
         load_slot, store_slot = loads[: len(self.mem.req_tag)], stores[: len(self.mem.req_tag)]
 
         can_store = (full >> store_slot)[0] & (stores < count)

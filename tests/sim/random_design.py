@@ -95,7 +95,8 @@ class RandomDesign(wiring.Component):
             ]
             values += [port.data for port in reads]
         # one bit of many, at an index, more than a word of them
-        many, index = Signal(70), any_value(7).as_unsigned()
+        many = Signal(70)
+        index = any_value(7).as_unsigned()
         m.d.sync += many.bit_select(index, 1).eq(any_value(1))
         values.append(many)
         # parts of a value wider than any machine's arithmetic
