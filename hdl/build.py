@@ -7,11 +7,9 @@ Memories without initial contents are emitted without any: nothing may assume th
 import hashlib
 import importlib
 import json
-import os
 import re
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,9 +21,10 @@ from amaranth.lib import wiring
 from rich.console import Console
 
 from golden.config import ACCELERATOR_PRESETS, CORE_PRESETS, SOC_PRESETS
+from software.cli import SETTINGS, UserError, call, check_outputs, new_app, write_all
 
 
-class BuildError(Exception):
+class BuildError(UserError):
     """A back end refused the design; the message is its own."""
 
 
@@ -123,24 +122,6 @@ def ports(component: wiring.Component) -> list[tuple[str, str, int]]:
     return found
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _fail(message: str) -> typer.Exit:
-    print(f"error: {message}", file=sys.stderr)
-    return typer.Exit(2)
-
-
 def main(
     top: Annotated[str, typer.Option(metavar="NAME", help=f"What to build: {', '.join(TOPS)}.")] = "soc",
     preset: Annotated[
@@ -165,14 +146,12 @@ def main(
       python -m hdl.build --top accelerator --preset mnist -o accelerator.v
     """
     if top not in TOPS:
-        raise _fail(f"no top {top!r}; there are: {', '.join(TOPS)}")
+        raise UserError(f"no top {top!r}; there are: {', '.join(TOPS)}")
     chosen = TOPS[top]
     if preset not in chosen.presets:
-        raise _fail(f"no preset {preset!r} of {top}; there are: {', '.join(chosen.presets)}")
+        raise UserError(f"no preset {preset!r} of {top}; there are: {', '.join(chosen.presets)}")
     path = output or Path("build") / f"{chosen.module}_{preset}.v"
-    for file in (path, json_path):
-        if file and file.is_dir():
-            raise _fail(f"cannot write {file}: it is a directory")
+    check_outputs(path, json_path)
     # Only a terminal is told: it takes some ten seconds
     with Console(stderr=True).status(f"elaborating {chosen.module}") as status:
         component = chosen.elaborate(chosen.presets[preset])
@@ -194,28 +173,16 @@ def main(
         print(f"  {direction:6}  {name:{width}}  {bits:3}")
     print(f"registers {registers} bits, memories {memories} bits")
     print(f"sha256 {sha256}")
-    for file, written in files.items():
-        try:
-            _write_whole(file, written)
-        except OSError as error:
-            raise _fail(f"cannot write {file}: {error.strerror}") from None
+    write_all(files)
+    for file in files:
         print(f"wrote {file}")
 
 
 def run() -> int:
-    """Exit code of the command; a wrong command line is one line on stderr."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(context_settings={"max_content_width": 100})(main)
-    try:
-        return app(standalone_mode=False) or 0
-    except Exception as error:
-        # Typer's own errors, wherever their classes live in this version
-        if type(error).__name__ == "Abort":
-            return 130
-        if not hasattr(error, "format_message"):
-            raise
-        print(f"error: {' '.join(error.format_message().split())}", file=sys.stderr)
-        return 2
+    """Exit code of the command."""
+    app = new_app()
+    app.command(context_settings=SETTINGS)(main)
+    return call(app)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from golden.config import AcceleratorConfig
 from golden.isa import Flags
 from golden.layer import Layer, LayerResult, pack_layer
 from sim.compare import expected_h, judge
-from sim.cxxrtl import NativeEngine
+from sim.cxxrtl import NativeEngine, stop_programs
 from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed, decode, first_wrong_write, layer_job
 from sim.layer_run import layer_run
 from sim.protocol import Design, Engine, EngineError, MemoryTiming, WaveRequest
 from sim.result import FloatCheck, InputRun
 from software.checkpoint import Checkpoint, CheckpointError, Digits
+from software.places import whole
 
 FLAGS = Flags.H_SEQ | Flags.H_PRUNED
 BEFORE, AFTER = 400, 40
@@ -107,7 +108,7 @@ class DigitNetwork(ABC):
     ) -> list[DigitRun]:
         """All digits in order, ``workers`` simulations at a time; ``wave`` is for the first digit.
 
-        Raises EngineError. An interrupt starts no further digit.
+        Raises EngineError. An interrupt starts no further digit and ends those that run.
         """
         stop = Event()
 
@@ -125,6 +126,7 @@ class DigitNetwork(ABC):
                     done(runs[-1])
             except BaseException:
                 stop.set()
+                stop_programs()
                 raise
         return runs
 
@@ -185,6 +187,6 @@ def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:
     what = "the end of the run" if cycle is None else f"the first wrong write, cycle {cycle}"
     center = outcome.cycles if cycle is None else cycle
     wave = WaveRequest(str(path), max(0, center - BEFORE), center + AFTER)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine.run(setup.design, replace(job, wave=wave))
+    with whole(path) as (part,):
+        engine.run(setup.design, replace(job, wave=replace(wave, path=str(part))))
     return f"{path}: digit {run.record.index}, L{wrong + 1}, cycles {wave.first} to {wave.last}, around {what}"

@@ -32,7 +32,6 @@ from sim.options import (
     WaveOption,
     WorkersOption,
     window,
-    writable,
 )
 from sim.protocol import MemoryTiming, WaveRequest
 from sim.report_page import files_of
@@ -40,8 +39,9 @@ from sim.result import RunResult
 from sim.soc_mnist import SocNetwork, SocSetup
 from sim.twin_command import SPIKE, run_twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
-from software.cli import UserError, write_all
+from software.cli import UserError, check_outputs, write_all
 from software.options import CheckpointOption, ImagesOption
+from software.places import whole
 from software.progress import bars
 
 SYSTEMS = ("soc", "accelerator")
@@ -117,8 +117,7 @@ def run_mnist(
             raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --report, --wave and --mem-trace")
         run_twin(None, digits, checkpoint, images, n_fuse, preset=preset)
         return
-    for path in (json, report, wave, mem_trace):
-        writable(path)
+    check_outputs(json, report, wave, mem_trace)
     cycles = window(wave_window)
     network: Network | SocNetwork
     try:
@@ -126,7 +125,7 @@ def run_mnist(
         chosen = _select(load_digits(images), digits, images)
         if system == "soc":
             behaviour = AxiTiming(latency, jitter, "beats" if jitter else "fifo", stalls, seed=seed)
-            network = SocNetwork(SocSetup(soc_engines.get(engine), config, behaviour, n_fuse), net, chosen, mem_trace)
+            network = SocNetwork(SocSetup(soc_engines.get(engine), config, behaviour, n_fuse), net, chosen)
             sha256 = verilog_sha256(network.setup.design)
         else:
             timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
@@ -138,9 +137,11 @@ def run_mnist(
     start = time.monotonic()
     # on a terminal the program's lines go above the bar
     shared = sys.stdout.isatty()
-    with bars(redirect_stdout=shared) as bar:
+    with whole(wave, mem_trace) as (wave_part, trace_part), bars(redirect_stdout=shared) as bar:
         task = bar.add_task("digits", total=digits)
-        wanted = WaveRequest(str(wave), *cycles) if wave else None
+        wanted = WaveRequest(str(wave_part), *cycles) if wave_part else None
+        if isinstance(network, SocNetwork):
+            network.mem_trace = trace_part
 
         def done(run: DigitRun) -> None:
             bar.advance(task)

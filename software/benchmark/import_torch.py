@@ -23,11 +23,12 @@ from software.benchmark.npz import npz
 from software.benchmark.spelling import run_spelled, sparsities, thresholds
 from software.checkpoint import FP16_MAX
 from software.cli import SETTINGS, UserError, check_outputs, new_app, write_all
+from software.extras import no_torch
 
 try:
     import torch
 except ModuleNotFoundError:
-    sys.exit("error: torch is not installed: pip install 'elstm[train]'")
+    sys.exit(no_torch())
 
 GATES = 4
 TORCH_TO_HARDWARE = (1, 0, 2, 3)

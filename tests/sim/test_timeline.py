@@ -256,7 +256,7 @@ def test_a_layer_of_a_checkpoint(command, tmp_path):
         ("--scheme", "sparse", "--n-fuse", "2"): "--n-fuse is for --scheme fused",
         ("--window", "9"): "--window must be FIRST:LAST in cycles, not '9'",
         ("--window", "0:1000000"): "at most 1,000,000 cycles, not 1,000,001",
-        ("--out", "."): "cannot write .: it is a directory",
+        ("--out", "."): "cannot write .: is a directory",
         ("--latency", "0"): "latency must be in 1..10000, not 0",
     }
     for arguments, text in errors.items():

@@ -1,0 +1,179 @@
+"""Where files go: outputs that are whole or not there, temporary folders that end with their process, caches.
+
+What a process leaves when it is killed carries its number in the name and is locked while it lives; the next one that
+writes to the same place takes it away. Raises OSError that names the file of the user's; no other kind.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_OWNER = re.compile(r"[.-](\d{1,9})-\w+(\.\w+)?$")
+
+
+def cache_root() -> Path:
+    """``$ELSTM_CACHE``, else ``build/cache`` in the working directory."""
+    return Path(os.environ.get("ELSTM_CACHE") or Path("build") / "cache").absolute()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _locked(path: Path) -> int | None:
+    """A handle that holds the lock of a file or folder; None if somebody else does, or where there are no locks."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _sweep(folder: Path, pattern: str) -> None:
+    """Remove what killed processes of this user left: their number is free, and so is the lock, which also protects
+    processes that are numbered apart, in another container."""
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            owner = _OWNER.search(path.name)
+            if owner is None or _alive(int(owner[1])) or path.lstat().st_uid != os.geteuid():
+                continue
+            if (handle := _locked(path)) is None:
+                continue
+            os.close(handle)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+@contextlib.contextmanager
+def scratch(inside: Path | None = None) -> Iterator[Path]:
+    """A temporary folder, in ``inside``, which is made, or where the system has them."""
+    root = inside or Path(tempfile.gettempdir())
+    root.mkdir(parents=True, exist_ok=True)
+    _sweep(root, "elstm-*-*")
+    path = Path(tempfile.mkdtemp(dir=root, prefix=f"elstm-{os.getpid()}-"))
+    handle = _locked(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is no file to replace but something to write into: a device, a pipe, our own standard output."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    if stat.S_ISREG(found.st_mode):
+        for number in (1, 2):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(found, os.fstat(number)):
+                    return True
+        return False
+    return not stat.S_ISDIR(found.st_mode)
+
+
+@contextlib.contextmanager
+def whole(*paths: Path | None) -> Iterator[tuple[Path | None, ...]]:
+    """For each path a file beside it to write to, which takes its place when all are written: all or none.
+
+    None stays None, and what is no file (``is_stream``) stands for itself.
+    """
+    staged: list[tuple[Path, Path]] = []
+    handles: list[int] = []
+    given: list[Path | None] = []
+    umask = os.umask(0)
+    os.umask(umask)
+    path: Path | None = None
+    try:
+        try:
+            for path in paths:
+                if path is None or is_stream(path):
+                    given.append(path)
+                    continue
+                if path.is_dir():
+                    raise IsADirectoryError(21, "is a directory")
+                # a link stays a link
+                target = path.resolve()
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _sweep(target.parent, f".{_literal(target.stem)}.*-*{_literal(target.suffix)}")
+                handle, name = tempfile.mkstemp(
+                    dir=target.parent, prefix=f".{target.stem}.{os.getpid()}-", suffix=target.suffix
+                )
+                handles.append(handle)
+                staged.append((Path(name), target))
+                given.append(Path(name))
+                with contextlib.suppress(OSError):
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # mkstemp makes private files; a result is as public as any other file of the user's
+                os.chmod(name, 0o666 & ~umask)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        yield tuple(given)
+        while staged:
+            part, path = staged[0]
+            try:
+                os.replace(part, path)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+            del staged[0]
+    finally:
+        for part, _ in staged:
+            part.unlink(missing_ok=True)
+        for handle in handles:
+            os.close(handle)
+
+
+def _literal(text: str) -> str:
+    """As a pattern of glob that matches nothing else."""
+    return re.sub(r"([*?[])", r"[\1]", text)
+
+
+def _can_be_made(folder: Path) -> bool:
+    there = next((above for above in (folder, *folder.parents) if above.exists()), None)
+    return there is not None and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def furnish() -> None:
+    """Give libraries a place for their settings and caches where this user's home is missing or cannot be written."""
+    if "MPLCONFIGDIR" in os.environ:
+        return
+    try:
+        homes = [os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config",
+                 os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"]  # fmt: skip
+    except RuntimeError:
+        homes = []
+    if not homes or not all(_can_be_made(Path(home) / "matplotlib") for home in homes):
+        place = cache_root() / "matplotlib"
+        if _can_be_made(place):
+            os.environ["MPLCONFIGDIR"] = str(place)
+
+
+def compiler_environment(spare: Path) -> dict[str, str]:
+    """The environment of a compiler: zig keeps what it builds in our cache, or in ``spare`` where that is read-only."""
+    place = cache_root() / "zig"
+    if not _can_be_made(place):
+        place = spare / "zig"
+    names = ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")
+    return {name: str(place) for name in names} | dict(os.environ)
