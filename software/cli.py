@@ -135,7 +135,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
             for (path, content), part in zip(files.items(), parts, strict=True):
                 assert part is not None
                 try:
-                    part.write_bytes(content)
+                    places.write(part, content)
                 except OSError as error:
                     raise OSError(error.errno, error.strerror, str(path)) from None
     except OSError as error:

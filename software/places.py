@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,12 +87,29 @@ def is_stream(path: Path) -> bool:
     except OSError:
         return False
     if stat.S_ISREG(found.st_mode):
-        for number in (1, 2):
-            with contextlib.suppress(OSError):
-                if os.path.samestat(found, os.fstat(number)):
-                    return True
-        return False
+        return _own(found) is not None
     return not stat.S_ISDIR(found.st_mode)
+
+
+def _own(found: os.stat_result) -> int | None:
+    """Which of our standard streams a file is."""
+    for number in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(found, os.fstat(number)):
+                return number
+    return None
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write to what ``whole`` gave."""
+    own = _own(path.stat())
+    if own is None:
+        path.write_bytes(content)
+        return
+    # Opened anew, it would be written from its beginning, and then once more by what is printed
+    sys.stdout.flush()
+    with os.fdopen(os.dup(own), "wb") as stream:
+        stream.write(content)
 
 
 @contextlib.contextmanager
