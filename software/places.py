@@ -4,6 +4,7 @@ What a process leaves when it is killed carries its number in the name and is lo
 writes to the same place takes it away. Raises OSError that names the file of the user's; no other kind.
 """
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -168,30 +169,48 @@ def _literal(text: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", text)
 
 
-def _can_be_made(folder: Path) -> bool:
-    there = next((above for above in (folder, *folder.parents) if above.exists()), None)
-    return there is not None and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+def can_write(folder: Path) -> bool:
+    """Whether files can be written into a folder, which is made. Permissions alone do not tell: the user may be root,
+    the file system read-only."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
+
+
+def _homes() -> tuple[Path, Path] | None:
+    """Where this user's caches and settings are; None for a user without a home."""
+    try:
+        return (
+            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"),
+            Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"),
+        )
+    except RuntimeError:
+        return None
 
 
 def furnish() -> None:
-    """Give libraries a place for their settings and caches where this user's home is missing or cannot be written."""
-    if "MPLCONFIGDIR" in os.environ:
+    """Give libraries a place for caches and settings where this user's home is missing or cannot be written: Yosys'
+    wasmtime does not run without, matplotlib complains."""
+    homes = _homes()
+    settings_there = "MPLCONFIGDIR" in os.environ
+    if homes and can_write(homes[0]) and (settings_there or homes[1].is_dir() or os.access(homes[1].parent, os.W_OK)):
         return
-    try:
-        homes = [os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config",
-                 os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"]  # fmt: skip
-    except RuntimeError:
-        homes = []
-    if not homes or not all(_can_be_made(Path(home) / "matplotlib") for home in homes):
-        place = cache_root() / "matplotlib"
-        if _can_be_made(place):
-            os.environ["MPLCONFIGDIR"] = str(place)
+    place = cache_root() / "home"
+    if not can_write(place):
+        spare = scratch()
+        place = spare.__enter__()
+        atexit.register(spare.__exit__, None, None, None)
+    os.environ["XDG_CACHE_HOME"] = str(place)
+    os.environ.setdefault("MPLCONFIGDIR", str(place / "matplotlib"))
 
 
 def compiler_environment(spare: Path) -> dict[str, str]:
     """The environment of a compiler: zig keeps what it builds in our cache, or in ``spare`` where that is read-only."""
     place = cache_root() / "zig"
-    if not _can_be_made(place):
+    if not can_write(place):
         place = spare / "zig"
     names = ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")
     return {name: str(place) for name in names} | dict(os.environ)

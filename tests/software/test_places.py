@@ -160,16 +160,24 @@ def test_an_error_in_the_last_step_names_the_file(tmp_path: Path, monkeypatch: p
     assert not [*tmp_path.iterdir()]
 
 
-def test_matplotlib_finds_a_place_where_there_is_no_home(tmp_path: Path) -> None:
-    home = tmp_path / "no" / "home"
-    home.parent.write_text("a file")
-    environment = {key: value for key, value in os.environ.items() if key not in ("MPLCONFIGDIR", "XDG_CONFIG_HOME")}
-    environment |= {"HOME": str(home), "ELSTM_CACHE": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "software.group_size_tuning", "--plot", str(tmp_path / "p.png")]
-    command += ["--json", str(tmp_path / "p.json")]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    assert (tmp_path / "cache" / "matplotlib").is_dir()
+@pytest.mark.parametrize("cache", ["cache", "no/cache"])
+def test_there_may_be_no_home(cache: str, tmp_path: Path) -> None:
+    """matplotlib draws and Yosys runs, without a word; where nothing at all can be written, in a temporary folder."""
+    (tmp_path / "no").write_text("a file")
+    (tmp_path / "tmp").mkdir()
+    names = ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+    environment = {key: value for key, value in os.environ.items() if key not in names}
+    environment |= {"HOME": f"{tmp_path}/no/home", "ELSTM_CACHE": f"{tmp_path}/{cache}", "TMPDIR": f"{tmp_path}/tmp"}
+    for command in (
+        ["software.group_size_tuning", "--plot", f"{tmp_path}/p.png", "--json", f"{tmp_path}/p.json"],
+        ["hdl.build", "--top", "core", "-o", f"{tmp_path}/core.v"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True
+        )  # noqa: PLW1510
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert (tmp_path / "cache").is_dir() == (cache == "cache")
+    assert not [*(tmp_path / "tmp").iterdir()]
 
 
 def test_compilers_find_a_place_for_what_they_keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
