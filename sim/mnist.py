@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 
@@ -170,6 +171,17 @@ class Network(DigitNetwork):
                 run.problems.append(f"prediction {run.record.prediction}, golden's is {run.record.golden_prediction}")
         run.record.exact = not run.problems
         return run
+
+
+def whole_test_set(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult."""
+    said = checkpoint.meta.get("golden")
+    if not isinstance(said, dict):
+        return {}
+    accuracy, inputs = said.get("accuracy"), said.get("digits")
+    if not isinstance(accuracy, float) or not isinstance(inputs, int):
+        return {}
+    return {"tested_accuracy": accuracy, "tested_inputs": inputs}
 
 
 def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:

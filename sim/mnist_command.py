@@ -19,7 +19,7 @@ from sim import engines, soc_engines, soc_mnist
 from sim.axi_memory import AxiTiming
 from sim.build_cache import verilog_sha256
 from sim.environment import command, commit, versions
-from sim.mnist import DigitRun, Network, Setup, mismatch_wave
+from sim.mnist import DigitRun, Network, Setup, mismatch_wave, whole_test_set
 from sim.options import (
     JitterOption,
     JsonOption,
@@ -194,11 +194,25 @@ def _result(
         versions=versions(),
         inputs=[run.record for run in runs],
         accuracy=right / len(runs),
+        **whole_test_set(network.checkpoint),
         simulated_cycles=cycles,
         wall_seconds=seconds,
         cycles_per_second=cycles / simulating if simulating else 0.0,
         notes=[f"digit {run.record.index}: {problem}" for run in runs for problem in run.problems],
     )
+
+
+def answers_line(result: RunResult) -> str:
+    """How many answers are right, which are not, and what the network does on the whole test set."""
+    wrong = [run for run in result.inputs if run.prediction != run.label]
+    count = len(result.inputs)
+    line = f"{count - len(wrong)} of {count} answers right"
+    if wrong:
+        named = ", ".join(f"{run.index} (a {run.label}, answer {run.prediction})" for run in wrong[:5])
+        line += f", all but digit {named}{' and others' if len(wrong) > 5 else ''}"
+    if result.tested_accuracy is not None:
+        line += f"; of all {result.tested_inputs:,} test digits golden answers {result.tested_accuracy:.2%} right"
+    return line
 
 
 def _report(result: RunResult, runs: list[DigitRun]) -> None:
@@ -207,8 +221,8 @@ def _report(result: RunResult, runs: list[DigitRun]) -> None:
     exact = sum(run.record.exact for run in runs)
     error = max((layer.max_abs_error or 0.0 for run in runs for layer in run.record.layers), default=0.0)
     console.print(
-        f"{exact} of {len(runs)} digits bit-exact, accuracy {result.accuracy:.2%}; "
-        f"largest difference from float64 {error:.2e}",
+        f"{exact} of {len(runs)} digits bit-exact; largest difference from float64 {error:.2e}",
+        answers_line(result),
         f"{result.engine}, preset {result.preset}, seed {result.seed}, Verilog sha256 {result.verilog_sha256[:16]}, "
         f"commit {result.commit[:12]}",
         f"{result.simulated_cycles:,} cycles in {result.wall_seconds:.1f} s, "

@@ -130,6 +130,9 @@ class RunResult:
     versions: dict[str, str]
     inputs: list[InputRun]
     accuracy: float | None = None
+    tested_accuracy: float | None = None
+    """Of the same network on all ``tested_inputs`` test inputs, by golden, as its checkpoint says."""
+    tested_inputs: int = 0
     simulated_cycles: int = 0
     wall_seconds: float = 0.0
     cycles_per_second: float = 0.0

@@ -172,9 +172,8 @@ def test_there_may_be_no_home(cache: str, tmp_path: Path) -> None:
         ["software.group_size_tuning", "--plot", f"{tmp_path}/p.png", "--json", f"{tmp_path}/p.json"],
         ["hdl.build", "--top", "core", "-o", f"{tmp_path}/core.v"],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True
-        )  # noqa: PLW1510
+        program = [sys.executable, "-m", *command]
+        done = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert (tmp_path / "cache").is_dir() == (cache == "cache")
     assert not [*(tmp_path / "tmp").iterdir()]
