@@ -235,7 +235,8 @@ def run_digit(
         golden_x = Layer(packed).run(golden_x, threshold).h_pruned
         x = story.records[-1].rtl.h
     logits, label = network.logits(x[-1]), int(known.labels[digit])
-    view = digit_view(known.images[digit], label, logits, int(network.logits(golden_x[-1]).argmax()), whole_test_set(network))
+    golden_answer = int(network.logits(golden_x[-1]).argmax())
+    view = digit_view(known.images[digit], label, logits, golden_answer, whole_test_set(network))
     if view.prediction != view.golden:
         story.problems.append(f"the answer is {view.prediction}, golden's {view.golden}")
     record_ = InputRun(digit, not story.problems, story.runs, label, view.prediction, view.golden)
