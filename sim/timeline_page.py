@@ -129,8 +129,8 @@ def picture_of_h(h: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.
 def digit_view(
     image: NDArray[np.uint8], label: int, logits: NDArray[np.float32], golden: int, tested: Mapping[str, Any]
 ) -> DigitView:
-    """image (rows, columns) uint8; logits (classes,) of the RTL's last h; golden: its answer; tested: ``whole_test_set``
-    of the network."""
+    """image (rows, columns) uint8; logits (classes,) of the RTL's last h; golden: its answer; tested: of the network,
+    by ``whole_test_set``."""
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
     answers = tuple(
