@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -16,6 +16,7 @@ from sim.layer_run import RunWords, predicted, simulate
 from sim.protocol import AcceleratorJob, Design, Engine, EngineError, MemoryTiming
 from sim.result import LayerRun, ResultError, layer_run_from, write_whole
 from sim.table2 import Case
+from sim.threads import simulations
 from sim.wire import encode_job
 
 SCHEMES = ("original", "sparse", "fused")
@@ -116,16 +117,13 @@ class Runner:
         ``started`` gives the progress callback of a run. An interrupt starts no further run and stops those under way.
         """
         found: dict[int, tuple[LayerRun, list[str]]] = {}
-        with ThreadPoolExecutor(workers) as pool:
-            order = sorted(range(len(runs)), key=lambda n: -runs[n].estimate)
-            futures = {n: pool.submit(self.row, runs[n], started(runs[n])) for n in order}
+        order = sorted(range(len(runs)), key=lambda n: -runs[n].estimate)
+        with simulations([partial(self.row, runs[n], started(runs[n])) for n in order], workers) as futures:
             try:
-                for n in order:
-                    found[n] = futures[n].result()
+                for n, future in zip(order, futures, strict=True):
+                    found[n] = future.result()
             except BaseException:
                 self._stop.set()
-                for future in futures.values():
-                    future.cancel()
                 raise
         rows = [found[n][0] for n in range(len(runs))]
         _add_speedups(rows)

@@ -53,7 +53,7 @@ def _following(path: Path, progress: Progress | None) -> Iterator[None]:
             if progress and path.exists() and (text := path.read_text()):
                 progress(int(text))
 
-    thread = Thread(target=follow)
+    thread = Thread(target=follow, daemon=True)
     thread.start()
     try:
         yield

@@ -3,10 +3,9 @@ NumPy, in ``sim.soc_mnist`` all of it by a program on the SoC."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,13 @@ from golden.config import AcceleratorConfig
 from golden.isa import Flags
 from golden.layer import Layer, LayerResult, pack_layer
 from sim.compare import expected_h, judge
-from sim.cxxrtl import NativeEngine, stop_programs
+from sim.cxxrtl import NativeEngine
 from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed, decode, first_wrong_write, layer_job
 from sim.layer_run import layer_run
-from sim.protocol import Design, Engine, EngineError, MemoryTiming, WaveRequest
+from sim.protocol import Design, Engine, MemoryTiming, WaveRequest
 from sim.result import FloatCheck, InputRun
+from sim.threads import simulations
 from software.checkpoint import Checkpoint, CheckpointError, Digits
 from software.places import whole
 
@@ -111,24 +111,12 @@ class DigitNetwork(ABC):
 
         Raises EngineError. An interrupt starts no further digit and ends those that run.
         """
-        stop = Event()
-
-        def job(n: int) -> DigitRun:
-            if stop.is_set():
-                raise EngineError("stopped")
-            return self.run_digit(n, no_wave if n else wave)
-
         runs = []
-        with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(job, n) for n in range(len(self.x))]
-            try:
-                for future in futures:
-                    runs.append(future.result())
-                    done(runs[-1])
-            except BaseException:
-                stop.set()
-                stop_programs()
-                raise
+        jobs = [partial(self.run_digit, n, no_wave if n else wave) for n in range(len(self.x))]
+        with simulations(jobs, workers) as futures:
+            for future in futures:
+                runs.append(future.result())
+                done(runs[-1])
         return runs
 
 
