@@ -157,7 +157,7 @@ class EsellDecoder(wiring.Component):
         m.d.comb += self.bad_weight.eq(take_value & ~finite)
         wrong_length = Const(0)
         if self.known_length:
-            # A head is judged before its values are waited for: those, and the heads still due, must have been asked for.
+            # A head is judged before its values are waited for: they, and the heads still due, must be on their way.
             following = self.columns.payload
             too_short = self.columns.valid & column_free & ~following.end & (following.words < self.blocks)
             misfit = Mux(last_block, head_values != values_left, head_values > values_left)

@@ -1,4 +1,4 @@
-"""The decoder alone on words and lengths that nobody packed: it always ends, and says of each column what golden says."""
+"""The decoder alone on words and lengths that nobody packed: it always ends, and says what golden says."""
 
 import random
 from dataclasses import dataclass

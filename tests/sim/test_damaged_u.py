@@ -1,4 +1,4 @@
-"""U whose offsets and heads disagree, at both memory ports: golden's answer in every case, and an exact run after it."""
+"""U whose offsets and heads disagree, at both memory ports: golden's answer in every case, then an exact run."""
 
 from collections.abc import Iterator
 from dataclasses import replace

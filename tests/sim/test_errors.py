@@ -322,6 +322,41 @@ def test_abort_in_the_middle(reads: int, latency: int) -> None:
     expect(again, Error.BAD_SIZE)
 
 
+@pytest.mark.parametrize("reads", [0, 20, 300, 1000])
+@pytest.mark.parametrize("latency", [1, 100])
+def test_a_run_that_abort_ends_raises_its_interrupt_once_busy_has_fallen(reads: int, latency: int) -> None:
+    call = good_call(flags=Flags.H_SEQ | Flags.IRQ)
+    segments = layer_segments(call)
+    timing = MemoryTiming(latency=latency)
+    abort = Command.of(Funct.ABORT)
+    ended = [*start_steps(call, segments), WaitReads(reads), abort, WaitIdle()]
+    # the interrupt is a level: it stays for the 500 cycles, and until the good run's START
+    held = run(segments, [*ended, WaitCycles(500)], timing)
+    expect(held, Error.ABORTED)
+    assert 500 <= held.interrupt_cycles < 600
+    # a second ABORT while the first one's answers are awaited does not lose it, one after it takes it back
+    twice = [*start_steps(call, segments), WaitReads(reads), abort, abort, WaitIdle(), WaitCycles(500)]
+    assert run(segments, twice, timing).interrupt_cycles >= 500
+    assert run(segments, [*ended, abort, WaitCycles(500)], timing).interrupt_cycles < 20
+    # without the flag there is none
+    silent = start_steps(replace(call, flags=Flags.H_SEQ), segments)
+    assert run(segments, [*silent, WaitReads(reads), abort, WaitIdle(), WaitCycles(500)], timing).interrupt_cycles == 0
+
+
+@pytest.mark.parametrize(
+    ("offsets", "code"),
+    [(0x8000_0004, Error.MISALIGNED), (0x8000_0001, Error.MISALIGNED), (0x8000_0008, Error.BAD_FLAGS)],
+)
+def test_w_offsets_are_checked_for_alignment_before_the_flag_that_uses_them(offsets: int, code: Error) -> None:
+    call = good_call(flags=Flags.X_SKIP)
+    segments = layer_segments(call)
+    steps = altered(start_steps(call, segments), Funct.EXTENSION, rs1=offsets)
+    expect(run(segments, steps), code)
+    # unused, they may be anything
+    unused = altered(steps, Funct.START, rs2=0)
+    assert not status_of(run(segments, [*unused, WaitIdle()])).error
+
+
 def test_runs_back_to_back_without_a_fence() -> None:
     """The original's loop: commands of the next run wait, counters and their order do not."""
     first, second = good_call(), good_call(x=sequence(9), flags=Flags.H_SEQ | Flags.H_PRUNED | Flags.IRQ)
