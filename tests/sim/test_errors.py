@@ -11,7 +11,8 @@ from golden.isa import Counter, Error, Flags, Funct, StatusWord, encode
 from golden.layer import Layer, PackedLayer, State, pack_layer
 from golden.memory import h_from_bytes
 from sim import engines
-from sim.jobs import LayerCall, layer_segments, start_steps
+from sim.compare import judge
+from sim.jobs import LayerCall, decode, layer_job, layer_segments, start_steps
 from sim.protocol import (
     AcceleratorJob,
     Command,
@@ -305,6 +306,21 @@ def test_overflow_is_reported_when_it_must_and_not_when_it_must_not(
         assert (status.error, status.code, status.rows) == (True, Error.ACC_OVERFLOW, 0)
     elif class_ == "none":
         assert not status.error
+
+
+@pytest.mark.parametrize("latency", [1, 8, 60])
+def test_an_overflow_that_comes_before_a_bad_bias_is_right(latency: int) -> None:
+    """W x overflows while the bias is still on its way; the judge must know that golden allows both."""
+    w = np.zeros((16, 64), np.float16)
+    w[:, ::4] = 60000
+    bias = np.zeros(16, np.float16)
+    bias[0] = np.inf
+    call = LayerCall(pack_layer(w, np.zeros((16, 4), np.float16), bias), np.full((1, 64), 60000, np.float32), 0.0, 1)
+    golden = Layer(call.packed).run(call.x, call.threshold)
+    assert golden.errors == {Error.BAD_BIAS, Error.ACC_OVERFLOW}
+    outcome = engines.get(engines.DEFAULT).run(DESIGN, layer_job(call, MemoryTiming(latency=latency)))
+    verdict = judge("layer", call, golden, decode(call, outcome), preset("tiny"))
+    assert verdict.exact, verdict.problems
 
 
 @pytest.mark.parametrize("reads", [0, 1, 20, 100, 300, 700, 1000])
