@@ -64,7 +64,7 @@ class Soc(wiring.Component):
             core.rocc.interrupt.eq(accelerator.interrupt),
             accelerator.exception.eq(core.rocc.exception),
             core.timer.eq(router.timer),
-            core.time.eq(router.time),
+            core.mtime.eq(router.mtime),
             *(getattr(self, f"rvfi_{name}").eq(getattr(core, f"rvfi_{name}")) for name in self._rvfi),
         ]
         return m

@@ -13,7 +13,8 @@ import pytest
 from golden import isa
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
 from golden.esell import fp16_bits, pack
-from hdl.build import TOPS, ports
+from hdl.build import TOPS
+from hdl.verilog import ports
 from scripts import counter_docs, isa_docs, wave_lists
 from sim.build_cache import rtlil_text
 from sim.protocol import Design
