@@ -71,7 +71,7 @@ class Run {
             bool fetches = instructions.accepts(), accesses = data.accepts();
             put(top.p_ibus____req__ready, fetches);
             put(top.p_dbus____req__ready, accesses);
-            put(top.p_time, cycle);
+            put(top.p_mtime, cycle);
             put(top.p_timer, cycle >= mtimecmp);
 
             rtl.settle();
