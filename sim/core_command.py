@@ -62,6 +62,7 @@ def result(path: Path, design: Design, outcome: ProgramOutcome) -> dict[str, obj
             "violations": outcome.violations,
             "read_bursts": outcome.read_bursts,
             "write_bursts": outcome.write_bursts,
+            "busy_cycles": outcome.busy_cycles,
         }
     return content
 

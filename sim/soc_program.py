@@ -75,6 +75,7 @@ class SocOutcome(ProgramOutcome):
 
     Attributes:
         read_bursts, write_bursts: accepted at the port, the core's and the accelerator's.
+        busy_cycles: for each period of the SoC's ``busy``, the cycles from its rise to its fall, counted by the host.
         violations: what the design did that the port's contract forbids.
         write_log: the accelerator's stores, one a word, in the order and cycle of their answers.
         memory: what was to be kept, by name.
@@ -83,6 +84,7 @@ class SocOutcome(ProgramOutcome):
 
     read_bursts: int = 0
     write_bursts: int = 0
+    busy_cycles: list[int] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     write_log: list[Write] = field(default_factory=list)
     memory: dict[str, bytes] = field(default_factory=dict)
@@ -141,6 +143,7 @@ def decode_outcome(content: bytes, job: SocJob, traced: bool) -> SocOutcome:
     reader = Reader(content)
     head = decode(reader)
     reads, writes = reader.u64(), reader.u64()
+    busy = [cycles for (cycles,) in reader.rows(1)]
     violations = [describe(*row) for row in reader.rows(4)]
     log = [Write(*row) for row in reader.rows(4)]
     memory = {kept.name: reader.bytes(kept.size) for kept in job.keep}
@@ -148,6 +151,7 @@ def decode_outcome(content: bytes, job: SocJob, traced: bool) -> SocOutcome:
         **vars(head),
         read_bursts=reads,
         write_bursts=writes,
+        busy_cycles=busy,
         violations=violations,
         write_log=log,
         memory=memory,

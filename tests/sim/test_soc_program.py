@@ -98,6 +98,8 @@ def test_a_layer_on_the_soc_is_exact(layer: OneLayer, timing: AxiTiming, tmp_pat
     for write in outcome.write_log:
         stored[write.address - address :][:8] = np.frombuffer(write.data.to_bytes(8, "little"), np.uint8)
     assert stored.tobytes() == outcome.memory["results"]
+    # of the one START; counted outside, so this says something of the counter
+    assert outcome.busy_cycles == [int(counters[Counter.CYCLES])]
 
 
 def same_in(engine: str, design: Design, layer: OneLayer, timing: AxiTiming, folder: Path) -> None:
