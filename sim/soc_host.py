@@ -157,7 +157,7 @@ class SocHost:
         self._active, self._last = self.cycle, dict(record)
         if not record["trap"]:
             self._retired += 1
-            wrote = record["mem_wmask"] and record["mem_addr"] & ~7 == self._job.tohost
+            wrote = record["mem_wmask"] and record["mem_addr"] == self._job.tohost
             self._exited = bool(wrote) and self._htif.state == HtifState.EXIT
             return
         trap = Trap(record["pc_rdata"], record["csr_mcause_wdata"], record["csr_mtval_wdata"])
