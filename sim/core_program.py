@@ -14,8 +14,10 @@ from sim.wire import NOWHERE, Reader, Writer, write_segments, write_timing, writ
 SINGLE_CYCLE = MemoryTiming(latency=1)
 """Memory that answers in the next cycle, always."""
 
-DESIGN = Design("core", CoreConfig(rvfi=True))
+_CONFIG = CoreConfig(rvfi=True)
+DESIGN = Design("core", _CONFIG)
 """The core with its trace port, from which the reasons for stopping come."""
+RESET_ADDRESS = _CONFIG.reset_address
 
 CAUSES = {
     0: "instruction address misaligned",
@@ -90,7 +92,8 @@ class ProgramOutcome:
     Attributes:
         tohost: the last value written to tohost that was not 0.
         retired: instructions that retired (traps are not counted).
-        pc, next_pc, insn: the last instruction that retired or trapped, and where control went.
+        pc, next_pc, insn: the last instruction that retired or trapped, and where control went; before the first one
+            both pcs are the reset address.
         console: what the program printed.
     """
 
@@ -144,7 +147,7 @@ def encode(job: ProgramJob) -> bytes:
     out = Writer()
     write_timing(out, job.fetch)
     write_timing(out, job.data)
-    out.u64(job.max_cycles, job.stuck_cycles)
+    out.u64(job.max_cycles, job.stuck_cycles, RESET_ADDRESS)
     out.u64(*(NOWHERE if word is None else word for word in (job.tohost, job.fromhost)))
     out.blob((job.trace or "").encode())
     write_wave(out, job.wave)

@@ -51,7 +51,8 @@ class SocHost:
         self._log: list[Write] = []
         self._loads: list[str] = []
         self._stop = Stop.EXITED
-        self._last = dict.fromkeys(RETIRED, 0)
+        reset = config.core.reset_address
+        self._last = dict.fromkeys(RETIRED, 0) | {"pc_rdata": reset, "pc_wdata": reset}
         self._trap: Trap | None = None
         self._exited = False
         self._busy_since: int | None = None

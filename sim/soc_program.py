@@ -71,7 +71,8 @@ class SocJob:
 
 @dataclass(frozen=True)
 class SocOutcome(ProgramOutcome):
-    """What came back. Without the trace port nothing is known of instructions: counts, pcs and traps are 0 and None.
+    """What came back. Without the trace port nothing is known of instructions: none retired, the core is where it
+    started, and nothing trapped.
 
     Attributes:
         read_bursts, write_bursts: accepted at the port, the core's and the accelerator's.
@@ -92,10 +93,12 @@ class SocOutcome(ProgramOutcome):
 
     def reason(self) -> str | None:
         """Why the program did not exit, in one line; None when it did."""
-        if self.traced or self.stop in (Stop.EXITED, Stop.BAD_HTIF):
+        if self.traced or self.stop == Stop.EXITED:
             return super().reason()
         if self.stop == Stop.STUCK:
             return f"nothing moves any more at the memory port, cycle {self.cycles}"
+        if self.stop == Stop.BAD_HTIF:
+            return f"tohost was written with {self.tohost:#x}, which is no known request; cycle {self.cycles}"
         return f"no exit within {self.cycles} cycles"
 
 
@@ -120,13 +123,14 @@ def config_of(design: Design) -> SocConfig:
     return design.config
 
 
-def encode(job: SocJob, ram: range) -> bytes:
+def encode(job: SocJob, config: SocConfig) -> bytes:
     """The job file."""
-    out, timing = Writer(), job.timing
+    out, timing, ram = Writer(), job.timing, config.ram
     order = ("fifo", "bursts", "beats").index(timing.order)
     writes = ("together", "address first", "data first").index(timing.writes)
     out.u64(timing.latency, timing.jitter, order, timing.stall_permille, writes, timing.seed)
     out.u64(ram.start, ram.stop, job.max_cycles, job.stuck_cycles, job.log_writes)
+    out.u64(config.core.reset_address)
     out.u64(*(NOWHERE if word is None else word for word in (job.tohost, job.fromhost)))
     out.blob((job.trace or "").encode())
     out.blob((job.mem_trace or "").encode())
@@ -178,4 +182,4 @@ class NativeSoc:
             raise EngineError("a trace of instructions needs the core's trace port (rvfi)")
         defines = {"RVFI": "1"} if traced else {}
         program = executable(design, "soc_program.cc", defines, job.wave is not None, self._backend)
-        return decode_outcome(run_program(program, encode(job, config.ram), progress, console), job, traced)
+        return decode_outcome(run_program(program, encode(job, config), progress, console), job, traced)

@@ -34,6 +34,7 @@ class Run {
         Reader in(job);
         fetch_timing.read(in), data_timing.read(in);
         max_cycles = in.u64(), stuck_cycles = in.u64();
+        core.start(in.u64());
         htif.tohost = in.u64(), htif.fromhost = in.u64();
         core.trace.open(in.text());
         WaveWindow window;

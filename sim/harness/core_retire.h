@@ -13,6 +13,9 @@ struct Retirement {
     Record last{}, last_trap{};
     bool trapped = false, exited = false;
 
+    // Where the core starts: the pc until the first instruction retires.
+    void start(uint64_t reset_address) { last.pc = last.pc_next = reset_address; }
+
     // To be called in every cycle; true when an instruction retired or trapped. ``stop`` stays when all is well.
     template <class Top>
     bool sample(Top &top, const Htif &htif, Stop &stop) {

@@ -44,6 +44,7 @@ class Run {
         timing.read(in);
         ram_first = in.u64(), ram_end = in.u64();
         max_cycles = in.u64(), stuck_cycles = in.u64(), log_writes = in.u64();
+        core.start(in.u64());
         htif.tohost = in.u64(), htif.fromhost = in.u64();
         core.trace.open(in.text());
         std::string path = in.text();

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sim import core_program, core_spike, elf
+from golden.config import CoreConfig, SocConfig, preset
+from sim import core_program, core_spike, elf, soc_engines
 from sim.core_lockstep import compare, normalized, until_exit
+from sim.protocol import Design
+from sim.soc_program import SocJob
 from software.firmware import build
 
 CPI_PROGRAMS = ("sort", "crc", "matrix", "softfloat", "strings")
@@ -109,6 +112,21 @@ def test_a_core_that_waits_for_ever_is_stopped(tmp_path: Path) -> None:
     path = compiled('#include "firmware.h"\nint main(void) { __asm__("wfi"); return 0; }', tmp_path)
     outcome = outcome_of(path, stuck_cycles=2000)
     assert "nothing retires any more; waiting at pc 0x8000" in (outcome.reason() or "")
+
+
+@pytest.mark.parametrize(("before", "pc"), [("", 0x8000_0000), ("nop\n", 0x8000_0004)])
+def test_a_core_that_waits_from_the_start_says_where(before: str, pc: int, tmp_path: Path) -> None:
+    """Nothing has retired by then, so no instruction tells the pc."""
+    text = f'.section .text.start, "ax"\n.globl _start\n_start: {before} wfi\n'
+    program = elf.load(compiled(text, tmp_path, ".S"))
+    # the timer, pending from reset, must be enabled to wake the core; it is not
+    outcome = core_program.run(core_program.ProgramJob((program.ram,), stuck_cycles=500))
+    assert outcome.reason() == f"nothing retires any more; waiting at pc {pc:#x}"
+    design = Design("soc", SocConfig(preset("tiny"), CoreConfig(rvfi=True)))
+    for engine in ("native", "pysim"):
+        found = soc_engines.get(engine).run(design, SocJob.of(program, stuck_cycles=500))
+        assert found.reason() == f"nothing retires any more; waiting at pc {pc:#x}"
+        assert found.next_pc == pc
 
 
 def test_bad_files(tmp_path: Path) -> None:

@@ -189,6 +189,9 @@ def test_system_calls_and_unknown_requests_are_taken_alike(tmp_path: Path) -> No
     outcomes = [replace(soc_engines.get(name).run(TINY, job), wall_seconds=0.0) for name in ("native", "pysim")]
     assert outcomes[0] == outcomes[1]
     assert (outcomes[0].stop, outcomes[0].console, outcomes[0].tohost) == (Stop.BAD_HTIF, b"hi\n", 7 << 56)
+    # without the trace port no pc is known, so none is told
+    told = f"tohost was written with {7 << 56:#x}, which is no known request; cycle {outcomes[0].cycles}"
+    assert [outcome.reason() for outcome in outcomes] == [told, told]
 
 
 @needs_compiler
