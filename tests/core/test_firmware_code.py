@@ -27,9 +27,10 @@ _start:
     sd t1, 0(t2)
     j .
     .data
-    .dword 0
 place: .dword stk
-stk: .dword 0
+    .bss
+    .space 256
+stk:
     .section .tohost, "aw"
     .align 6
     .globl tohost
