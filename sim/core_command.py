@@ -150,6 +150,8 @@ def run_elf(
     stdout = _Stdout()
     try:
         program = elf.load(file, ram << 20)
+        if program.warning:
+            print(program.warning, file=sys.stderr)
         outcome: ProgramOutcome
         if system == "soc":
             design = Design("soc", SocConfig(preset_of(preset), CoreConfig(rvfi=True)))

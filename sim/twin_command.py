@@ -103,7 +103,9 @@ def _save(path: Path | None, outcome: twin.TwinOutcome, problems: list[str]) -> 
 
 
 def _show(outcome: twin.TwinOutcome) -> None:
-    """The console, and as the published model did its cycles of each start."""
+    """The file's warning, the console, and as the published model did its cycles of each start."""
+    if outcome.warning:
+        print(outcome.warning, file=sys.stderr)
     print(outcome.console, end="", flush=True)
     for number, start in enumerate(outcome.starts, 1):
         if start.error == "NONE":
