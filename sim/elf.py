@@ -10,10 +10,10 @@ from elftools.elf.sections import SymbolTableSection
 from elftools.elf.segments import Segment as ElfSegment
 
 from sim.protocol import MEMORY_FILL, Segment
-from software.firmware.build import MABI, MARCH
+from software.firmware.build import MABI, MARCH, MAX_MEMORY
 
 RAM_ADDRESS = 0x8000_0000
-MAX_RAM_MIB = 1024
+MAX_RAM_MIB = MAX_MEMORY >> 20
 DEFAULT_RAM = 16 << 20
 """Bytes."""
 

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from golden.config import SocConfig
 from sim.axi_memory import AxiTiming
 from sim.build_cache import executable
-from sim.core_program import ProgramOutcome, Stop, decode
+from sim.core_program import MemoryRange, ProgramOutcome, Stop, decode, read_ranges, write_ranges
 from sim.cxxrtl import Console, NativeEngine, run_program
 from sim.elf import Elf, ElfError
 from sim.memory import describe
@@ -14,15 +14,6 @@ from sim.protocol import Design, EngineError, Progress, Segment, WaveRequest, Wr
 from sim.wire import NOWHERE, Reader, Writer, write_segments, write_wave
 
 _TIMING = AxiTiming()
-
-
-@dataclass(frozen=True)
-class MemoryRange:
-    """Bytes of memory by a name of one's own."""
-
-    name: str
-    address: int
-    size: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,6 @@ class SocOutcome(ProgramOutcome):
         busy_cycles: for each period of the SoC's ``busy``, the cycles from its rise to its fall, counted by the host.
         violations: what the design did that the port's contract forbids.
         write_log: the accelerator's stores, one a word, in the order and cycle of their answers.
-        memory: what was to be kept, by name.
         traced: the design has the trace port.
     """
 
@@ -88,7 +78,6 @@ class SocOutcome(ProgramOutcome):
     busy_cycles: list[int] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     write_log: list[Write] = field(default_factory=list)
-    memory: dict[str, bytes] = field(default_factory=dict)
     traced: bool = False
 
     def reason(self) -> str | None:
@@ -135,9 +124,7 @@ def encode(job: SocJob, config: SocConfig) -> bytes:
     out.blob((job.trace or "").encode())
     out.blob((job.mem_trace or "").encode())
     write_wave(out, job.wave)
-    out.u64(len(job.keep))
-    for kept in job.keep:
-        out.u64(kept.address, kept.size)
+    write_ranges(out, job.keep)
     write_segments(out, job.segments)
     return out.content()
 
@@ -150,15 +137,13 @@ def decode_outcome(content: bytes, job: SocJob, traced: bool) -> SocOutcome:
     busy = [cycles for (cycles,) in reader.rows(1)]
     violations = [describe(*row) for row in reader.rows(4)]
     log = [Write(*row) for row in reader.rows(4)]
-    memory = {kept.name: reader.bytes(kept.size) for kept in job.keep}
     return SocOutcome(
-        **vars(head),
+        **vars(head) | {"memory": read_ranges(reader, job.keep)},
         read_bursts=reads,
         write_bursts=writes,
         busy_cycles=busy,
         violations=violations,
         write_log=log,
-        memory=memory,
         traced=traced,
     )
 

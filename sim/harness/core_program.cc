@@ -24,6 +24,7 @@ class Run {
     uint64_t max_cycles, stuck_cycles;
     Htif htif{image};
     Retirement core;
+    Kept kept;
 
     uint64_t mtimecmp = 0;  // as Spike starts: a timer interrupt is pending until it is set
     uint64_t active = 0, nanoseconds = 0;
@@ -40,6 +41,7 @@ class Run {
         WaveWindow window;
         window.read(in);
         rtl.open(window);
+        kept.read(in);
         image.read(in);
     }
 
@@ -104,6 +106,7 @@ class Run {
     void save(const char *path) {
         Writer out(path);
         core.write(out, rtl.cycle, stop, htif, nanoseconds);
+        kept.write(out, image);
         out.close();
     }
 

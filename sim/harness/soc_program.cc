@@ -17,10 +17,6 @@ struct Stored {
     uint64_t cycle, address, data, strobes;
 };
 
-struct Range {
-    uint64_t address, size;
-};
-
 class Run {
     Clocked<Top> rtl;
     Violations violations;
@@ -30,7 +26,7 @@ class Run {
     Htif htif{image};
     Retirement core;
     std::FILE *reads = nullptr;
-    std::vector<Range> kept;
+    Kept kept;
     std::vector<Stored> log;
     std::vector<uint64_t> busy_cycles;
     uint64_t busy_since = Image::NOWHERE;
@@ -52,8 +48,7 @@ class Run {
         WaveWindow window;
         window.read(in);
         rtl.open(window);
-        kept.resize(in.u64());
-        for (Range &range : kept) range.address = in.u64(), range.size = in.u64();
+        kept.read(in);
         image.read(in);
     }
 
@@ -107,13 +102,7 @@ class Run {
         violations.write(out);
         out.u64(log.size());
         for (const Stored &s : log) out.u64(s.cycle), out.u64(s.address), out.u64(s.data), out.u64(s.strobes);
-        for (const Range &range : kept)
-            for (uint64_t i = 0; i < range.size; i++) {
-                Image::Segment *s = image.find(range.address + i);
-                uint64_t offset = range.address + i - (s ? s->address : 0);
-                uint8_t byte = s ? uint8_t(s->words[offset / 8] >> 8 * (offset % 8)) : 0xFF;
-                out.bytes(&byte, 1);
-            }
+        kept.write(out, image);
         out.close();
     }
 
