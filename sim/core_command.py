@@ -35,7 +35,7 @@ AT_THE_END = 2000
 """Cycles of a waveform of the end of a run."""
 
 
-def result(path: Path, design: Design, outcome: ProgramOutcome) -> dict[str, object]:
+def result(path: Path, program: elf.Elf, design: Design, outcome: ProgramOutcome) -> dict[str, object]:
     """What the JSON file holds: the outcome, and what it came from."""
     wall = outcome.wall_seconds
     content: dict[str, object] = {
@@ -54,7 +54,7 @@ def result(path: Path, design: Design, outcome: ProgramOutcome) -> dict[str, obj
         "cycles_per_second": outcome.cycles / wall if wall else 0.0,
         "verilog_sha256": verilog_sha256(design),
         "commit": commit(),
-        "versions": versions(),
+        "versions": versions(program),
         "system": design.top,
     }
     if isinstance(outcome, SocOutcome):
@@ -193,7 +193,9 @@ def run_elf(
             core_job = _core_job(program, latency or 1, stalls, seed, max_cycles, trace_file, shown)
             outcome = core_program.run(replace(core_job, keep=keep))
         stdout.rest(outcome.console)
-        files = {json_path: json.dumps(result(file, design, outcome), indent=1).encode() + b"\n"} if json_path else {}
+        files = {}
+        if json_path:
+            files[json_path] = json.dumps(result(file, program, design, outcome), indent=1).encode() + b"\n"
         # of a program that was ended half-way there is no signature, not even half of one
         if signature and outcome.exit_code is not None:
             files[signature] = signature_text(outcome.memory[NAME], granularity)
@@ -233,5 +235,7 @@ def _finish(file: Path, program: elf.Elf, outcome: ProgramOutcome) -> None:
         hint = "" if program.tohost is not None else " (the program has no symbol tohost, so it cannot exit)"
         print(f"{file}: {outcome.reason()}{hint}", file=sys.stderr)
         raise typer.Exit(1)
-    print(f"{outcome.cycles} cycles, {outcome.retired} instructions, CPI {outcome.cpi:.3f}", file=sys.stderr)
+    text = f"{outcome.cycles} cycles, {outcome.retired} instructions, CPI {outcome.cpi:.3f}"
+    # the same source takes other cycles with another compiler
+    print(f"{text}; built with {program.compiler}" if program.compiler else text, file=sys.stderr)
     raise typer.Exit(1 if violations else outcome.exit_code)

@@ -23,6 +23,12 @@ _FLOAT_ABIS = {2: "single-precision", 4: "double-precision", 6: "quad-precision"
 _FLOAT_ABI = 6
 # Tag_RISCV_arch and its text; no walk along the lengths of a section that may be damaged
 _TAG_ARCH = re.compile(rb"\x05(rv\d+\w+)\0")
+_COMPILERS = (
+    (re.compile(r"GCC: \(.*\) (\S+)"), "gcc {}"),
+    (re.compile(r"clang version (\S+) \(\S*ziglang"), "clang {} (zig)"),
+    (re.compile(r".*clang version (\S+)"), "clang {}"),
+)
+"""What compilers write into .comment, and how they are called here."""
 _EXECUTED = frozenset(("i", "m", "zicsr", "zifencei", "zicntr", "zmmul"))
 _BUILD = f"build it with -march={MARCH} -mabi={MABI}"
 
@@ -40,6 +46,7 @@ class Elf:
         tohost, fromhost: addresses of HTIF's words; None if the program has none.
         symbols: address and bytes of each symbol with a size.
         labels: address of every named symbol.
+        compiler: name and version of what compiled it, as "gcc 12.2.0"; None if the file does not say.
         warning: why the program may end in an illegal instruction, in one line; None if nothing in the file says so.
     """
 
@@ -48,7 +55,8 @@ class Elf:
     fromhost: int | None
     symbols: dict[str, tuple[int, int]]
     labels: dict[str, int]
-    warning: str | None
+    compiler: str | None = None
+    warning: str | None = None
 
 
 def load(path: str | Path, ram_bytes: int = DEFAULT_RAM, ram_address: int = RAM_ADDRESS) -> Elf:
@@ -84,6 +92,19 @@ def _architecture(elf: ELFFile) -> str:
         if found := _TAG_ARCH.search(section.data()):
             return found[1].decode()
     return ""
+
+
+def _compiler(elf: ELFFile) -> str | None:
+    """What compiled the program, by its .comment; several if there were."""
+    section = elf.get_section_by_name(".comment")
+    texts = section.data().decode(errors="replace").split("\0") if section else []
+    found = []
+    for text in texts:
+        for pattern, name in _COMPILERS:
+            if match := pattern.match(text):
+                found.append(name.format(match[1]))
+                break
+    return ", ".join(dict.fromkeys(found)) or None
 
 
 def _check_instructions(path: str, elf: ELFFile) -> str | None:
@@ -156,4 +177,4 @@ def _load(path: str, elf: ELFFile, ram_bytes: int, ram_address: int) -> Elf:
                     if symbol["st_size"]:
                         symbols[symbol.name] = (symbol["st_value"], symbol["st_size"])
     ram = Segment("ram", ram_address, ram_bytes, bytes(content), write=True)
-    return Elf(ram, labels.get("tohost"), labels.get("fromhost"), symbols, labels, warning)
+    return Elf(ram, labels.get("tohost"), labels.get("fromhost"), symbols, labels, _compiler(elf), warning)

@@ -30,13 +30,14 @@ class TwinOutcome:
         exit_code: the program's own, 0..255.
         memory: the bytes of each symbol asked for, as the program left them.
         starts: each START in order.
-        warning: that of the file (`sim.elf.Elf`).
+        compiler, warning: those of the file (`sim.elf.Elf`).
     """
 
     console: str
     exit_code: int
     memory: dict[str, bytes]
     starts: tuple[Start, ...]
+    compiler: str | None = None
     warning: str | None = None
 
 
@@ -117,6 +118,7 @@ def run(
             if name in symbols
         },
         starts=tuple(Start(**record) for record in records),
+        compiler=program.compiler,
         warning=program.warning,
     )
 

