@@ -115,7 +115,11 @@ class InputRun:
 
 @dataclass
 class RunResult:
-    """One command's result."""
+    """One command's result.
+
+    ``versions``: of what made it, by name; "riscv_compiler" is what compiled the program that ran on the core, if one
+    did, since the SoC's cycles depend on it.
+    """
 
     kind: str
     exact: bool

@@ -104,15 +104,16 @@ class SocNetwork(DigitNetwork):
         x: NDArray[np.float32] = self.x[n]
         rows = list(self._rows(outcome.memory["results"]))
         busy = outcome.busy_cycles
-        if len(busy) != len(self.layers):
-            run.problems.append(f"busy was high {len(busy)} times, must be once for each of {len(self.layers)} layers")
-            return
         for layer, ((packed, threshold), h) in enumerate(zip(self.layers, rows, strict=True)):
             call = LayerCall(packed, x, threshold, self.setup.n_fuse, FLAGS)
             run.calls.append(call)
             values = {counter: int(counters[layer, counter]) for counter in Counter}
             if values[Counter.STATUS] == _NEVER_STORED:
                 run.problems.append(f"L{layer + 1}: the program stored no counters")
+                return
+            if len(busy) != len(self.layers):
+                wanted_times = f"once for each of {len(self.layers)} layers"
+                run.problems.append(f"busy was high {len(busy)} times, must be {wanted_times}")
                 return
             try:
                 rtl = _outcome(values, h, busy[layer])

@@ -176,5 +176,19 @@ def test_names_of_compilers(texts: list[str], compiler: str | None, tmp_path: Pa
 
 
 @pytest.mark.parametrize("tools", build.toolchains(), ids=lambda tools: tools.name)
+def test_a_program_of_atomic_instructions_is_warned_of_and_stopped(tools: build.Toolchain, tmp_path: Path) -> None:
+    source = tmp_path / "atomic.S"
+    start = '.attribute arch, "rv64ima"\n.section .text.start, "ax"\n.globl _start\n_start:'
+    source.write_text(f"{start} la t0, _start\n amoadd.d t1, t2, (t0)\n j .\n")
+    path = build.build(build.sources(str(source)), tmp_path / "atomic.elf", tools)
+    command = [sys.executable, "-m", "sim.run", "elf", "--system", "core", str(path), "--max-cycles", "1000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    warning, reason = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert "an instruction of A is illegal here" in warning and ADVICE in warning
+    assert f"{path}: illegal instruction at pc 0x80000008" in reason
+
+
+@pytest.mark.parametrize("tools", build.toolchains(), ids=lambda tools: tools.name)
 def test_our_own_programs_have_nothing_to_warn_of(tools: build.Toolchain, tmp_path: Path) -> None:
     assert elf.load(build.build(build.sources("softfloat"), tmp_path / "s.elf", tools)).warning is None
