@@ -380,6 +380,8 @@ class Core(wiring.Component):
                 tracer.x_rs1_rdata.eq(Mux(x_decoded.use_rs1, x_a, 0)),
                 tracer.x_rs2_rdata.eq(x_rs2),
                 tracer.x_mem_addr.eq(alu.result),
+                tracer.x_mem_mask.eq(store.mask),
+                tracer.x_mem_wdata.eq(store.lanes),
                 tracer.x_load.eq(executes(Unit.LOAD)),
                 tracer.x_store.eq(executes(Unit.STORE)),
                 tracer.x_csr.eq(executes(Unit.CSR)),
@@ -390,7 +392,7 @@ class Core(wiring.Component):
                 tracer.m_fault.eq(m_fault),
                 tracer.m_rd_addr.eq(Mux(m_writes, m_rd, 0)),
                 tracer.m_rd_wdata.eq(Mux(m_writes, m_result, 0)),
-                tracer.m_mem_rdata.eq(dbus.resp_data >> (m_address[:3] << 3)),
+                tracer.m_mem_rdata.eq(dbus.resp_data),
             ]
             m.d.comb += [getattr(self, f"rvfi_{name}").eq(getattr(tracer, name)) for name in RVFI_FIELDS]
         return m
