@@ -4,10 +4,14 @@ Any checkpoint will do, with or without an output layer: one from software.bench
 language model's. Exit codes: 0 everything agreed with golden, 1 something did not, 2 the run could not be made.
 """
 
+import io
+import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -43,31 +47,68 @@ from sim.report_page import files_of
 from sim.result import InputRun, RunResult
 from software.checkpoint import CheckpointError, load_layers
 from software.cli import UserError, write_all
+from software.content import kind_of, unpacked
+from software.inputs import to_inputs
 from software.progress import bars
 
 Float32 = NDArray[np.float32]
 STEPS = 10
 """Time steps of random inputs, unless told otherwise."""
+TO_NPY = {
+    "torch": ": numpy.save('x.npy', x.numpy()) in Python makes one of a tensor",
+    "text": ": numpy.save('x.npy', numpy.loadtxt(FILE)) in Python makes one of columns of numbers",
+    "zip": ": unpack it first",
+    "packed": ": unpack it first",
+}
+"""What to do about a file of another kind."""
 
 
-def load_x(path: Path, inputs: int) -> Float32:
-    """x (N, T, inputs) of an .npy of (T, inputs) or (N, T, inputs) floats. Raises UserError."""
+def read_x(path: Path) -> NDArray[Any]:
+    """The array of an .npy, or x, or the only one, of an .npz; each perhaps gzip. Raises UserError."""
     try:
-        x = np.load(path, allow_pickle=False)
+        content = unpacked(path.read_bytes(), path)
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror or 'not an .npy file'}") from None
-    except (ValueError, EOFError):
+        raise UserError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    kind = kind_of(content)
+    if kind.key not in ("npy", "npz"):
+        what = "truncated or damaged" if kind.key in ("cut", "unknown") else kind.name
+        raise UserError(f"{path}: not an .npy file of numbers: {what}{TO_NPY.get(kind.key, '')}")
+    try:
+        x = np.load(io.BytesIO(content), allow_pickle=False)
+        if isinstance(x, np.lib.npyio.NpzFile):
+            with x:
+                names = x.files
+                if "x" not in names and len(names) != 1:
+                    raise UserError(f"{path}: must be one array of numbers (.npy), or have one called x, not {names}")
+                x = x["x" if "x" in names else names[0]]
+    except (
+        *(ValueError, EOFError, OSError, KeyError, NotImplementedError, MemoryError, zlib.error),
+        zipfile.BadZipFile,
+    ):
         raise UserError(f"{path}: not an .npy file of numbers, or damaged") from None
-    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-        raise UserError(f"{path}: must be one array of floats (.npy), not {getattr(x, 'dtype', type(x).__name__)}")
-    if x.ndim not in (2, 3) or x.shape[-1] != inputs or 0 in x.shape:
-        raise UserError(f"{path}: x must have shape (T, {inputs}) or (N, T, {inputs}), not {x.shape}")
-    batch = x.reshape(-1, *x.shape[-2:])
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(batch.astype(np.float16)).all()
-    if not finite:
-        raise UserError(f"{path}: x must be finite, and in fp16 too")
-    return batch.astype(np.float32)
+    if not isinstance(x, np.ndarray):
+        raise UserError(f"{path}: not an .npy file of numbers, or damaged")
+    return x
+
+
+def load_x(path: Path, inputs: int, time_major: bool | None = None) -> Float32:
+    """x (N, T, inputs) of a file with numbers (T, inputs) or (N, T, inputs); time_major: (T, N, inputs).
+
+    Of three dimensions with time_major None the first is taken for N, and stderr says so. Raises UserError.
+    """
+    x = to_inputs(f"{path}: x", read_x(path), inputs, "(T, N, {})" if time_major else "(N, T, {})")
+    if x.ndim == 2:
+        return x[None]
+    if time_major is None and x.shape[:2] != (1, 1):
+        n, steps, _ = x.shape
+        print(
+            f"{path}: {x.shape} is taken as (N, T, X): {n} {'sequence' if n == 1 else 'sequences'} of {steps} steps; "
+            "--time-major takes it as (T, N, X), --batch-first says that it is not",
+            file=sys.stderr,
+        )
+    return np.ascontiguousarray(x.swapaxes(0, 1)) if time_major else x
 
 
 def random_x(sequences: int, steps: int, inputs: int, seed: int) -> Float32:
@@ -151,8 +192,14 @@ def run_layer(
     ],
     x: Annotated[
         Path | None,
-        typer.Option("--x", metavar="FILE", help="Inputs: an .npy of (T, X) or (N, T, X) floats, X of layer 1."),
+        typer.Option("--x", metavar="FILE", help="Inputs: an .npy of (T, X) or (N, T, X) numbers, X of layer 1."),
     ] = None,
+    time_major: Annotated[
+        bool, typer.Option("--time-major", help="Three dimensions of --x are (T, N, X), as nn.LSTM has them.")
+    ] = False,
+    batch_first: Annotated[
+        bool, typer.Option("--batch-first", help="They are (N, T, X), which is assumed, and said, without either.")
+    ] = False,
     steps: Annotated[
         int | None,
         typer.Option("--random", metavar="T", min=1, help=f"Random inputs of so many steps; {STEPS} without --x."),
@@ -177,10 +224,15 @@ def run_layer(
     \b
     Examples:
       python -m sim.run layer my.npz --random 10
+      python -m sim.run layer my.npz --x inputs.npy --time-major
       python -m sim.run layer my.npz --x inputs.npy --n-fuse 2 --json build/layer.json --report build/layer.html
     """
     if x is not None and steps is not None:
         raise UserError("--x and --random both give the inputs: choose one")
+    if time_major and batch_first:
+        raise UserError("--time-major and --batch-first exclude each other: choose one")
+    if x is None and (time_major or batch_first):
+        raise UserError(f"--{'time-major' if time_major else 'batch-first'} is for --x, which is not given")
     for path in (json, report):
         writable(path)
     try:
@@ -191,7 +243,8 @@ def run_layer(
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
     inputs = weights[0].inputs
-    given = load_x(x, inputs) if x else random_x(sequences, steps or STEPS, inputs, seed)
+    layout = True if time_major else False if batch_first else None
+    given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
     check_fits([packed for packed, _ in layers], given.shape[1], config, preset)
     setup = Setup(engines.get(engine), config, timing, n_fuse)
     start = time.monotonic()

@@ -34,6 +34,8 @@ MAGIC = (
 PICKLES = tuple(bytes((0x80, protocol)) for protocol in (2, 3, 4, 5))
 TORCH_LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 """A pickle of the number with which torch.save began its files before version 1.6."""
+MODELS = ("torch", "torchscript", "export", "safetensors")
+"""Kinds that software.benchmark.import_torch reads."""
 MAX_JSON = 100_000_000
 """Bytes of a safetensors header, as its own library limits it."""
 
@@ -148,3 +150,13 @@ def unpacked(content: bytes, path: Path) -> bytes:
         return gzip.decompress(content)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise ValueError(f"{path}: not a gzip file, or truncated or damaged") from None
+
+
+def instead(content: bytes) -> str:
+    """What a file is that should be an .npz, and what makes one of it: the end of an error's line, perhaps empty."""
+    kind = kind_of(content)
+    if kind.key in ("npz", "cut", "unknown", "empty", "text"):
+        return ""
+    if kind.key in MODELS:
+        return f"; it is {kind.name}: python -m software.benchmark.import_torch makes a checkpoint of an nn.LSTM"
+    return f"; it is {kind.name}"
