@@ -152,10 +152,18 @@ def unpacked(content: bytes, path: Path) -> bytes:
         raise ValueError(f"{path}: not a gzip file, or truncated or damaged") from None
 
 
+def is_npz(path: Path) -> bool:
+    """By its content; what cannot be read is none."""
+    try:
+        return kind_of(unpacked(path.read_bytes(), path)).key == "npz"
+    except (OSError, ValueError):
+        return False
+
+
 def instead(content: bytes) -> str:
-    """What a file is that should be an .npz, and what makes one of it: the end of an error's line, perhaps empty."""
+    """What a file is that should be a checkpoint, and what makes one of it: the end of an error's line, or nothing."""
     kind = kind_of(content)
-    if kind.key in ("npz", "cut", "unknown", "empty", "text"):
+    if kind.key in ("npz", "cut", "unknown"):
         return ""
     if kind.key in MODELS:
         return f"; it is {kind.name}: python -m software.benchmark.import_torch makes a checkpoint of an nn.LSTM"

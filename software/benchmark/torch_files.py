@@ -1,0 +1,206 @@
+"""What a file of weights holds, by its content: torch.save's, safetensors, .npz; TorchScript, torch.export if trusted.
+
+Everything else is one line that says what the file is, and what to do. Nothing here runs code from a file, unless told.
+"""
+
+import io
+import json
+import math
+import pickle
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from software.cli import UserError
+from software.content import MAX_JSON, instead, kind_of, unpacked
+
+SAFETENSORS = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64,
+}  # fmt: skip
+"""PyTorch's types by the names of safetensors."""
+TRUST = "save model.state_dict() instead, or give --pickled if you trust it"
+SAVE = "save the weights where the model is, torch.save(model.state_dict(), FILE)"
+ADVICE = {
+    "onnx": SAVE,
+    "hdf5": "only PyTorch's nn.LSTM is read",
+    "keras": "only PyTorch's nn.LSTM is read",
+    "tflite": "only PyTorch's nn.LSTM is read",
+    "gguf": "only PyTorch's nn.LSTM is read",
+    "package": SAVE,
+    "zip": "unpack it first",
+    "packed": "unpack it first",
+    "pickle": f"{SAVE}, or give --pickled if you trust it",
+    "npy": "a model is a state_dict, its tensors by name",
+}
+"""What to do about a file of another kind."""
+
+
+def read_saved(path: Path, pickled: bool = False) -> Any:
+    """The object in a file, often a mapping of tensors by name; ``pickled`` loads anything, which may run its code.
+
+    Raises UserError.
+    """
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if p.suffix in (".pt", ".pth", ".bin", ".safetensors", ".ckpt"))
+        raise UserError(f"{path}: Is a directory; name the file in it{': ' if inside else ''}{', '.join(inside)}")
+    try:
+        content = unpacked(path.read_bytes(), path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    kind = kind_of(content)
+    if kind.key == "safetensors":
+        return read_safetensors(content, path)
+    if kind.key == "npz":
+        return _read_npz(content, path)
+    if kind.key in ("torchscript", "export") and not pickled:
+        raise UserError(f"{path} is {kind.name}; loading it may run code from the file: {TRUST}")
+    readable = ("torch", *(("torchscript", "export", "pickle") if pickled else ()))
+    if kind.key not in readable:
+        what = "" if kind.key in ("cut", "unknown") else f"; it is {kind.name}"
+        if kind.key == "json" and b'"weight_map"' in content:
+            what += ", the index of a model in several files; give the file that has the LSTM"
+        advice = f": {ADVICE[kind.key]}" if kind.key in ADVICE else ""
+        raise UserError(f"{path}: not a file of torch.save, or damaged{what}{advice}")
+    try:
+        return _load(content, kind.key, pickled)
+    except pickle.UnpicklingError as error:
+        if re.search("Unsupported (global|class|operand)", str(error)):
+            found = re.search(r"GLOBAL ([\w.]+)", str(error))
+            raise UserError(
+                f"{path} is a pickled module or has other objects in it{f' ({found[1]})' if found else ''}; loading it "
+                f"would run code from the file: {TRUST}"
+            ) from None
+        raise UserError(f"{path}: not a file of torch.save, or damaged") from None
+    except Exception as error:
+        # What torch raises is whatever the damage happened to hit; what a pickle raises, anything
+        reason = f": {type(error).__name__}: {str(error)[:200]}" if pickled else ""
+        raise UserError(f"{path}: not a file of torch.save, or damaged{reason}") from None
+
+
+def _load(content: bytes, kind: str, pickled: bool) -> Any:
+    stream = io.BytesIO(content)
+    # Kinds of tensors that are young warn when they are made, TorchScript that it is old
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if kind == "torchscript":
+            return torch.jit.load(stream, map_location="cpu")
+        if kind == "export":
+            return torch.export.load(stream).state_dict
+        if kind == "pickle":
+            return pickle.load(stream)
+        return torch.load(stream, map_location="cpu", weights_only=not pickled)
+
+
+def load_own(path: Path, problem: str) -> Any:
+    """What a command here saved with torch.save. Raises UserError: ``problem``, and what the file is instead."""
+    try:
+        content = unpacked(path.read_bytes(), path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    try:
+        return _load(content, "torch", False)
+    except Exception:
+        # What torch raises is whatever the damage happened to hit: pickle, zip, key and runtime errors
+        raise UserError(f"{path}: {problem}, or damaged{instead(content)}") from None
+
+
+def _read_npz(content: bytes, path: Path) -> dict[str, Any]:
+    """Arrays by name, such as numpy.savez makes of a state_dict. Raises UserError."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (ValueError, EOFError, OSError, KeyError, MemoryError, NotImplementedError, zlib.error, zipfile.BadZipFile):
+        raise UserError(f"{path}: not an .npz file of numbers, or damaged") from None
+    if "l1.b" in arrays:
+        raise UserError(f"{path} is a checkpoint already: python -m sim.run layer {path}")
+    return arrays
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of JSON whose names are different. Raises ValueError."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return found
+
+
+def read_safetensors(content: bytes, path: Path) -> dict[str, torch.Tensor]:
+    """Tensors by name: 8 bytes, the length of a JSON header, which has type, shape and place of each in what follows.
+
+    Raises UserError: a header that is none, a type that is not known, a place that is outside or not of its shape.
+    """
+
+    def fail(text: str) -> UserError:
+        return UserError(f"{path}: a damaged safetensors file: {text}")
+
+    size = int.from_bytes(content[:8], "little")
+    if not 2 <= size <= min(MAX_JSON, len(content) - 8):
+        raise fail(f"its header has {size} bytes, the file {len(content)}")
+    try:
+        header = json.loads(content[8 : 8 + size].decode(), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise fail(f"its header is no JSON: {error}") from None
+    data = memoryview(content)[8 + size :]
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        try:
+            kind, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        except (KeyError, TypeError, ValueError):
+            raise fail(f"{name} lacks dtype, shape or data_offsets") from None
+        if not isinstance(kind, str) or kind not in SAFETENSORS:
+            raise UserError(f"{path}: {name} has type {kind}; known are {', '.join(SAFETENSORS)}")
+        numbers = [*shape, begin, end] if isinstance(shape, list) else [None]
+        if any(type(number) is not int or number < 0 for number in numbers):
+            raise fail(f"{name} has shape {shape} and data_offsets {begin}, {end}")
+        length = math.prod(shape) * SAFETENSORS[kind].itemsize
+        if end > len(data) or end - begin != length:
+            raise fail(f"{name}, {kind} of shape {shape}, cannot lie at {begin}..{end} of {len(data)} bytes")
+        if not length:
+            continue
+        tensors[name] = torch.frombuffer(bytearray(data[begin:end]), dtype=SAFETENSORS[kind]).reshape(shape)
+    return tensors
+
+
+def flatten(saved: Any) -> dict[str, Any]:
+    """Everything in nested mappings, lists and modules by its dotted name, tensors and what is none.
+
+    Raises UserError for two things of one name, and for mappings in themselves.
+    """
+    found: dict[str, Any] = {}
+    _flatten(saved, "", 0, found)
+    return found
+
+
+DEEPEST = 40
+"""Levels of mappings in mappings; no model has as many."""
+
+
+def _flatten(value: Any, name: str, depth: int, found: dict[str, Any]) -> None:
+    if depth > DEEPEST:
+        raise UserError(f"{name[:60]}...: nested more than {DEEPEST} deep")
+    if isinstance(value, torch.nn.Module):
+        value = value.state_dict()
+    if isinstance(value, list | tuple) and any(isinstance(v, Mapping | torch.nn.Module | torch.Tensor) for v in value):
+        value = dict(enumerate(value))
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _flatten(inner, f"{name}.{key}" if name else str(key), depth + 1, found)
+    elif name in found:
+        raise UserError(f"two things in this file are called {name}")
+    elif name:
+        found[name] = value
