@@ -4,11 +4,8 @@ Any checkpoint will do, with or without an output layer: one from software.bench
 language model's. Exit codes: 0 everything agreed with golden, 1 something did not, 2 the run could not be made.
 """
 
-import io
 import sys
 import time
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,7 +44,7 @@ from sim.report_page import files_of
 from sim.result import InputRun, RunResult
 from software.checkpoint import CheckpointError, load_layers
 from software.cli import UserError, write_all
-from software.content import kind_of, unpacked
+from software.content import arrays_of, kind_of, unpacked
 from software.inputs import to_inputs
 from software.progress import bars
 
@@ -76,21 +73,12 @@ def read_x(path: Path) -> NDArray[Any]:
         what = "truncated or damaged" if kind.key in ("cut", "unknown") else kind.name
         raise UserError(f"{path}: not an .npy file of numbers: {what}{TO_NPY.get(kind.key, '')}")
     try:
-        x = np.load(io.BytesIO(content), allow_pickle=False)
-        if isinstance(x, np.lib.npyio.NpzFile):
-            with x:
-                names = x.files
-                if "x" not in names and len(names) != 1:
-                    raise UserError(f"{path}: must be one array of numbers (.npy), or have one called x, not {names}")
-                x = x["x" if "x" in names else names[0]]
-    except (
-        *(ValueError, EOFError, OSError, KeyError, NotImplementedError, MemoryError, zlib.error),
-        zipfile.BadZipFile,
-    ):
-        raise UserError(f"{path}: not an .npy file of numbers, or damaged") from None
-    if not isinstance(x, np.ndarray):
-        raise UserError(f"{path}: not an .npy file of numbers, or damaged")
-    return x
+        arrays = arrays_of(content)
+    except ValueError as error:
+        raise UserError(f"{path}: not an .npy file of numbers, or damaged: {error}") from None
+    if "x" not in arrays and len(arrays) != 1:
+        raise UserError(f"{path}: must be one array of numbers (.npy), or have one called x, not {', '.join(arrays)}")
+    return arrays["x"] if "x" in arrays else next(iter(arrays.values()))
 
 
 def load_x(path: Path, inputs: int, time_major: bool | None = None) -> Float32:

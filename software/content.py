@@ -2,10 +2,15 @@
 
 import gzip
 import io
+import warnings
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 NPY = b"\x93NUMPY"
 GZIP = b"\x1f\x8b"
@@ -150,6 +155,26 @@ def unpacked(content: bytes, path: Path) -> bytes:
         return gzip.decompress(content)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise ValueError(f"{path}: not a gzip file, or truncated or damaged") from None
+
+
+def arrays_of(content: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz by name, or of an .npy under the empty name. Raises ValueError with the reason."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = np.load(io.BytesIO(content), allow_pickle=False)
+            if isinstance(found, np.lib.npyio.NpzFile):
+                with found:
+                    arrays = {name: found[name] for name in found.files}
+            else:
+                arrays = {"": found}
+    except Exception as error:
+        # NumPy parses headers as Python does: damage raises whatever a tokenizer, zip or memory can
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
+    other = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if other:
+        raise ValueError(f"{other[0]} in it is no array")
+    return arrays
 
 
 def is_npz(path: Path) -> bool:

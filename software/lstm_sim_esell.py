@@ -21,7 +21,6 @@ import io
 import json
 import sys
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +48,7 @@ from software.checkpoint import (
     load_language_model,
 )
 from software.cli import UserError, check_outputs, run, write_all
-from software.content import instead
+from software.content import arrays_of, instead
 from software.header import header
 from software.inputs import FP16_RANGE, check_all, check_real, to_inputs
 
@@ -63,25 +62,20 @@ def load(path: Path) -> dict[str, NDArray]:
     """The arrays w, u, b, x of a file, as they are stored. Raises UserError."""
     try:
         content = path.read_bytes()
-        archive = np.load(io.BytesIO(content), allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise UserError(f"{path}: not an .npz archive")
-        with archive:
-            missing = [name for name in ARRAYS if name not in archive.files]
-            if missing:
-                it_has = ", ".join(archive.files) or "none"
-                raise UserError(f"{path}: no array {missing[0]!r}; it has: {it_has}{instead(content)}")
-            other = [name for name in archive.files if name not in ARRAYS]
-            if other:
-                raise UserError(f"{path}: array {other[0]!r} is not used; a layer here has {', '.join(ARRAYS)}")
-            arrays = {name: archive[name] for name in ARRAYS}
+        arrays = arrays_of(content)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: not a readable .npz archive: {error}{instead(content)}") from None
+    if "" in arrays:
+        raise UserError(f"{path}: not an .npz archive")
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise UserError(f"{path}: no array {missing[0]!r}; it has: {', '.join(arrays) or 'none'}")
+    other = [name for name in arrays if name not in ARRAYS]
+    if other:
+        raise UserError(f"{path}: array {other[0]!r} is not used; a layer here has {', '.join(ARRAYS)}")
     for name, a in arrays.items():
-        if not isinstance(a, np.ndarray):
-            raise UserError(f"{path}: {name} is no array")
         check_real(f"{path}: {name}", a)
     return arrays
 

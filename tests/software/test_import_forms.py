@@ -586,6 +586,21 @@ def test_the_name_of_a_file_does_not_matter(suffix: str, command: Command) -> No
     same(layers_of(command, f"m.{suffix}"), state)
 
 
+def test_a_weight_that_was_damaged_on_the_way_is_no_weight(command: Command) -> None:
+    state = lstm()
+    save(state)
+    content = bytearray(Path("m.pt").read_bytes())
+    content[content.find(state["weight_hh_l0"].numpy().tobytes())] ^= 64
+    Path("m.pt").write_bytes(content)
+    assert "m.pt: not a file of torch.save, or damaged" in refused(command, "m.pt")
+    checksums = getattr(torch.serialization, "set_crc32_options", lambda on: None)
+    checksums(False)
+    try:
+        same(layers_of(command, save(state)), state)
+    finally:
+        checksums(True)
+
+
 def test_a_mapping_in_itself_is_one_line() -> None:
     saved: State = {"weight_ih_l0": ONES}
     saved["model"] = saved
