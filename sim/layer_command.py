@@ -4,11 +4,10 @@ Any checkpoint will do, with or without an output layer: one from software.bench
 language model's. Exit codes: 0 everything agreed with golden, 1 something did not, 2 the run could not be made.
 """
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -26,6 +25,7 @@ from sim.compare import judge
 from sim.environment import command, commit, versions
 from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed, decode, layer_job
+from sim.layer_inputs import STEPS, load_x, random_x
 from sim.layer_run import layer_run
 from sim.mnist import FLAGS, Setup
 from sim.options import (
@@ -44,64 +44,9 @@ from sim.report_page import files_of
 from sim.result import InputRun, RunResult
 from software.checkpoint import CheckpointError, load_layers
 from software.cli import UserError, write_all
-from software.content import arrays_of, kind_of, unpacked
-from software.inputs import to_inputs
 from software.progress import bars
 
 Float32 = NDArray[np.float32]
-STEPS = 10
-"""Time steps of random inputs, unless told otherwise."""
-TO_NPY = {
-    "torch": ": numpy.save('x.npy', x.numpy()) in Python makes one of a tensor",
-    "text": ": numpy.save('x.npy', numpy.loadtxt(FILE)) in Python makes one of columns of numbers",
-    "zip": ": unpack it first",
-    "packed": ": unpack it first",
-}
-"""What to do about a file of another kind."""
-
-
-def read_x(path: Path) -> NDArray[Any]:
-    """The array of an .npy, or x, or the only one, of an .npz; each perhaps gzip. Raises UserError."""
-    try:
-        content = unpacked(path.read_bytes(), path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    kind = kind_of(content)
-    if kind.key not in ("npy", "npz"):
-        what = "truncated or damaged" if kind.key in ("cut", "unknown") else kind.name
-        raise UserError(f"{path}: not an .npy file of numbers: {what}{TO_NPY.get(kind.key, '')}")
-    try:
-        arrays = arrays_of(content)
-    except ValueError as error:
-        raise UserError(f"{path}: not an .npy file of numbers, or damaged: {error}") from None
-    if "x" not in arrays and len(arrays) != 1:
-        raise UserError(f"{path}: must be one array of numbers (.npy), or have one called x, not {', '.join(arrays)}")
-    return arrays["x"] if "x" in arrays else next(iter(arrays.values()))
-
-
-def load_x(path: Path, inputs: int, time_major: bool | None = None) -> Float32:
-    """x (N, T, inputs) of a file with numbers (T, inputs) or (N, T, inputs); time_major: (T, N, inputs).
-
-    Of three dimensions with time_major None the first is taken for N, and stderr says so. Raises UserError.
-    """
-    x = to_inputs(f"{path}: x", read_x(path), inputs, "(T, N, {})" if time_major else "(N, T, {})")
-    if x.ndim == 2:
-        return x[None]
-    if time_major is None and x.shape[:2] != (1, 1):
-        n, steps, _ = x.shape
-        print(
-            f"{path}: {x.shape} is taken as (N, T, X): {n} {'sequence' if n == 1 else 'sequences'} of {steps} steps; "
-            "--time-major takes it as (T, N, X), --batch-first says that it is not",
-            file=sys.stderr,
-        )
-    return np.ascontiguousarray(x.swapaxes(0, 1)) if time_major else x
-
-
-def random_x(sequences: int, steps: int, inputs: int, seed: int) -> Float32:
-    """x (sequences, steps, inputs), normal, of variance 1."""
-    return np.random.default_rng(seed).normal(size=(sequences, steps, inputs)).astype(np.float32)
 
 
 def check_fits(layers: Sequence[PackedLayer], steps: int, config: AcceleratorConfig, preset: str) -> None:
@@ -219,6 +164,8 @@ def run_layer(
         raise UserError("--x and --random both give the inputs: choose one")
     if time_major and batch_first:
         raise UserError("--time-major and --batch-first exclude each other: choose one")
+    if x is not None and sequences != 1:
+        raise UserError(f"--sequences is of random inputs, not of --x, and must be left out, not {sequences}")
     if x is None and (time_major or batch_first):
         raise UserError(f"--{'time-major' if time_major else 'batch-first'} is for --x, which is not given")
     for path in (json, report):

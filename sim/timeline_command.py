@@ -23,7 +23,8 @@ from sim.environment import command, commit, versions
 from sim.figure10_rows import SCHEMES, runs_of
 from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed
-from sim.layer_command import STEPS, check_fits, load_x, random_x
+from sim.layer_command import check_fits
+from sim.layer_inputs import STEPS, load_x, random_x
 from sim.layer_run import RunWords, layer_run
 from sim.mnist import FLAGS
 from sim.options import (

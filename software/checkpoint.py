@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from software.content import arrays_of, instead, unpacked
+from software.cli import UserError
+from software.content import arrays_of, instead, read_file
 
 BENCHMARK = Path(__file__).parent / "benchmark"
 MNIST_CHECKPOINT = BENCHMARK / "mnist_2x128.npz"
@@ -122,10 +123,8 @@ class _Npz:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            content = unpacked(path.read_bytes(), path)
-        except OSError as error:
-            raise CheckpointError(f"{path}: {error.strerror}") from None
-        except ValueError as error:
+            content = read_file(path)
+        except UserError as error:
             raise CheckpointError(str(error)) from None
         try:
             self.arrays = arrays_of(content)
@@ -204,7 +203,7 @@ def _layer_count(npz: _Npz, parts: tuple[str, ...] = PARTS) -> int:
     numbers = set()
     for name in npz.arrays:
         found = re.fullmatch(r"l(\d+)\.(.+)", name)
-        if found and (found[1].startswith("0") or found[2] not in parts):
+        if found and (not re.fullmatch(r"[1-9]\d{0,4}", found[1]) or found[2] not in parts):
             raise npz.fail(f"{name} is not used; a layer here has {', '.join(f'ln.{part}' for part in parts)}")
         if found:
             numbers.add(int(found[1]))

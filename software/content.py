@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from software.cli import UserError
+
 NPY = b"\x93NUMPY"
 GZIP = b"\x1f\x8b"
 
@@ -147,14 +149,15 @@ def is_onnx(content: bytes) -> bool:
     return at == len(content) and {1, 7} <= seen
 
 
-def unpacked(content: bytes, path: Path) -> bytes:
-    """The content of a file that may be gzip, by its bytes. Raises ValueError naming a damaged one."""
-    if not content.startswith(GZIP):
-        return content
+def read_file(path: Path) -> bytes:
+    """The content of a file, unpacked if it is gzip, whatever it is called. Raises UserError."""
     try:
-        return gzip.decompress(content)
+        content = path.read_bytes()
+        return gzip.decompress(content) if content.startswith(GZIP) else content
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise ValueError(f"{path}: not a gzip file, or truncated or damaged") from None
+        raise UserError(f"{path}: not a gzip file, or truncated or damaged") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
 
 
 def arrays_of(content: bytes) -> dict[str, NDArray[Any]]:
@@ -180,8 +183,8 @@ def arrays_of(content: bytes) -> dict[str, NDArray[Any]]:
 def is_npz(path: Path) -> bool:
     """By its content; what cannot be read is none."""
     try:
-        return kind_of(unpacked(path.read_bytes(), path)).key == "npz"
-    except (OSError, ValueError):
+        return kind_of(read_file(path)).key == "npz"
+    except UserError:
         return False
 
 

@@ -4,7 +4,7 @@ import codecs
 from pathlib import Path
 
 from software.cli import UserError
-from software.content import kind_of, unpacked
+from software.content import kind_of, read_file
 
 END = "<eos>"
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -15,12 +15,7 @@ UNREADABLE = ("packed", "zip", "npz", "torch", "hdf5", "lfs", "html", "pdf", "pi
 
 def unpack(path: Path) -> bytes:
     """Content of a text, perhaps gzip, whatever the file is called. Raises UserError."""
-    try:
-        content = unpacked(path.read_bytes(), path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    content = read_file(path)
     kind = kind_of(content)
     if kind.key in UNREADABLE:
         advice = ": unpack it first" if kind.key in ("packed", "zip") else ""

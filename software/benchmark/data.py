@@ -206,8 +206,8 @@ def data_command(
     """Find or fetch a benchmark's data, and check it by checksum.
 
     Looked for in --data, then in $ELSTM_DATA, then in build/data; what is nowhere is fetched into build/data. The texts
-    are called ptb.train.txt, wiki.train.tokens, kjv.train.txt (and valid, test), the digits as MNIST's four idx files;
-    each may be packed (.gz).
+    are called ptb.train.txt, wiki.train.tokens, kjv.train.txt (and valid, test), the digits as MNIST's four idx files,
+    also as 7-Zip, Kaggle and torchvision name them, or Keras's mnist.npz; each may be packed (gzip).
 
     \b
     Examples:

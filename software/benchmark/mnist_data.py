@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from software.benchmark.web import get
 from software.cli import UserError, write_all
-from software.content import arrays_of, kind_of, unpacked
+from software.content import arrays_of, kind_of, read_file
 
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -103,24 +103,18 @@ def _keras_file(folder: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _read_file(folder: Path, name: str) -> bytes:
+def _read_idx(folder: Path, name: str) -> bytes:
     """The idx file. Raises UserError."""
     path = _file_of(folder, name) or folder / f"{name}.gz"
-    try:
-        content = unpacked(path.read_bytes(), path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    return _checked(name, content, str(path))
+    return _checked(name, read_file(path), str(path))
 
 
 def from_keras(path: Path) -> Mapping[str, bytes]:
     """The four files out of mnist.npz, as Keras keeps the digits. Raises UserError."""
     try:
-        found = arrays_of(unpacked(path.read_bytes(), path))
+        found = arrays_of(read_file(path))
         arrays = [found[name] for name in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, KeyError, ValueError):
+    except (KeyError, ValueError):
         raise UserError(f"{path}: not the digits as Keras keeps them, or damaged") from None
     return {name: to_idx(array) for name, array in zip(SHA256, arrays, strict=True)}
 
@@ -131,7 +125,7 @@ def read(folder: Path) -> Mnist:
     if keras and not any(_file_of(folder, name) for name in SHA256):
         content = {name: _checked(name, array, str(keras)) for name, array in from_keras(keras).items()}
     else:
-        content = {name: _read_file(folder, name) for name in SHA256}
+        content = {name: _read_idx(folder, name) for name in SHA256}
     return Mnist(*(parse_idx(content[name]) for name in SHA256))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from software.cli import UserError
-from software.content import MAX_JSON, arrays_of, instead, kind_of, unpacked
+from software.content import MAX_JSON, arrays_of, instead, kind_of, read_file
 
 SAFETENSORS = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
@@ -50,12 +50,7 @@ def read_saved(path: Path, pickled: bool = False) -> Any:
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if p.suffix in (".pt", ".pth", ".bin", ".safetensors", ".ckpt"))
         raise UserError(f"{path}: Is a directory; name the file in it{': ' if inside else ''}{', '.join(inside)}")
-    try:
-        content = unpacked(path.read_bytes(), path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    content = read_file(path)
     kind = kind_of(content)
     if kind.key == "safetensors":
         return read_safetensors(content, path)
@@ -115,17 +110,13 @@ def _check_sums(stream: io.BytesIO) -> None:
 
 def load_own(path: Path, problem: str) -> Any:
     """What a command here saved with torch.save. Raises UserError: ``problem``, and what the file is instead."""
-    try:
-        content = unpacked(path.read_bytes(), path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    content = read_file(path)
     try:
         return _load(content, "torch", False)
     except Exception:
         # What torch raises is whatever the damage happened to hit: pickle, zip, key and runtime errors
-        raise UserError(f"{path}: {problem}, or damaged{instead(content)}") from None
+        what = "" if kind_of(content).key == "torch" else instead(content)
+        raise UserError(f"{path}: {problem}, or damaged{what}") from None
 
 
 def _read_npz(content: bytes, path: Path) -> dict[str, Any]:

@@ -21,13 +21,13 @@ NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 """Where training scripts keep the state_dict inside a larger file; these are no part of a module's name."""
 NAME = re.compile(
     r"(?P<prefix>(?:.*?\.)??)(?P<wrapped>parametrizations\.)?"
-    r"(?P<kind>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(?P<layer>0|[1-9]\d*))?(?P<reverse>_reverse)?"
+    r"(?P<kind>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(?P<layer>0|[1-9]\d{0,4}))?(?P<reverse>_reverse)?"
     r"(?P<form>_orig|_mask|_raw|_g|_v|_u|\..+)?"
 )
 """Of a weight of nn.LSTM, or without a layer of nn.LSTMCell, in any form."""
 INITIAL = re.compile(r"(.*[._])?(init(ial)?_)?([hc](_?0|x|_?init)|(init(ial)?_)(h|c|hidden|cell|state))")
-RAW_COPY = 1e-3
-"""Largest relative difference between a dropped-out copy and its scaled original: a rounding to fp16."""
+COPY_ERROR = 2.0**-8, 2.0**-24
+"""Largest difference between a dropped-out copy and its scaled original, relative (bf16) and absolute (fp16)."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def stacks_of(modules: Sequence[Module]) -> dict[str, list[Module]]:
     """Lists of modules, PREFIX.0, PREFIX.1, ... without a gap, by the list's name."""
     lists: dict[tuple[str, str], dict[int, Module]] = {}
     for module in modules:
-        found = re.fullmatch(r"((?:.*\.)?)(\d+)\.((?:[^.\d][^.]*\.)*)", module.prefix)
+        found = re.fullmatch(r"((?:.*\.)?)(\d{1,5})\.((?:[^.\d][^.]*\.)*)", module.prefix)
         if found:
             lists.setdefault((found[1].removesuffix("."), found[3]), {})[int(found[2])] = module
     several = Counter(name for name, _ in lists)
@@ -297,6 +297,7 @@ def _dropped_out(copy: torch.Tensor, raw: torch.Tensor) -> bool:
     """Whether a copy is the original with some values 0 and the others scaled by one factor of at least 1."""
     if copy.shape != raw.shape:
         return False
+    relative, absolute = COPY_ERROR
     small, large = copy.to(torch.float64).numpy(), raw.to(torch.float64).numpy()
     kept = (small != 0) & (large != 0)
     if (small[~kept] != 0).any():
@@ -304,4 +305,6 @@ def _dropped_out(copy: torch.Tensor, raw: torch.Tensor) -> bool:
     with np.errstate(all="ignore"):
         ratio = small[kept] / large[kept]
         factor = float(np.median(ratio)) if len(ratio) else 1.0
-        return factor > 1 - RAW_COPY and bool((np.abs(ratio - factor) <= RAW_COPY * factor).all())
+        scaled = factor * large[kept]
+        near = np.abs(small[kept] - scaled) <= relative * np.abs(scaled) + absolute
+    return factor > 1 - relative and bool(near.all())

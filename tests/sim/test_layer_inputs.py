@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sim import engines, run
-from sim.layer_command import load_x
+from sim.layer_inputs import load_x
 from sim.protocol import EngineError
 from software.cli import UserError
 
@@ -135,6 +135,7 @@ def line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
         ("layer m.npz --x x.npy --time-major --batch-first", "--time-major and --batch-first exclude each other"),
         ("layer m.npz --time-major", "--time-major is for --x, which is not given"),
         ("layer m.npz --random 3 --batch-first", "--batch-first is for --x, which is not given"),
+        ("layer m.npz --x x.npy --sequences 3", "--sequences is of random inputs, not of --x, and must be left out"),
         ("timeline m.npz --x x.npy", "x.npy: a timeline is of one sequence, (T, 3), not of 2"),
     ],
 )

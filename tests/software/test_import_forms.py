@@ -22,6 +22,8 @@ torch.set_num_threads(1)
 from torch import nn  # noqa: E402
 from torch.nn.utils import parametrizations, parametrize, prune  # noqa: E402
 
+from golden.layer import pack_layer  # noqa: E402
+from golden.reference import reference  # noqa: E402
 from software.benchmark.import_torch import app, load_tensors, lstm_layers  # noqa: E402
 from software.benchmark.spelling import call_spelled, respell  # noqa: E402
 from software.benchmark.torch_state import part_of  # noqa: E402
@@ -126,8 +128,9 @@ def raw(copy: Callable[[Any], Any] | None) -> State:
         lambda w: w * (torch.arange(len(w)) % 3 > 0)[:, None] / 0.9,
         torch.zeros_like,
         lambda w: nn.functional.dropout(w, 0.3).half(),
+        lambda w: nn.functional.dropout(w, 0.3).bfloat16(),
     ],
-    ids=["none", "equal", "dropout", "rows", "zero", "half"],
+    ids=["none", "equal", "dropout", "rows", "zero", "half", "bfloat16"],
 )
 def test_raw_weights_are_taken_and_not_their_dropped_out_copy(copy: Any, command: Command) -> None:
     state = raw(copy)
@@ -168,6 +171,25 @@ def test_a_cell_and_a_list_of_cells_as_a_stack(command: Command) -> None:
     same(layers_of(command, "m.pt", "--name", "cells.1", "cells.2"), as_layers(state, "cells.1.", "cells.2."))
     state = cells(5, 8, 8, bias=False).state_dict()
     same(layers_of(command, save(state)), as_layers(state, "0.", "1."))
+
+
+def test_a_pruned_stack_of_cells_computes_what_torch_computes(command: Command) -> None:
+    model = cells(6, 8, 12)
+    for cell in model:
+        prune.l1_unstructured(cell, "weight_hh", 0.5)
+        prune.l1_unstructured(cell, "bias_ih", 0.25)
+    x = torch.randn(7, 1, 6)
+    expected = []
+    with torch.no_grad():
+        states = [(torch.zeros(1, 8), torch.zeros(1, 8)), (torch.zeros(1, 12), torch.zeros(1, 12))]
+        for rows in x:
+            for n, cell in enumerate(model):
+                states[n] = cell(states[n - 1][0] if n else rows, states[n])
+            expected.append(states[1][0][0].numpy())
+    found: Any = x[:, 0].numpy()
+    for layer in layers_of(command, save(model.state_dict())):
+        found = reference(pack_layer(layer.w, layer.u, layer.b), found, layer.threshold).h[:, : layer.hidden]
+    np.testing.assert_allclose(found, np.array(expected), atol=1e-3)
 
 
 def test_several_modules_make_one_checkpoint_if_their_sizes_fit(command: Command) -> None:
