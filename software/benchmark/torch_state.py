@@ -25,7 +25,8 @@ NAME = re.compile(
     r"(?P<form>_orig|_mask|_raw|_g|_v|_u|\..+)?"
 )
 """Of a weight of nn.LSTM, or without a layer of nn.LSTMCell, in any form."""
-INITIAL = re.compile(r"(.*[._])?(init(ial)?_)?([hc](_?0|x|_?init)|(init(ial)?_)(h|c|hidden|cell|state))")
+INITIAL = re.compile(r"(init(ial)?_)?[hc](_?0|x|_?init)|init(ial)?_(h|c|hidden|cell|state)")
+"""What people call a tensor with which h or c begins."""
 COPY_ERROR = 2.0**-8, 2.0**-24
 """Largest difference between a dropped-out copy and its scaled original, relative (bf16) and absolute (fp16)."""
 
@@ -196,13 +197,27 @@ def check_parts(module: Module, tensors: Mapping[str, Any]) -> None:
     for name, value in tensors.items():
         is_other = any(name.startswith(prefix) for prefix in elsewhere)
         if name.startswith(module.prefix) and name not in module.parts and not is_other and is_numbers(value):
-            what = "an initial state; the hardware starts from 0" if INITIAL.fullmatch(name) else "not of an nn.LSTM"
+            is_state = INITIAL.fullmatch(name.rpartition(".")[2])
+            what = "an initial state; the hardware starts from 0" if is_state else "not of an nn.LSTM"
             raise UserError(f"{name} is {what}: a model that needs it cannot be run, else save it without")
+        if is_initial(name, module) and is_numbers(value) and tensor_of(name, value).to(torch.float32).any():
+            raise UserError(f"{name} is an initial state that is not 0, as the hardware's is: save it without")
     if None in module.layers and not module.is_cell:
         raise UserError(f"{module.prefix}weight_ih and {module.prefix}weight_ih_l0: one is of a cell, one of nn.LSTM")
     for number, layer in enumerate(module.layers):
         if layer not in (None, number):
             raise UserError(f"{module.prefix}weight_ih_l{number} is missing, layer {layer} is there")
+
+
+def is_initial(name: str, module: Module) -> bool:
+    """Whether a tensor is called h0 or the like, or NAME_h0, and stands in a module around this one."""
+    around, _, own = module.name.rpartition(".")
+    head, _, last = name.rpartition(".")
+    return (
+        (head == "" or f"{around}.".startswith(f"{head}."))
+        and module.prefix != ""
+        and INITIAL.fullmatch(last.removeprefix(f"{own}_")) is not None
+    )
 
 
 def is_numbers(value: Any) -> bool:

@@ -364,6 +364,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: {f"net.lstm.{k}": v for k, v in lstm(c_0=torch.zeros(8)).items()},
         "net.lstm.c_0 is an initial state",
     ),
+    "h0 beside it": (
+        lambda: {"h0": torch.ones(8)} | {f"rnn.{key}": value for key, value in lstm().items()},
+        "h0 is an initial state that is not 0, as the hardware's is",
+    ),
+    "its c0 around it": (
+        lambda: {"net.lstm_c0": torch.ones(8)} | {f"net.body.lstm.{key}": value for key, value in lstm().items()},
+        "net.lstm_c0 is an initial state that is not 0",
+    ),
     "peepholes": (lambda: lstm(weight_ci_l0=torch.zeros(8)), "weight_ci_l0 is not of an nn.LSTM"),
     "layer norm": (lambda: {**lstm(), "norm.weight": torch.zeros(8)}, "norm.weight is not of an nn.LSTM"),
     "a mask of another name": (lambda: lstm(mask_weight_hh_l0=ONES), "mask_weight_hh_l0 is not of an nn.LSTM"),
