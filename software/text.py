@@ -36,7 +36,7 @@ def lines_of(content: bytes, name: str) -> list[str]:
         raise UserError(f"{name}: not a text in UTF-8: {error}") from None
     if "\0" in text:
         raise UserError(f"{name}: not a text in UTF-8: it has NUL characters, as UTF-16 without a byte-order mark has")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not lines[-1]:
         lines.pop()
     return [line.lstrip("\ufeff") for line in lines]

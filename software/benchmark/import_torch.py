@@ -28,7 +28,7 @@ try:
 except ModuleNotFoundError:
     sys.exit("error: torch is not installed: pip install 'elstm[train]'")
 
-from software.benchmark.torch_files import read_saved
+from software.benchmark.torch_files import inside, read_saved
 from software.benchmark.torch_state import Module, check_parts, chosen_modules, find_state, left_out, some_of, weight
 
 GATES = 4
@@ -60,7 +60,7 @@ def _state(path: Path, pickled: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """What ``find_state`` finds in a file. Raises UserError."""
     saved = read_saved(path, pickled)
     tensors, beside = find_state(saved)
-    if not tensors and not isinstance(saved, Mapping | torch.nn.Module):
+    if not tensors and inside(saved) is None:
         raise UserError(f"{path}: must hold a state_dict, not {type(saved).__name__}")
     return tensors, beside
 
@@ -240,7 +240,7 @@ def import_torch(
             "largest |weight| {largest:.3g}; threshold {threshold:g}".format(n=n, **layer_found)
         )
     if len(chosen) > 1:
-        print(f"one above the other: {', '.join(module.name for module in chosen)}")
+        print(f"stacked, from the input on: {', '.join(module.name for module in chosen)}")
     for n, layer in enumerate(layers, 1):
         for matrix, tensor in zip("WU", layer.names, strict=False):
             if re.search("_orig$|_orig |_raw$", tensor):

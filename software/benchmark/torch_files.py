@@ -12,8 +12,10 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
 from software.cli import UserError
@@ -177,13 +179,39 @@ def read_safetensors(content: bytes, path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def inside(value: Any, name: str = "the file") -> Mapping[Any, Any] | None:
+    """What a mapping, list, module or plain object has in it, by name; None of a tensor and of what has nothing.
+
+    Raises UserError for a module that cannot say.
+    """
+    if isinstance(value, torch.nn.Module):
+        try:
+            return value.state_dict()
+        except Exception as error:
+            # A module of another version of its class may lack anything
+            raise UserError(f"{name} has no state_dict: {type(error).__name__}: {str(error)[:200]}") from None
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, list | tuple):
+        return dict(enumerate(value)) if any(isinstance(v, torch.Tensor) or _may_hold(v) for v in value) else None
+    return vars(value) if _may_hold(value) else None
+
+
+def _may_hold(value: Any) -> bool:
+    """Whether it is a mapping, list or module, or an object with attributes that is no tensor, class or function."""
+    if isinstance(value, Mapping | list | tuple | torch.nn.Module):
+        return True
+    is_other = isinstance(value, torch.Tensor | np.ndarray | type | ModuleType) or callable(value)
+    return not is_other and isinstance(getattr(value, "__dict__", None), dict)
+
+
 def flatten(saved: Any) -> dict[str, Any]:
-    """Everything in nested mappings, lists and modules by its dotted name, tensors and what is none.
+    """Everything in nested mappings, lists, modules and objects by its dotted name, tensors and what is none.
 
     Raises UserError for two things of one name, and for mappings in themselves.
     """
     found: dict[str, Any] = {}
-    _flatten(saved, "", 0, found)
+    _flatten(saved, "", (), found)
     return found
 
 
@@ -191,16 +219,17 @@ DEEPEST = 40
 """Levels of mappings in mappings; no model has as many."""
 
 
-def _flatten(value: Any, name: str, depth: int, found: dict[str, Any]) -> None:
-    if depth > DEEPEST:
+def _flatten(value: Any, name: str, above: tuple[int, ...], found: dict[str, Any]) -> None:
+    """above: the identities of what the value lies in."""
+    if len(above) > DEEPEST:
         raise UserError(f"{name[:60]}...: nested more than {DEEPEST} deep")
-    if isinstance(value, torch.nn.Module):
-        value = value.state_dict()
-    if isinstance(value, list | tuple) and any(isinstance(v, Mapping | torch.nn.Module | torch.Tensor) for v in value):
-        value = dict(enumerate(value))
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            _flatten(inner, f"{name}.{key}" if name else str(key), depth + 1, found)
+    held = inside(value, name or "the file")
+    if held is not None:
+        if id(value) in above and not isinstance(value, Mapping | list | tuple):
+            # Objects may know what they are in, as a trainer and its model do
+            return
+        for key, inner in held.items():
+            _flatten(inner, f"{name}.{key}" if name else str(key), (*above, id(value)), found)
     elif name in found:
         raise UserError(f"two things in this file are called {name}")
     elif name:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from software.benchmark.torch_files import flatten
+from software.benchmark.torch_files import flatten, inside
 from software.cli import UserError
 
 NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
@@ -91,13 +91,12 @@ def find_state(saved: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     A key of ``NESTED`` is no part of the names where only what is below it has recurrent modules.
     """
     beside: dict[str, Any] = {}
-    while isinstance(saved, Mapping):
-        holders = [key for key, value in saved.items() if any(map(part_of, flatten({key: value})))]
-        inner = saved[holders[0]] if len(holders) == 1 else None
-        if not holders or holders[0] not in NESTED or not isinstance(inner, Mapping | torch.nn.Module):
+    while not isinstance(saved, torch.nn.Module) and (held := inside(saved)) is not None:
+        holders = [key for key, value in held.items() if any(map(part_of, flatten({key: value})))]
+        if len(holders) != 1 or holders[0] not in NESTED or inside(held[holders[0]]) is None:
             break
-        beside |= flatten({key: value for key, value in saved.items() if key != holders[0]})
-        saved = inner
+        beside |= flatten({key: value for key, value in held.items() if key != holders[0]})
+        saved = held[holders[0]]
     return flatten(saved), beside
 
 
@@ -232,8 +231,10 @@ def tensor_of(name: str, value: Any) -> torch.Tensor:
             raise UserError(f"{name} must be a tensor, not {type(value).__name__}")
         if tensor.is_meta:
             raise UserError(f"{name} has no values (device meta): save the model with its weights loaded")
-        if tensor.is_complex() or tensor.is_quantized or tensor.is_nested:
+        if tensor.is_complex() or tensor.is_quantized:
             raise UserError(f"{name} must be floating point, not {tensor.dtype}")
+        if tensor.is_nested:
+            raise UserError(f"{name} is a nested tensor; a weight has one shape")
         return tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
     except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         raise UserError(f"{name} cannot be read: {str(error).splitlines()[0][:200]}") from None

@@ -1,5 +1,6 @@
 """Weights in every form that training leaves them in, and files of every kind: used, or refused by name in one line."""
 
+import argparse
 import gzip
 import io
 import json
@@ -167,7 +168,7 @@ def test_a_cell_and_a_list_of_cells_as_a_stack(command: Command) -> None:
     wanted = as_layers(state, "cells.0.", "cells.1.", "cells.2.")
     same(layers_of(command, save(state)), wanted)
     out = command("m.pt")[1]
-    assert "one above the other: cells.0, cells.1, cells.2" in out and "left out, not of the LSTM: out" in out
+    assert "stacked, from the input on: cells.0, cells.1, cells.2" in out and "left out, not of the LSTM: out" in out
     same(layers_of(command, "m.pt", "--name", "cells.1", "cells.2"), as_layers(state, "cells.1.", "cells.2."))
     state = cells(5, 8, 8, bias=False).state_dict()
     same(layers_of(command, save(state)), as_layers(state, "0.", "1."))
@@ -244,6 +245,19 @@ def test_modules_are_searched_too(command: Command) -> None:
     same(layers_of(command, "m.pt", "--pickled"), model.state_dict(), "lstm.")
 
 
+class Trainer:
+    """An object that is no module, and knows itself."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.trainer, self.history = model, self, [0.1] * 3
+
+
+def test_objects_are_searched_too(command: Command) -> None:
+    model = Wrapped()
+    for saved in (Trainer(model), {"run": Trainer(model)}, argparse.Namespace(net=model, lr=0.1)):
+        same(layers_of(command, save(saved), "--pickled"), model.state_dict(), "lstm.")
+
+
 def test_two_copies_of_a_model_in_one_file_are_not_one(command: Command) -> None:
     first, second = nn.LSTM(5, 8).state_dict(), nn.LSTM(5, 8).state_dict()
     save({"model": {f"lstm.{k}": v for k, v in first.items()}, "ema": {f"lstm.{k}": v for k, v in second.items()}})
@@ -281,6 +295,12 @@ def norm(of: Any, name: str = "weight_hh_l0") -> State:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return of(nn.LSTM(5, 8), name).state_dict()
+
+
+def nested() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.nested.nested_tensor([BIAS, BIAS[:3]])
 
 
 class Half(nn.Module):
@@ -384,6 +404,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "weight_ih_l0_reverse_mask: the LSTM is bidirectional",
     ),
     "meta": (lambda: lstm(weight_hh_l0=ONES.to("meta")), "weight_hh_l0 has no values (device meta)"),
+    "nested tensor": (
+        lambda: lstm(weight_hh_l0=nested()),
+        "weight_hh_l0 is a nested tensor",
+    ),
     "sparse integers": (
         lambda: lstm(weight_hh_l0=ONES.int().to_sparse()),
         "weight_hh_l0 must be floating point, not torch.int32",

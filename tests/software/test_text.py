@@ -48,6 +48,11 @@ def test_only_newlines_end_a_line_everywhere(separator: str) -> None:
     assert len(words_of(parts["train"] + parts["valid"], "t")) == 5 * 6
 
 
+def test_a_mark_alone_is_an_empty_text() -> None:
+    assert lines_of(codecs.BOM_UTF8, "t") == lines_of(b"", "t") == []
+    assert lines_of(codecs.BOM_UTF8 + b"\n", "t") == [""]
+
+
 def test_an_eos_that_ends_no_line_stays_a_word() -> None:
     assert words_of(b"a <eos> b\nx<eos>\n\n<eos>\n", "t") == ["a", "<eos>", "b", "<eos>", "x<eos>", *["<eos>"] * 3]
 
