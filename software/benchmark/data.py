@@ -28,7 +28,7 @@ from software.benchmark.corpus import SPLITS, Corpus, make_corpus
 from software.benchmark.data_sources import Source, Texts, kjv_sources, ptb_sources, wikitext_sources
 from software.benchmark.spelling import call_spelled
 from software.cli import SETTINGS, UserError, check_outputs, new_app, write_all
-from software.content import kind_of
+from software.content import kind_of, read_file
 from software.text import unpack
 
 CACHE = Path("build") / "data"
@@ -111,6 +111,8 @@ def without_training_text(texts: Texts) -> Texts:
 
 def read(name: str, folder: Path, splits: Sequence[str] = SPLITS) -> Texts:
     """Texts of a known corpus out of a folder, checked. Raises UserError."""
+    if folder.is_file():
+        raise UserError(f"{folder} is {kind_of(read_file(folder)).name}, not the folder of the texts")
     texts = {}
     for split in splits:
         file = DATASETS[name].file.format(split)
@@ -177,7 +179,7 @@ def load_corpus(data: str, say: Callable[[str], None] = mnist_data.tell) -> Corp
         return make_corpus(data, find(data, say=say))
     folder = Path(data)
     if not folder.is_dir():
-        what = f", which is {kind_of(folder.read_bytes()).name}" if folder.is_file() else ""
+        what = f", which is {kind_of(read_file(folder)).name}" if folder.is_file() else ""
         raise UserError(f"--data must be a folder or one of {', '.join(NAMES)}, not {data}{what}")
     for name, dataset in DATASETS.items():
         if file_of(folder, [dataset.file.format(split) for split in SPLITS]):

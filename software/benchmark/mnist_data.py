@@ -121,6 +121,8 @@ def from_keras(path: Path) -> Mapping[str, bytes]:
 
 def read(folder: Path) -> Mnist:
     """Read the digits of a folder: the four files, or mnist.npz. Raises UserError naming file and checksum."""
+    if folder.is_file():
+        raise UserError(f"{folder} is {kind_of(read_file(folder)).name}, not the folder of the four idx files")
     keras = _keras_file(folder)
     if keras and not any(_file_of(folder, name) for name in SHA256):
         content = {name: _checked(name, array, str(keras)) for name, array in from_keras(keras).items()}

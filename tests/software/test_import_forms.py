@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import pickle
+import shutil
 import struct
 import tarfile
 import warnings
@@ -25,10 +26,12 @@ from torch.nn.utils import parametrizations, parametrize, prune  # noqa: E402
 
 from golden.layer import pack_layer  # noqa: E402
 from golden.reference import reference  # noqa: E402
+from software.benchmark import language_files, mnist_model  # noqa: E402
 from software.benchmark.import_torch import app, load_tensors, lstm_layers  # noqa: E402
+from software.benchmark.network import Network  # noqa: E402
 from software.benchmark.spelling import call_spelled, respell  # noqa: E402
 from software.benchmark.torch_state import part_of  # noqa: E402
-from software.checkpoint import LayerWeights, load_layers  # noqa: E402
+from software.checkpoint import KJV_MODEL, MNIST_CHECKPOINT, LayerWeights, load_layers  # noqa: E402
 from software.cli import UserError  # noqa: E402
 
 Command = Callable[..., tuple[int, str, str]]
@@ -629,6 +632,38 @@ def test_an_exported_program_is_read_if_trusted(command: Command) -> None:
         torch.export.save(torch.export.export(model, (torch.zeros(3, 1, 5),)), "m.pt2")
     assert "m.pt2 is a program of torch.export; loading it may run code" in refused(command, "m.pt2")
     same(layers_of(command, "m.pt2", "--pickled"), model.state_dict())
+
+
+def test_the_models_of_the_benchmarks_are_known_by_their_content() -> None:
+    made = mnist_model.Model(Network(28, 8, 2, 10), (0.1, 0.2))
+    Path("m.npz").write_bytes(made.to_bytes())
+    assert mnist_model.load_model(Path("m.npz")).thresholds == (0.1, 0.2)
+    shutil.copy(MNIST_CHECKPOINT, "m.pt")
+    assert mnist_model.load_model(Path("m.pt")).network.hidden == 128
+    shutil.copy(KJV_MODEL, "m.pt")
+    assert language_files.load_model(Path("m.pt")).net.size.nhid == 200
+    Path("m.pt").write_bytes(safetensors(lstm()))
+    for load in (mnist_model.load_model, language_files.load_model):
+        with pytest.raises(
+            UserError, match="it is a safetensors file: python -m software.benchmark.import_torch makes"
+        ):
+            load(Path("m.pt"))
+
+
+def test_the_models_of_the_benchmarks_may_be_sparse_but_not_empty() -> None:
+    network = Network(28, 8, 2, 10)
+    weights = network.state_dict()
+    saved = {"weights": weights | {"out.weight": weights["out.weight"].to_sparse()}, "thresholds": [0.0, 0.0]}
+    found = mnist_model.load_model(Path(save(saved))).network.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+    saved["weights"] = weights | {"out.weight": weights["out.weight"].to("meta")}
+    with pytest.raises(UserError, match="m.pt: out.weight has no values"):
+        mnist_model.load_model(Path(save(saved)))
+    net = language_files.LanguageNet(language_files.Size(12, 8, 8, 2, True))
+    stream = torch.load(io.BytesIO(language_files.model_bytes(language_files.Model(net, None, None, {}))))
+    stream["net"]["lstm.weight_hh_l0"] = stream["net"]["lstm.weight_hh_l0"].to("meta")
+    with pytest.raises(UserError, match="m.pt: lstm.weight_hh_l0 has no values"):
+        language_files.load_model(Path(save(stream)))
 
 
 @pytest.mark.parametrize("suffix", ["pt", "pth.tar", "bin", "ckpt", "gz"])

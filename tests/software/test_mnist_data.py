@@ -122,6 +122,12 @@ def test_the_digits_of_keras_are_the_same_or_refused(files: dict[str, bytes], tm
         load(tmp_path)
 
 
+def test_a_file_for_the_folder_is_named(files: dict[str, bytes], tmp_path: Path) -> None:
+    np.savez(tmp_path / "mnist.npz", x_train=np.zeros(3))
+    with pytest.raises(UserError, match="mnist.npz is an .npz file, not the folder of the four idx files"):
+        load(tmp_path / "mnist.npz")
+
+
 def test_a_failed_download_is_named(files: dict[str, bytes], tmp_path: Path) -> None:
     (put(tmp_path / "data", files) / f"{NAMES[0]}.gz").write_bytes(b"<html>not found</html>")
     with pytest.raises(UserError, match=f"{NAMES[0]}.gz: SHA-256 .*; it is a web page"):

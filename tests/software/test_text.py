@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from software.benchmark.corpus import make_corpus
-from software.benchmark.data import checked, load_corpus, without_training_text
+from software.benchmark.data import checked, find, load_corpus, without_training_text
 from software.cli import UserError
 from software.text import lines_of, unpack, words_of
 
@@ -114,3 +114,5 @@ def test_a_file_for_a_folder_says_what_it_is(tmp_path: Path) -> None:
     path.write_bytes(packed_in_zip(b"a"))
     with pytest.raises(UserError, match=r"--data must be a folder or one of .*v1.zip, which is a zip archive"):
         load_corpus(str(path))
+    with pytest.raises(UserError, match="v1.zip is a zip archive .*, not the folder of the texts"):
+        find("ptb", path)
