@@ -27,8 +27,8 @@ export ELSTM_DATA ?= $(abspath $(wildcard ../shared/data))
 demo: $(INSTALLED)/riscv
 	rm -f build/demo/*
 	status=0; $(PY) -m sim.run mnist --digits 10 --json build/demo/run.json || status=$$?; \
-	  $(PY) -m sim.run digit 8 --out build/demo/digit-8.html --trace build/demo/digit-8.npz || status=$$?; \
-	  drawn=; for file in build/demo/digit-8-l*.npz; do test ! -e $$file || drawn+=" --timeline $$file"; done; \
+	  $(PY) -m sim.run digit 4 --out build/demo/digit-4.html --trace build/demo/digit-4.npz || status=$$?; \
+	  drawn=; for file in build/demo/digit-4-l*.npz; do test ! -e $$file || drawn+=" --timeline $$file"; done; \
 	  test ! -e build/demo/run.json || \
 	    $(PY) -m sim.report build/demo/run.json $$drawn --out build/demo/report.html || status=$$?; \
 	  exit $$status

@@ -3,7 +3,8 @@
 Both know the packed words, the U words of every step, N_fuse and N_pe; neither holds a constant taken from the RTL.
 The paper's schedule takes the steps in groups of N_fuse (N_pe - 1). W is streamed once per group, each W word
 occupies the N_pe - 1 W PEs for N_fuse cycles, and in the port's free cycles come the U words of the group before, one
-per cycle. Words have 64 bits and the port moves one per cycle, or fewer where ``port_permille`` says so.
+per cycle (by the word-level model then also those of the group's own first step, which waits for nothing). Words have
+64 bits and the port moves one per cycle, or fewer where ``port_permille`` says so.
 """
 
 from dataclasses import dataclass
@@ -107,9 +108,10 @@ def _permille(value: int) -> int:
 class WordModel:
     """Cycles of the word-level model by cause; they add up to ``cycles``.
 
-    setup: bias, offsets and x of the first group; groups: one number per group of steps; last_u: U of the last group;
-    gates: all steps' latency; stores: rows of h; state: words read and written; port_words: all words moved (words,
-    not cycles), so that at a full port ``cycles - port_words`` are its idle cycles that the schedule itself implies.
+    setup: bias, offsets and x of the first group; groups: one number per group of steps; last_u: U of the last group
+    that came after its W; gates: all steps' latency; stores: rows of h; state: words read and written; port_words: all
+    words moved (words, not cycles), so that at a full port ``cycles - port_words`` are its idle cycles that the
+    schedule itself implies.
     """
 
     setup: int
@@ -148,8 +150,11 @@ def word_model(
       so heads beyond the (n - 1) V free cycles stop the PEs for one cycle each.
     - Meanwhile the port carries W, the U words of the group before and the x words of the next group (X/2 a step).
       The group takes the longer of the two.
+    - Where the PEs take longer, the port has cycles left. The group's own first step needs no more than h of the step
+      before, which is there once the U words of the group before are, or from the beginning: its U words take these
+      cycles, as many as fit. Its other steps need what W gives and wait for all of it.
     - Before the first group come the bias (H words), the offsets of U (ceil(H / 16)) and the x words of that group;
-      after the last one its own U words.
+      after the last one those of its own U words that are left.
     - Every step takes GATE_LATENCY cycles more, every stored row of h H/2 cycles (T rows with h_seq, else one), the
       state H words each way. None of them is overlapped with anything.
     - ``port_permille`` of 1000 cycles move a word: every count of words at the port takes that much longer, the PEs
@@ -162,15 +167,18 @@ def word_model(
     permille = _permille(port_permille)
     steps = _groups(shape, u_words, n_fuse * w_pes)
     x = [len(group) * shape.x // _SINGLES for group in steps]
-    u = [int(group.sum()) for group in steps]
-    groups = []
-    for group, u_previous, x_next in zip(steps, [0, *u], [*x[1:], 0], strict=False):
-        groups.append(_group(values, heads, -(-len(group) // w_pes), u_previous + x_next, permille))
+    groups, u_left = [], 0
+    for group, x_next in zip(steps, [*x[1:], 0], strict=True):
+        others = u_left + x_next
+        groups.append(_group(values, heads, -(-len(group) // w_pes), others, permille))
+        free = groups[-1] - _moved(values + heads + others, permille)
+        u_left = int(group.sum()) - min(int(group[0]), free * permille // FULL_PORT)
     setup = shape.h + -(-shape.h_blocks // _HALVES) + x[0]
     stores = shape.h // _SINGLES * (shape.t if h_seq else 1)
     state = shape.h * (state_in + state_out)
-    port_words = setup + len(groups) * (values + heads) + sum(x[1:]) + sum(u) + stores + state
-    setup, last_u, stores, state = (_moved(words, permille) for words in (setup, u[-1], stores, state))
+    u = sum(int(group.sum()) for group in steps)
+    port_words = setup + len(groups) * (values + heads) + sum(x[1:]) + u + stores + state
+    setup, last_u, stores, state = (_moved(words, permille) for words in (setup, u_left, stores, state))
     return WordModel(setup, tuple(groups), last_u, GATE_LATENCY * shape.t, stores, state, port_words)
 
 

@@ -1,0 +1,5 @@
+"""The hardware, in Amaranth."""
+
+from software.door import quiet_imports
+
+quiet_imports()

@@ -3,9 +3,7 @@
 import hashlib
 import importlib
 import json
-import os
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +14,7 @@ from rich.console import Console
 
 from golden.config import ACCELERATOR_PRESETS, CORE_PRESETS, SOC_PRESETS
 from hdl.verilog import (
+    BuildError,
     blackboxes,
     emit_rtlil,
     emit_verilog,
@@ -25,6 +24,7 @@ from hdl.verilog import (
     register_bits,
     verilog_file,
 )
+from software.cli import SETTINGS, UserError, call, check_outputs, new_app, write_all
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,6 @@ TOPS: dict[str, Top] = {
     "soc": Top("elstm_soc", "hdl.soc:Soc", dict(SOC_PRESETS)),
 }
 
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _fail(message: str) -> typer.Exit:
-    print(f"error: {message}", file=sys.stderr)
-    return typer.Exit(2)
 
 
 def main(
@@ -105,21 +89,22 @@ def main(
       python -m hdl.build --preset mnist -o soc.v --blackbox-ram rams.v
     """
     if top not in TOPS:
-        raise _fail(f"no top {top!r}; there are: {', '.join(TOPS)}")
+        raise UserError(f"no top {top!r}; there are: {', '.join(TOPS)}")
     chosen = TOPS[top]
     if preset not in chosen.presets:
-        raise _fail(f"no preset {preset!r} of {top}; there are: {', '.join(chosen.presets)}")
+        raise UserError(f"no preset {preset!r} of {top}; there are: {', '.join(chosen.presets)}")
     path = output or Path("build") / f"{chosen.module}_{preset}.v"
-    for file in (path, json_path, blackbox_ram):
-        if file and file.is_dir():
-            raise _fail(f"cannot write {file}: it is a directory")
+    check_outputs(path, json_path, blackbox_ram)
     # Only a terminal is told: it takes some ten seconds
+    config, files = chosen.presets[preset], {}
     with Console(stderr=True).status(f"elaborating {chosen.module}") as status:
-        config = chosen.presets[preset]
         component = chosen.elaborate(config)
         text = emit_rtlil(component, chosen.module, src=src)
         status.update(f"writing {path}")
-        verilog, kinds, files = emit_verilog(text), ram_kinds(text), {}
+        try:
+            verilog, kinds = emit_verilog(text), ram_kinds(text)
+        except BuildError as error:
+            raise UserError(str(error)) from None
         if blackbox_ram:
             verilog, declared = blackboxes(verilog, kinds)
             files[blackbox_ram] = declared.encode()
@@ -139,28 +124,16 @@ def main(
         print(f"  {direction:6}  {name:{width}}  {bits:3}")
     print(f"registers {registers} bits, memories {memories} bits")
     print(f"sha256 {sha256}")
-    for file, written in files.items():
-        try:
-            _write_whole(file, written)
-        except OSError as error:
-            raise _fail(f"cannot write {file}: {error.strerror}") from None
+    write_all(files)
+    for file in files:
         print(f"wrote {file}")
 
 
 def run() -> int:
-    """Exit code of the command; a wrong command line is one line on stderr."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(context_settings={"max_content_width": 100})(main)
-    try:
-        return app(standalone_mode=False) or 0
-    except Exception as error:
-        # Typer's own errors, wherever their classes live in this version
-        if type(error).__name__ == "Abort":
-            return 130
-        if not hasattr(error, "format_message"):
-            raise
-        print(f"error: {' '.join(error.format_message().split())}", file=sys.stderr)
-        return 2
+    """Exit code of the command."""
+    app = new_app()
+    app.command(context_settings=SETTINGS)(main)
+    return call(app)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Write software/firmware/elstm.h from the tables in golden/isa.py: ``python -m scripts.firmware_header [FILE]``."""
 
-import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from golden import isa
 from golden.isa import Counter, Error, Funct, Instruction
+from software.cli import run, write_all
 
 HEADER = Path(__file__).parents[1] / "software" / "firmware" / "elstm.h"
 
@@ -123,7 +126,11 @@ def header() -> str:
     )
 
 
-if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else HEADER
-    target.write_text(header())
+def main(target: Annotated[Path, typer.Argument(metavar="FILE", help="The header to write.")] = HEADER) -> None:
+    """Write it anew; prints its path."""
+    write_all({target: header().encode()})
     print(target)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,11 +1,14 @@
 """Write docs/isa.md from the tables in golden/isa.py: ``python -m scripts.isa_docs [FILE]``."""
 
-import sys
 from pathlib import Path
 from textwrap import fill
+from typing import Annotated
+
+import typer
 
 from golden import isa
 from golden.isa import Counter, Error, Flags, Funct, Instruction
+from software.cli import run, write_all
 
 DOCS = Path(__file__).parents[1] / "docs" / "isa.md"
 
@@ -210,7 +213,11 @@ def document() -> str:
     )
 
 
-if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS
-    target.write_text(document())
+def main(target: Annotated[Path, typer.Argument(metavar="FILE", help="The page to write.")] = DOCS) -> None:
+    """Write it anew; prints its path."""
+    write_all({target: document().encode()})
     print(target)
+
+
+if __name__ == "__main__":
+    run(main)

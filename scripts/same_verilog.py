@@ -2,7 +2,7 @@
 
 Amaranth takes the names of signals from the running Python's bytecode, so a way of writing a signal can give it another
 name, or none, in another version. Each Python gets an environment under build/pythons with the packages that hdl.build
-needs, in the versions that run here. Exit code 1: the bytes differ.
+needs, in the versions that run here.
 """
 
 import importlib.metadata
@@ -13,6 +13,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from software.cli import UserError, run
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path("build/pythons")
@@ -60,7 +62,7 @@ def environment(version: str, command: str) -> Path | None:
 
 
 def checksum(version: str, python: Path, top: str, preset: str) -> str:
-    """SHA-256 of the Verilog of a top; raises RuntimeError with what the build said."""
+    """SHA-256 of the Verilog of a top; raises UserError with what the build said."""
     out = FOLDER / f"{top}-{version}"
     command = [str(python.absolute()), "-m", "hdl.build", "--top", top, "--preset", preset]
     command += ["-o", f"{out}.v", "--json", f"{out}.json"]
@@ -72,12 +74,17 @@ def checksum(version: str, python: Path, top: str, preset: str) -> str:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"Python {version} cannot build {top}: {done.stderr.strip()[-500:]}")
+        raise UserError(f"Python {version} cannot build {top}: {done.stderr.strip()[-500:]}")
     return str(json.loads(Path(f"{out}.json").read_text())["sha256"])
 
 
-def main() -> int:
-    """Compare; one line a top and version."""
+def main() -> None:
+    """Emit every top under every Python that is here; one line a top and version, an error when bytes differ.
+
+    \b
+    Example:
+      python -m scripts.same_verilog
+    """
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     pythons = {here: Path(sys.executable)}
     for version, command in interpreters().items():
@@ -88,23 +95,17 @@ def main() -> int:
         else:
             print(f"left out: Python {version}, as its packages cannot be installed")
     jobs = [(version, python, *top) for version, python in pythons.items() for top in TOPS]
-    try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            sums = list(pool.map(lambda job: checksum(*job), jobs))
-    except RuntimeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sums = list(pool.map(lambda job: checksum(*job), jobs))
     seen: dict[str, set[str]] = {}
     for (version, _, top, preset), found in zip(jobs, sums, strict=True):
         print(f"{top:12} {preset:6} Python {version}  {found}")
         seen.setdefault(top, set()).add(found)
     differing = [top for top, found in seen.items() if len(found) > 1]
     if differing:
-        print(f"error: the Verilog depends on the Python: {', '.join(differing)}; compare {FOLDER}", file=sys.stderr)
-        return 1
-    print(f"the same bytes on Python {', '.join(sorted(pythons))}")
-    return 0
+        raise UserError(f"the Verilog depends on the Python: {', '.join(differing)}; compare the files in {FOLDER}")
+    print(f"the same bytes on Python {', '.join(sorted(pythons))}; wrote {FOLDER}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

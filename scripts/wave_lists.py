@@ -3,8 +3,12 @@
 Only signals whose width does not depend on the configuration are in them, so that they fit every preset.
 """
 
-import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from software.cli import run, write_all
 
 WAVES = Path(__file__).parents[1] / "docs" / "waves"
 
@@ -100,9 +104,13 @@ def files() -> dict[str, str]:
     return made
 
 
+def main(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write the lists.")] = WAVES) -> None:
+    """Write all lists anew; prints their paths."""
+    written = {folder / file: text.encode() for file, text in files().items()}
+    write_all(written)
+    for path in written:
+        print(path)
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else WAVES
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in files().items():
-        (folder / file).write_text(text)
-        print(folder / file)
+    run(main)

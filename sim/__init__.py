@@ -1,0 +1,5 @@
+"""Simulators, runs and reports."""
+
+from software.door import quiet_imports
+
+quiet_imports()

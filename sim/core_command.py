@@ -26,7 +26,8 @@ from sim.protocol import Design, MemoryTiming, WaveRequest
 from sim.signature import GRANULARITY, NAME, signature_range, signature_text
 from sim.soc_program import SocJob, SocOutcome
 from sim.twin_command import SPIKE, run_twin
-from software.cli import UserError, write_all
+from software.cli import UserError, check_outputs, write_all
+from software.places import whole
 from software.progress import bars
 
 SCHEMA = "elstm.program/1"
@@ -143,11 +144,7 @@ def run_elf(
       python -m sim.run elf mine.elf --system core --latency 4
       python -m sim.run elf +signature=build/mine.signature +signature-granularity=4 mine.elf
     """
-    for path in (json_path, trace, mem_trace, wave, signature):
-        if path and path.is_dir():
-            raise UserError(f"cannot write {path}: it is a directory")
-        if path and not path.parent.is_dir():
-            raise UserError(f"cannot write {path}: there is no directory {path.parent}")
+    check_outputs(json_path, trace, mem_trace, wave, signature)
     if system not in SYSTEMS:
         raise UserError(f"no system {system!r}; there are: {', '.join(SYSTEMS)}")
     if engine == SPIKE:
@@ -159,40 +156,41 @@ def run_elf(
     if system == "core" and (mem_trace or engine != "native" or wave_window == "end"):
         raise UserError("--mem-trace, --engine and --wave-window end are for --system soc")
     cycles = window(wave_window) if wave_window not in ("", "end") else (0, 2**63 - 1)
-    trace_file, reads_file = (str(path.absolute()) if path else None for path in (trace, mem_trace))
-    shown = WaveRequest(str(wave.absolute()), *cycles) if wave else None
     stdout = _Stdout()
     try:
-        program = elf.load(file, ram << 20)
-        if program.warning:
-            print(program.warning, file=sys.stderr)
-        keep = (signature_range(program, file),) if signature else ()
-        outcome: ProgramOutcome
-        if system == "soc":
-            design = Design("soc", SocConfig(preset_of(preset), CoreConfig(rvfi=True)))
-            simulator = soc_engines.get(engine)
-            timing = AxiTiming(latency=latency or 8, stall_permille=stalls, seed=seed)
-            job = SocJob.of(
-                program,
-                timing=timing,
-                max_cycles=max_cycles,
-                wave=shown,
-                trace=trace_file,
-                mem_trace=reads_file,
-                keep=keep,
-            )
-            with bars(redirect_stdout=sys.stdout.isatty()) as bar:
-                task = bar.add_task("cycles", total=None)
-                tick = partial(_tick, bar, task)
-                if wave and wave_window == "end":
-                    first = simulator.run(design, replace(job, wave=None, trace=None), tick).cycles - AT_THE_END
-                    job = replace(job, wave=WaveRequest(str(wave.absolute()), max(0, first)))
-                outcome = simulator.run(design, job, tick, stdout.line)
-        else:
-            design = core_program.DESIGN
-            core_job = _core_job(program, latency or 1, stalls, seed, max_cycles, trace_file, shown)
-            outcome = core_program.run(replace(core_job, keep=keep))
-        stdout.rest(outcome.console)
+        with whole(trace, mem_trace, wave) as parts:
+            trace_file, reads_file, wave_file = (str(part.absolute()) if part else None for part in parts)
+            shown = WaveRequest(wave_file, *cycles) if wave_file else None
+            program = elf.load(file, ram << 20)
+            if program.warning:
+                print(program.warning, file=sys.stderr)
+            keep = (signature_range(program, file),) if signature else ()
+            outcome: ProgramOutcome
+            if system == "soc":
+                design = Design("soc", SocConfig(preset_of(preset), CoreConfig(rvfi=True)))
+                simulator = soc_engines.get(engine)
+                timing = AxiTiming(latency=latency or 8, stall_permille=stalls, seed=seed)
+                job = SocJob.of(
+                    program,
+                    timing=timing,
+                    max_cycles=max_cycles,
+                    wave=shown,
+                    trace=trace_file,
+                    mem_trace=reads_file,
+                    keep=keep,
+                )
+                with bars(redirect_stdout=sys.stdout.isatty()) as bar:
+                    task = bar.add_task("cycles", total=None)
+                    tick = partial(_tick, bar, task)
+                    if wave_file and wave_window == "end":
+                        first = simulator.run(design, replace(job, wave=None, trace=None), tick).cycles - AT_THE_END
+                        job = replace(job, wave=WaveRequest(wave_file, max(0, first)))
+                    outcome = simulator.run(design, job, tick, stdout.line)
+            else:
+                design = core_program.DESIGN
+                core_job = _core_job(program, latency or 1, stalls, seed, max_cycles, trace_file, shown)
+                outcome = core_program.run(replace(core_job, keep=keep))
+            stdout.rest(outcome.console)
         files = {}
         if json_path:
             files[json_path] = json.dumps(result(file, program, design, outcome), indent=1).encode() + b"\n"
@@ -202,9 +200,7 @@ def run_elf(
         write_all(files)
     except (elf.ElfError, ValueError) as error:
         raise UserError(str(error)) from None
-    except OSError as error:
-        raise UserError(f"cannot write {error.filename}: {error.strerror}") from None
-    for path in (*files, trace, mem_trace, wave):
+    for path in (trace, mem_trace, wave, *files):
         if path:
             # stdout is the program's
             print(f"wrote {path}", file=sys.stderr)

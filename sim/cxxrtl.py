@@ -1,5 +1,6 @@
 """The engines that compile the design to a program with the clock loop, host and memory model in C++."""
 
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,15 @@ Console = Callable[[bytes], None]
 """Called with what a program printed, when it ended a line."""
 
 
+_running: set["subprocess.Popen[str]"] = set()
+
+
+def stop_programs() -> None:
+    """End the simulators that other threads of this process wait for."""
+    for process in tuple(_running):
+        process.kill()
+
+
 def run_program(program: Path, job: bytes, progress: Progress | None = None, console: Console | None = None) -> bytes:
     """Run a compiled simulator on a job file; returns its outcome file.
 
@@ -24,6 +34,7 @@ def run_program(program: Path, job: bytes, progress: Progress | None = None, con
         job_path.write_bytes(job)
         command = [str(program), str(job_path), str(outcome_path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            _running.add(process)
             try:
                 assert process.stdout and process.stderr
                 for line in process.stdout:
@@ -36,6 +47,11 @@ def run_program(program: Path, job: bytes, progress: Progress | None = None, con
             except BaseException:
                 process.kill()
                 raise
+            finally:
+                _running.discard(process)
+        if process.returncode == -signal.SIGINT:
+            # Ctrl-C reaches the simulator too, perhaps before this process
+            raise KeyboardInterrupt
         if process.returncode:
             raise EngineError(f"the simulator failed ({process.returncode}): {errors.strip()}")
         return outcome_path.read_bytes()

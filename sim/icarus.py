@@ -14,6 +14,7 @@ from sim import designs
 from sim.build_cache import HARNESS, cached, scratch, verilog, verilog_sha256
 from sim.host import RESET_CYCLES
 from sim.protocol import AcceleratorJob, Design, EngineError, Outcome, Progress, WaveRequest, refuse_choice
+from software.extras import install_line
 
 PERIOD = 10
 """Clock period, ns."""
@@ -66,7 +67,7 @@ def _wave_arguments(wave: WaveRequest | None) -> list[str]:
         return []
     refuse_choice("icarus", wave)
     if not wave.path.endswith(".fst"):
-        raise EngineError(f"Icarus writes waveforms as FST: name it something.fst, not {wave.path}")
+        raise EngineError(f"Icarus writes waveforms as FST: name it something.fst, not {Path(wave.path).suffix}")
     times = (
         f"+{name}={(RESET_CYCLES + cycle) * PERIOD}" for name, cycle in (("first", wave.first), ("last", wave.last))
     )
@@ -115,7 +116,7 @@ class IcarusEngine:
         if not shutil.which("iverilog"):
             return "Icarus Verilog is not installed: apt install iverilog"
         if not find_spec("cocotb_tools"):
-            return "cocotb is not installed: pip install 'elstm[cocotb]'"
+            return f"cocotb is not installed: {install_line('cocotb')}"
         return None
 
     def verilog_sha256(self, design: Design) -> str:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from golden.config import AcceleratorConfig
 from golden.isa import Flags
 from golden.layer import Layer, LayerResult, pack_layer
 from sim.compare import expected_h, judge
-from sim.cxxrtl import NativeEngine
+from sim.cxxrtl import NativeEngine, stop_programs
 from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed, decode, first_wrong_write, layer_job
 from sim.layer_run import layer_run
 from sim.protocol import Design, Engine, EngineError, MemoryTiming, WaveRequest
 from sim.result import FloatCheck, InputRun
 from software.checkpoint import Checkpoint, CheckpointError, Digits
+from software.places import whole
 
 FLAGS = Flags.H_SEQ | Flags.H_PRUNED
 BEFORE, AFTER = 400, 40
@@ -107,7 +109,7 @@ class DigitNetwork(ABC):
     ) -> list[DigitRun]:
         """All digits in order, ``workers`` simulations at a time; ``wave`` is for the first digit.
 
-        Raises EngineError. An interrupt starts no further digit.
+        Raises EngineError. An interrupt starts no further digit and ends those that run.
         """
         stop = Event()
 
@@ -125,6 +127,7 @@ class DigitNetwork(ABC):
                     done(runs[-1])
             except BaseException:
                 stop.set()
+                stop_programs()
                 raise
         return runs
 
@@ -170,6 +173,17 @@ class Network(DigitNetwork):
         return run
 
 
+def whole_test_set(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult."""
+    said = checkpoint.meta.get("golden")
+    if not isinstance(said, dict):
+        return {}
+    accuracy, inputs = said.get("accuracy"), said.get("digits")
+    if not isinstance(accuracy, float) or not isinstance(inputs, int):
+        return {}
+    return {"tested_accuracy": accuracy, "tested_inputs": inputs}
+
+
 def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:
     """Run the first wrong layer of a digit again with a waveform around its first wrong write.
 
@@ -185,6 +199,6 @@ def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:
     what = "the end of the run" if cycle is None else f"the first wrong write, cycle {cycle}"
     center = outcome.cycles if cycle is None else cycle
     wave = WaveRequest(str(path), max(0, center - BEFORE), center + AFTER)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine.run(setup.design, replace(job, wave=wave))
+    with whole(path) as (part,):
+        engine.run(setup.design, replace(job, wave=replace(wave, path=str(part))))
     return f"{path}: digit {run.record.index}, L{wrong + 1}, cycles {wave.first} to {wave.last}, around {what}"

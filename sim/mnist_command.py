@@ -19,7 +19,7 @@ from sim import engines, soc_engines, soc_mnist
 from sim.axi_memory import AxiTiming
 from sim.build_cache import verilog_sha256
 from sim.environment import RISCV_COMPILER, command, commit, versions
-from sim.mnist import DigitRun, Network, Setup, mismatch_wave
+from sim.mnist import DigitRun, Network, Setup, mismatch_wave, whole_test_set
 from sim.options import (
     JitterOption,
     JsonOption,
@@ -32,7 +32,6 @@ from sim.options import (
     WaveOption,
     WorkersOption,
     window,
-    writable,
 )
 from sim.protocol import MemoryTiming, WaveRequest
 from sim.report_page import files_of
@@ -40,8 +39,9 @@ from sim.result import RunResult
 from sim.soc_mnist import SocNetwork, SocSetup
 from sim.twin_command import SPIKE, run_twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
-from software.cli import UserError, write_all
+from software.cli import UserError, check_outputs, write_all
 from software.options import CheckpointOption, ImagesOption
+from software.places import whole
 from software.progress import bars
 
 SYSTEMS = ("soc", "accelerator")
@@ -117,8 +117,7 @@ def run_mnist(
             raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --report, --wave and --mem-trace")
         run_twin(None, digits, checkpoint, images, n_fuse, preset=preset)
         return
-    for path in (json, report, wave, mem_trace):
-        writable(path)
+    check_outputs(json, report, wave, mem_trace)
     cycles = window(wave_window)
     network: Network | SocNetwork
     try:
@@ -126,7 +125,7 @@ def run_mnist(
         chosen = _select(load_digits(images), digits, images)
         if system == "soc":
             behaviour = AxiTiming(latency, jitter, "beats" if jitter else "fifo", stalls, seed=seed)
-            network = SocNetwork(SocSetup(soc_engines.get(engine), config, behaviour, n_fuse), net, chosen, mem_trace)
+            network = SocNetwork(SocSetup(soc_engines.get(engine), config, behaviour, n_fuse), net, chosen)
             sha256 = verilog_sha256(network.setup.design)
         else:
             timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
@@ -138,9 +137,11 @@ def run_mnist(
     start = time.monotonic()
     # on a terminal the program's lines go above the bar
     shared = sys.stdout.isatty()
-    with bars(redirect_stdout=shared) as bar:
+    with whole(wave, mem_trace) as (wave_part, trace_part), bars(redirect_stdout=shared) as bar:
         task = bar.add_task("digits", total=digits)
-        wanted = WaveRequest(str(wave), *cycles) if wave else None
+        wanted = WaveRequest(str(wave_part), *cycles) if wave_part else None
+        if isinstance(network, SocNetwork):
+            network.mem_trace = trace_part
 
         def done(run: DigitRun) -> None:
             bar.advance(task)
@@ -193,11 +194,25 @@ def _result(
         versions=versions(network.program if isinstance(network, SocNetwork) else None),
         inputs=[run.record for run in runs],
         accuracy=right / len(runs),
+        **whole_test_set(network.checkpoint),
         simulated_cycles=cycles,
         wall_seconds=seconds,
         cycles_per_second=cycles / simulating if simulating else 0.0,
         notes=[f"digit {run.record.index}: {problem}" for run in runs for problem in run.problems],
     )
+
+
+def answers_line(result: RunResult) -> str:
+    """How many answers are right, which are not, and what the network does on the whole test set."""
+    wrong = [run for run in result.inputs if run.prediction != run.label]
+    count = len(result.inputs)
+    line = f"{count - len(wrong)} of {count} answers right"
+    if wrong:
+        named = ", ".join(f"{run.index} (a {run.label}, answer {run.prediction})" for run in wrong[:5])
+        line += f", all but digit {named}{' and others' if len(wrong) > 5 else ''}"
+    if result.tested_accuracy is not None:
+        line += f"; of all {result.tested_inputs:,} test digits golden answers {result.tested_accuracy:.2%} right"
+    return line
 
 
 def _report(result: RunResult, runs: list[DigitRun]) -> None:
@@ -206,8 +221,8 @@ def _report(result: RunResult, runs: list[DigitRun]) -> None:
     exact = sum(run.record.exact for run in runs)
     error = max((layer.max_abs_error or 0.0 for run in runs for layer in run.record.layers), default=0.0)
     console.print(
-        f"{exact} of {len(runs)} digits bit-exact, accuracy {result.accuracy:.2%}; "
-        f"largest difference from float64 {error:.2e}",
+        f"{exact} of {len(runs)} digits bit-exact; largest difference from float64 {error:.2e}",
+        answers_line(result),
         f"{result.engine}, preset {result.preset}, seed {result.seed}, Verilog sha256 {result.verilog_sha256[:16]}, "
         f"commit {result.commit[:12]}"
         + (f", program built with {result.versions[RISCV_COMPILER]}" if RISCV_COMPILER in result.versions else ""),

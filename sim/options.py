@@ -7,7 +7,7 @@ import typer
 
 from golden.config import ACCELERATOR_PRESETS
 from sim import elf, engines
-from software.cli import UserError
+from software.cli import UserError, check_outputs
 
 EngineOption = Annotated[str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(engines.NAMES)}.")]
 PresetOption = Annotated[
@@ -49,14 +49,4 @@ def window(text: str, option: str = "--wave-window") -> tuple[int, int]:
 
 def writable(path: Path | None) -> None:
     """Raise UserError now rather than after a long run when ``path`` cannot be written."""
-    if path is None:
-        return
-    if path.is_dir():
-        raise UserError(f"cannot write {path}: it is a directory")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe = path.with_name(f".{path.name}.probe")
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    check_outputs(path)

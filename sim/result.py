@@ -4,12 +4,12 @@ Fields are only ever added; a change of meaning is a new ``schema`` string. A mi
 """
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from software.cli import write_all
 
 SCHEMA = "elstm.run/1"
 Record = TypeVar("Record")
@@ -134,6 +134,9 @@ class RunResult:
     versions: dict[str, str]
     inputs: list[InputRun]
     accuracy: float | None = None
+    tested_accuracy: float | None = None
+    """Of the same network on all ``tested_inputs`` test inputs, by golden, as its checkpoint says."""
+    tested_inputs: int = 0
     simulated_cycles: int = 0
     wall_seconds: float = 0.0
     cycles_per_second: float = 0.0
@@ -151,20 +154,8 @@ class RunResult:
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Write to a temporary file beside ``path``, then rename. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        # mkstemp makes private files; a result is as public as any other file of the user's
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    """Write it whole or not at all. Raises UserError."""
+    write_all({path: content})
     return path
 
 

@@ -1,7 +1,6 @@
 """MNIST digits through the whole SoC: a program classifies a digit on the core, and everything it leaves in memory is
 compared with golden."""
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from software import image
 from software.checkpoint import Checkpoint, Digits
 from software.firmware.build import memory_bytes
 from software.firmware.packing import PackedNetwork, build_network
+from software.places import scratch, whole
 
 PROGRAM = "network"
 SYMBOLS = ("results", "counters", "predictions", "checksum")
@@ -55,10 +55,10 @@ class SocNetwork(DigitNetwork):
 
     def __init__(self, setup: SocSetup, checkpoint: Checkpoint, digits: Digits, mem_trace: Path | None = None) -> None:
         super().__init__(setup.config, checkpoint, digits)
-        self.setup, self._mem_trace = setup, mem_trace
+        self.setup, self.mem_trace = setup, mem_trace
         network = PackedNetwork.of(checkpoint, self.x[:1], setup.n_fuse)
-        with tempfile.TemporaryDirectory(prefix="soc-") as folder:
-            path = build_network(network, PROGRAM, Path(folder) / f"{PROGRAM}.elf")
+        with scratch() as folder:
+            path = build_network(network, PROGRAM, folder / f"{PROGRAM}.elf")
             self.program = elf.load(path, max(elf.DEFAULT_RAM, -(-memory_bytes(path) >> 20) << 20))
         assert self.program.ram.data.count(self._image(0)) == 1
 
@@ -84,7 +84,7 @@ class SocNetwork(DigitNetwork):
 
     def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:
         run = DigitRun(InputRun(n, True, [], int(self.digits.labels[n])))
-        mem_trace = str(self._mem_trace.absolute()) if self._mem_trace and n == 0 else None
+        mem_trace = str(self.mem_trace.absolute()) if self.mem_trace and n == 0 else None
         outcome = self.setup.engine.run(self.setup.design, self.job(n, wave=wave(0), mem_trace=mem_trace))
         run.cycles, run.seconds = outcome.cycles, outcome.wall_seconds
         run.record.system_cycles = outcome.cycles
@@ -168,8 +168,8 @@ def mismatch_wave(network: SocNetwork, run: DigitRun, path: Path) -> str:
     what = "the end of the run" if cycle is None else f"the first wrong store of h, cycle {cycle}"
     center = outcome.cycles if cycle is None else cycle
     wave = WaveRequest(str(path.absolute()), max(0, center - BEFORE), center + AFTER)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine.run(network.setup.design, network.job(n, wave=wave))
+    with whole(path) as (part,):
+        engine.run(network.setup.design, network.job(n, wave=replace(wave, path=str(part))))
     return f"{path}: digit {n}, cycles {wave.first} to {wave.last}, around {what}"
 
 

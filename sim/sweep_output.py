@@ -15,6 +15,7 @@ from sim.sweep_pareto import front, titles, works_of
 from sim.sweep_point import Failure, Row
 from sim.sweep_spec import Point
 from software.cli import UserError
+from software.extras import install_line
 
 SCHEMA = "elstm.sweep/1"
 COLUMNS = (*(field.name for field in fields(Row) if field.name != "run"), "pareto")
@@ -40,7 +41,7 @@ def pyarrow() -> Any:
     try:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError:
-        raise UserError("--parquet needs pyarrow: pip install 'elstm[sweep]'") from None
+        raise UserError(f"--parquet needs pyarrow: {install_line('sweep')}") from None
 
 
 def parquet_bytes(rows: Sequence[Row]) -> bytes:

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from threading import Thread
 
 from software.cli import UserError
+from software.extras import install_line
 
 CONNECT_SECONDS = 10
 """How long a scheduler may take to answer, and then to have a worker."""
@@ -53,7 +54,7 @@ def dask(address: str) -> Iterator[Executor]:
     try:
         distributed = import_module("distributed")
     except ImportError:
-        raise UserError("--scheduler needs Dask: pip install 'elstm[sweep]'") from None
+        raise UserError(f"--scheduler needs Dask: {install_line('sweep')}") from None
     try:
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -26,7 +26,7 @@ from sim.jobs import LayerCall, RunFailed
 from sim.layer_command import check_fits
 from sim.layer_inputs import STEPS, load_x, random_x
 from sim.layer_run import RunWords, layer_run
-from sim.mnist import FLAGS
+from sim.mnist import FLAGS, whole_test_set
 from sim.options import (
     JsonOption,
     LatencyOption,
@@ -208,8 +208,8 @@ def run_digit(
 
     \b
     Examples:
-      python -m sim.run digit 8
-      python -m sim.run digit 8 --json build/d.json --trace build/d.npz
+      python -m sim.run digit 4
+      python -m sim.run digit 4 --json build/d.json --trace build/d.npz
       python -m sim.report build/d.json --timeline build/d-l1.npz
     """
     out = out or BUILD / f"digit-{digit}.html"
@@ -236,7 +236,8 @@ def run_digit(
         golden_x = Layer(packed).run(golden_x, threshold).h_pruned
         x = story.records[-1].rtl.h
     logits, label = network.logits(x[-1]), int(known.labels[digit])
-    view = digit_view(known.images[digit], label, logits, int(network.logits(golden_x[-1]).argmax()))
+    golden_answer = int(network.logits(golden_x[-1]).argmax())
+    view = digit_view(known.images[digit], label, logits, golden_answer, whole_test_set(network))
     if view.prediction != view.golden:
         story.problems.append(f"the answer is {view.prediction}, golden's {view.golden}")
     record_ = InputRun(digit, not story.problems, story.runs, label, view.prediction, view.golden)

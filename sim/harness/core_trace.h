@@ -46,7 +46,7 @@ class Trace {
     }
 
     void close() {
-        if (file && std::fclose(file)) fail("cannot write the trace");
+        if (file) close_output(file, "the trace");
         file = nullptr;
     }
 };

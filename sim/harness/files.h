@@ -1,5 +1,6 @@
 // Job and outcome files: little-endian 64-bit words, strings and blobs as a length and their bytes (sim/wire.py).
 #pragma once
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +11,16 @@
 [[noreturn]] inline void fail(const std::string &message) {
     std::fprintf(stderr, "%s\n", message.c_str());
     std::exit(3);
+}
+
+[[noreturn]] inline void cannot_write(const std::string &path) {
+    fail("cannot write " + path + ": " + std::strerror(errno));
+}
+
+// A disk may fill up in the middle of a file or only when its last bytes are written.
+inline void close_output(std::FILE *file, const std::string &path) {
+    bool failed = std::ferror(file) != 0;
+    if (std::fclose(file) || failed) cannot_write(path);
 }
 
 class Reader {
@@ -44,15 +55,13 @@ class Writer {
 
   public:
     explicit Writer(const char *name) : path(name), file(std::fopen(name, "wb")) {
-        if (!file) fail("cannot write " + path);
+        if (!file) cannot_write(path);
     }
     Writer(const Writer &) = delete;
 
     void bytes(const void *from, size_t count) {
-        if (std::fwrite(from, 1, count, file) != count) fail("cannot write " + path);
+        if (std::fwrite(from, 1, count, file) != count) cannot_write(path);
     }
     void u64(uint64_t value) { bytes(&value, 8); }
-    void close() {
-        if (std::fclose(file)) fail("cannot write " + path);
-    }
+    void close() { close_output(file, path); }
 };

@@ -135,7 +135,7 @@ class Clocked {
 
     ~Clocked() {
 #ifdef WAVES
-        if (wave) std::fclose(wave);
+        if (wave) close_output(wave, window.path);
 #endif
     }
 

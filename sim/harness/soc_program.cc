@@ -89,7 +89,7 @@ class Run {
         watch_busy(false, rtl.cycle);
         nanoseconds = progress.nanoseconds();
         core.trace.close();
-        if (reads && std::fclose(reads)) fail("cannot write the trace of reads");
+        if (reads) close_output(reads, "the trace of reads");
         read_bursts = rules.reads, write_bursts = rules.writes;
     }
 

@@ -4,13 +4,13 @@ import io
 import shutil
 import subprocess
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from software.benchmark.corpus import SPLITS, kjv_texts
 from software.benchmark.web import get
+from software.places import scratch
 
 KJV_VERSION = "4.38"
 """Of Debian's packages, the same from Debian 12 on."""
@@ -74,23 +74,23 @@ def from_debs(folder: Path) -> Texts:
 
 
 def from_apt() -> Texts:
-    with tempfile.TemporaryDirectory() as name:
+    with scratch() as folder:
         command = ["apt-get", "download", "-qq", "bible-kjv", "bible-kjv-text"]
-        done = subprocess.run(command, cwd=name, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise OSError(f"apt-get download failed: {done.stderr.strip()[-200:]}")
-        return from_debs(Path(name))
+        return from_debs(folder)
 
 
 def from_pool(base: str) -> Texts:
     """The two packages out of a folder of a Debian mirror."""
     command = ["dpkg", "--print-architecture"]
     machine = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    with tempfile.TemporaryDirectory() as name:
+    with scratch() as folder:
         for package, built_for in (("bible-kjv", machine), ("bible-kjv-text", "all")):
             file = f"{package}_{KJV_VERSION}_{built_for}.deb"
-            (Path(name) / file).write_bytes(get(base + file))
-        return from_debs(Path(name))
+            (folder / file).write_bytes(get(base + file))
+        return from_debs(folder)
 
 
 def kjv_sources() -> dict[str, Source]:

@@ -22,11 +22,12 @@ from software.benchmark.npz import npz
 from software.benchmark.spelling import run_spelled, sparsities, thresholds
 from software.checkpoint import FP16_MAX
 from software.cli import SETTINGS, UserError, check_outputs, new_app, write_all
+from software.extras import no_torch
 
 try:
     import torch
 except ModuleNotFoundError:
-    sys.exit("error: torch is not installed: pip install 'elstm[train]'")
+    sys.exit(no_torch())
 
 from software.benchmark.torch_files import inside, read_saved
 from software.benchmark.torch_state import Module, check_parts, chosen_modules, find_state, left_out, some_of, weight

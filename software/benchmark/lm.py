@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from software.benchmark.spelling import call_spelled
+from software.extras import no_torch
 
 try:
     import torch
@@ -22,7 +23,7 @@ try:
 except ModuleNotFoundError as missing:
     if missing.name != "torch":
         raise
-    sys.exit("error: torch is not installed: pip install 'elstm[train]'")
+    sys.exit(no_torch())
 
 app = make_app(
     {

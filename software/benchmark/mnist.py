@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from software.benchmark.spelling import run_spelled
 from software.cli import SETTINGS, new_app
+from software.extras import no_torch
 
 try:
     from software.benchmark import mnist_eval, mnist_train
@@ -18,7 +19,7 @@ try:
 except ModuleNotFoundError as missing:
     if missing.name != "torch":
         raise
-    sys.exit("error: torch is not installed: pip install 'elstm[train]'")
+    sys.exit(no_torch())
 
 app = new_app(help="Train, prune, retrain, evaluate and export the MNIST network.")
 _COMMANDS: dict[str, Callable[..., None]] = {

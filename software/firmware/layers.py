@@ -1,6 +1,5 @@
 """The six layers of the paper's Table 2 as data of the original's program: the arrays of its C header."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from software.cli import UserError
 from software.esell_format import random_matrix
 from software.firmware.build import Toolchain, build, sources
 from software.header import header
+from software.places import scratch
 
 PROGRAM = "original"
 SEQUENCES = 20
@@ -131,6 +131,6 @@ def write_layer(data: LayerData, folder: Path) -> Path:
 
 def build_layer(data: LayerData, output: Path, tools: Toolchain | None = None, n_fuse: int = N_FUSE) -> Path:
     """Build the original's program with this layer. Raises UserError."""
-    with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
-        files = [*sources(PROGRAM), write_layer(data, Path(folder))]
+    with scratch() as folder:
+        files = [*sources(PROGRAM), write_layer(data, folder)]
         return build(files, output, tools, defines(data, n_fuse))

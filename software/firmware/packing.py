@@ -4,7 +4,6 @@ The C side is ``packed.h``. Everything large is a file of its own that the assem
 bytes would be some ten times as long and take minutes to compile.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from software import image
 from software.checkpoint import Checkpoint
 from software.cli import UserError
 from software.firmware.build import HERE, NETWORK_SUPPORT, Toolchain, build, sources
+from software.places import scratch
 
 WEIGHT_BITS, BIAS_BITS = 22, 46
 """Fraction bits of the output layer: h has 24, so that a sum of products has 46."""
@@ -118,6 +118,6 @@ def write_network(network: PackedNetwork, folder: Path) -> Path:
 
 def build_network(network: PackedNetwork, program: str, output: Path, tools: Toolchain | None = None) -> Path:
     """Build a program together with the network that it runs. Raises UserError."""
-    with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
-        data = write_network(network, Path(folder))
+    with scratch() as folder:
+        data = write_network(network, folder)
         return build([*sources(program), HERE / NETWORK_SUPPORT, data], output, tools)

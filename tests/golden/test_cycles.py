@@ -84,12 +84,13 @@ def test_published_formula_by_hand() -> None:
 
 def test_word_model_by_hand() -> None:
     u = u_words_of_steps(TINY_KEPT, TINY_OFFSETS)
-    # x is 2 words a step; group 0 of 4 steps: PEs 2 * 16, port 20 + 2; group 1 of one: PEs 16 + 4 heads, port 20 + 34
+    # x is 2 words a step; group 0 of 4 steps: PEs 2 * 16, port 20 + 2, so 10 of the 17 U words of its first step come
+    # meanwhile; group 1 of one: PEs 16 + 4 heads, port 20 + 24
     model = word_model(TINY, 16, 4, u, 2)
-    assert (model.setup, model.groups, model.last_u) == (8 + 1 + 8, (32, 54), 17)
+    assert (model.setup, model.groups, model.last_u) == (8 + 1 + 8, (32, 44), 17)
     assert (model.gates, model.stores, model.state) == (5 * GATE_LATENCY, 4, 0)
     assert model.port_words == 17 + 40 + 2 + 51 + 4
-    assert model.cycles == word_model_cycles(TINY, 16, 4, TINY_KEPT, TINY_OFFSETS, 2) == 17 + 86 + 17 + 200 + 4
+    assert model.cycles == word_model_cycles(TINY, 16, 4, TINY_KEPT, TINY_OFFSETS, 2) == 17 + 76 + 17 + 200 + 4
     everything = word_model(TINY, 16, 4, u, 2, h_seq=True, state_in=True, state_out=True)
     assert (everything.stores, everything.state) == (20, 16)
     assert everything.cycles - model.cycles == everything.port_words - model.port_words == 16 + 16
@@ -102,6 +103,19 @@ def test_heads_stop_the_pes_only_when_the_port_has_no_free_cycle() -> None:
     assert word_model(shape, 10, 10, nothing, 2).groups == (20,)
     assert word_model(shape, 10, 13, nothing, 2).groups == (23,)
     assert word_model(shape, 10, 3, nothing, 1).groups == (13 + 4, 13)
+
+
+def test_the_first_step_of_a_group_loads_u_in_cycles_that_its_w_leaves_free() -> None:
+    shape = LayerShape(4, 8, 6)
+    u = np.array([50, 7, 7, 50, 7, 7])
+    # Groups of 3 steps at n = 3, N_pe 2. PEs 30; port 10 and x of the next group, 6: 14 cycles are free, and only U of
+    # the group's first step, 50 words, needs nothing that W gives. Then 10 words of W and the 50 of U that are left.
+    model = word_model(shape, 10, 0, u, 3, 2)
+    assert (model.groups, model.last_u) == ((30, 60), 64)
+    # Less than is free: all of it comes early, and the others wait all the same
+    assert word_model(shape, 10, 0, np.array([5, 40, 40, 5, 0, 0]), 3, 2).groups == (30, 90)
+    # At half a port 16 words take 32 cycles, and none is free
+    assert word_model(shape, 10, 0, u, 3, 2, port_permille=500).groups == (32, 148)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -187,28 +201,33 @@ def test_a_slow_port_stretches_words_only(permille: int) -> None:
         return -(-words * 1000 // permille)
 
     limits = set()
-    for seed, n_fuse, n_pe in ((5, 1, 3), (5, 2, 2), (5, 3, 4), (6, 7, 2), (8, 7, 2)):
+    for seed, n_fuse, n_pe in ((5, 1, 3), (5, 2, 2), (5, 3, 4), (6, 7, 2), (8, 7, 2), (12, 7, 2)):
         shape, values, heads, kept, offsets = random_layer(seed)
         u = u_words_of_steps(kept, offsets)
 
         full = word_model(shape, values, heads, u, n_fuse, n_pe, h_seq=True, state_in=True)
         slow = word_model(shape, values, heads, u, n_fuse, n_pe, h_seq=True, state_in=True, port_permille=permille)
-        for name in ("setup", "last_u", "stores", "state"):
+        for name in ("setup", "stores", "state"):
             assert getattr(slow, name) == stretched(getattr(full, name))
         assert (slow.gates, slow.port_words) == (full.gates, full.port_words)
         size = n_fuse * (n_pe - 1)
         steps = [u[first : first + size] for first in range(0, shape.t, size)]
-        for group, before, after, cycles in zip(steps, [[], *steps], [*steps[1:], []], slow.groups, strict=False):
-            port = stretched(values + heads + sum(before) + len(after) * shape.x // 2)
+        left = 0
+        for group, after, cycles in zip(steps, [*steps[1:], []], slow.groups, strict=True):
+            port = stretched(values + heads + left + len(after) * shape.x // 2)
             pes = -(-len(group) // (n_pe - 1)) * values
             assert cycles == max(pes, port)
-            limits.add(pes > port)
+            early = min(group[0], max(0, pes - port) * permille // 1000)
+            left = sum(group) - early
+            limits.add((pes > port, early > 0))
+        assert slow.last_u == stretched(left)
         assert slow.cycles >= stretched(full.port_words)
         full_bound = bound_cycles(shape, values, heads, kept, offsets, n_pe)
         bound = bound_cycles(shape, values, heads, kept, offsets, n_pe, permille)
         assert bound == max(stretched(values + heads + int(u.sum())), full_bound)
         assert bound < slow.cycles
-    assert limits == ({True, False} if permille >= 500 else {False}), "PEs limit some groups at a fast port"
+    slow_port, fast_port = {(False, False)}, {(False, False), (True, False), (True, True)}
+    assert limits == (fast_port if permille >= 500 else slow_port), "PEs limit some groups at a fast port"
 
 
 @pytest.mark.parametrize(("permille", "text"), [(0, "1 or more, not 0"), (1001, "1000 or less, not 1001")])

@@ -24,6 +24,7 @@ from hdl.common.ram import Ram
 from scripts import same_verilog, wave_lists
 from sim import build_cache, designs
 from sim.protocol import Design
+from software.cli import UserError
 
 SMALL = {
     "accelerator": Design("accelerator", preset("tiny")),
@@ -280,9 +281,9 @@ def test_another_python_with_other_bytes_is_an_error(
     monkeypatch.setattr(same_verilog, "interpreters", lambda: {"3.99": "python3.99", "3.98": "python3.98"})
     monkeypatch.setattr(same_verilog, "environment", lambda version, _: Path("x") if version == "3.99" else None)
     monkeypatch.setattr(same_verilog, "checksum", lambda version, _, top, __: f"{top} {version == '3.99'}")
-    assert same_verilog.main() == 1
-    said = capsys.readouterr()
-    assert "left out: Python 3.98, as its packages cannot be installed" in said.out
-    assert said.err.startswith("error: the Verilog depends on the Python: accelerator, core, soc")
+    with pytest.raises(UserError, match="the Verilog depends on the Python: accelerator, core, soc"):
+        same_verilog.main()
+    assert "left out: Python 3.98, as its packages cannot be installed" in capsys.readouterr().out
     monkeypatch.setattr(same_verilog, "checksum", lambda *_: "same")
-    assert same_verilog.main() == 0
+    same_verilog.main()
+    assert "the same bytes on Python 3." in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """``sim.run mnist`` around an engine that is golden itself; the RTL's own run is in test_mnist_rtl.py."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 
 from golden.isa import Error
 from sim import engines, run
-from sim.mnist_command import versions
-from sim.result import from_json
+from sim.mnist import whole_test_set
+from sim.mnist_command import answers_line, versions
+from sim.result import InputRun, RunResult, from_json
 from software import checkpoint
+from software.checkpoint import MNIST_CHECKPOINT, load_checkpoint
 from tests.sim.golden_engine import GoldenEngine
 
 SEED = 4
@@ -76,10 +79,26 @@ def test_exact_run(command, files):
             assert 0 < layer.max_abs_error < 2**-6
     right = sum(run.prediction == run.label for run in result.inputs)
     assert result.accuracy == right / 3
+    assert f"\n{right} of 3 answers right" in out and "accuracy" not in out
+    assert result.tested_accuracy is None and "test digits" not in out, "the checkpoint does not say"
     assert result.versions == versions()
     text = json.loads((files / "r.json").read_text())
     assert {"exact", "verilog_sha256", "engine", "seed", "commit"} <= set(text)
     assert {"cycles", "w_words", "u_words", "kept_blocks"} <= set(text["inputs"][0]["layers"][0])
+
+
+def test_the_headline_is_of_the_whole_test_set_and_names_the_wrong_digit():
+    answers = [(8, 5, 8), (9, 9, 9)]
+    runs = [InputRun(n, True, [], label=label, prediction=answer) for n, label, answer in answers]
+    result = result_of(inputs=runs) | whole_test_set(load_checkpoint(MNIST_CHECKPOINT))
+    assert answers_line(RunResult(**result)) == (
+        "1 of 2 answers right, all but digit 8 (a 5, answer 8); of all 10,000 test digits golden answers 99.09% right"
+    )
+
+
+def result_of(**fields):
+    plain = {field.name: "" for field in dataclasses.fields(RunResult) if field.default is dataclasses.MISSING}
+    return plain | {"notes": [], "rows": []} | fields
 
 
 def test_the_input_of_layer_2_is_what_the_rtl_stored(command, files, engine, monkeypatch):
@@ -132,8 +151,8 @@ def test_user_errors_are_one_line(command, files, engine, monkeypatch):
         (("--checkpoint", files / "cut.npz"), f"{files / 'cut.npz'}: not an .npz file, or truncated or damaged"),
         (("--checkpoint", files / "wide.npz"), "layer 1 takes 9 inputs, an image row has 8"),
         (("--json", "/proc/r.json"), "cannot write /proc/r.json: No such file or directory"),
-        (("--json", files), f"cannot write {files}: it is a directory"),
-        (("--report", files), f"cannot write {files}: it is a directory"),
+        (("--json", files), f"cannot write {files}: is a directory"),
+        (("--report", files), f"cannot write {files}: is a directory"),
         (("--wave", "/proc/w.vcd"), "cannot write /proc/w.vcd: No such file or directory"),
         (("--wave-window", "9"), "--wave-window must be FIRST:LAST in cycles, not '9'"),
         (("--latency", 0), "latency must be in 1..10000, not 0"),
