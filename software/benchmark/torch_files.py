@@ -50,8 +50,8 @@ def read_saved(path: Path, pickled: bool = False) -> Any:
     Raises UserError.
     """
     if path.is_dir():
-        inside = sorted(p.name for p in path.iterdir() if p.suffix in (".pt", ".pth", ".bin", ".safetensors", ".ckpt"))
-        raise UserError(f"{path}: Is a directory; name the file in it{': ' if inside else ''}{', '.join(inside)}")
+        models = sorted(p.name for p in path.iterdir() if p.suffix in (".pt", ".pth", ".bin", ".safetensors", ".ckpt"))
+        raise UserError(f"{path}: Is a directory; name the file in it{': ' if models else ''}{', '.join(models)}")
     content = read_file(path)
     kind = kind_of(content)
     if kind.key == "safetensors":
@@ -70,7 +70,7 @@ def read_saved(path: Path, pickled: bool = False) -> Any:
     try:
         return _load(content, kind.key, pickled)
     except pickle.UnpicklingError as error:
-        if re.search("Unsupported (global|class|operand)", str(error)):
+        if re.search("(?i)unsupported|blocklist|can only build", str(error)):
             found = re.search(r"GLOBAL ([\w.]+)", str(error))
             raise UserError(
                 f"{path} is a pickled module or has other objects in it{f' ({found[1]})' if found else ''}; loading it "
