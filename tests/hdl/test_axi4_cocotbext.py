@@ -12,6 +12,7 @@ from hdl.core.csr import Cause, Csr
 from sim.icarus import IcarusEngine, run_bench
 from sim.jobs import LayerCall, layer_segments
 from sim.protocol import Design
+from software.extras import install_line
 from tests.hdl.axi_ram_job import Job, Result
 from tests.hdl.soc_bench import CONFIG, DONE, RAM, RAM_BYTES, RESULTS
 from tests.hdl.test_axi4_accelerator import call_of
@@ -25,7 +26,7 @@ UNTOUCHED = b"\xff" * 8
 def installed() -> None:
     missing = IcarusEngine().missing()
     if not missing and not find_spec("cocotbext.axi"):
-        missing = "cocotbext-axi is not installed: pip install 'elstm[cocotb]'"
+        missing = f"cocotbext-axi is not installed: {install_line('cocotb')}"
     if missing:
         pytest.skip(f"engine icarus: {missing}")
 

@@ -29,6 +29,13 @@ def test_missing_field_is_named(field: str) -> None:
         from_json(json.dumps(value))
 
 
+def test_a_file_of_before_the_whole_test_set_was_noted_can_be_read() -> None:
+    value = json.loads(example().to_json())
+    del value["tested_accuracy"], value["tested_inputs"]
+    result = from_json(json.dumps(value))
+    assert (result.tested_accuracy, result.tested_inputs) == (None, 0)
+
+
 def test_nested_field_is_named_with_its_place() -> None:
     value = json.loads(example().to_json())
     value["inputs"][0]["layers"][0]["cycles"] = "many"

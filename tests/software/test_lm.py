@@ -325,4 +325,4 @@ def test_the_wikitext_model_has_the_paper_s_size() -> None:
 def test_without_torch_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['torch'] = None; import software.benchmark.lm"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stderr == "error: torch is not installed: pip install 'elstm[train]'\n"
+    assert done.returncode == 2 and done.stderr == "error: torch is not installed: pip install 'torch<2.14,>=2.1'\n"
