@@ -91,7 +91,7 @@ $(INSTALLED)/core: $(INSTALLED)/venv pyproject.toml
 	$(PY) -c 'import amaranth, scipy, matplotlib' 2>/dev/null || \
 	  echo "installing into $(VENV): amaranth, numpy, scipy, matplotlib, ...: 100 MB to download, 470 MB on disk"
 	$(PIP) --editable .
-	test -n "$$CXX" || command -v g++ clang++ >/dev/null || { \
+	test -n "$${CXX:-}" || command -v g++ clang++ >/dev/null || { \
 	  echo "no C++ compiler: installing the ziglang wheel, $(ZIG_SIZE)"; $(PIP) --editable '.[zig]'; }
 	touch $@
 

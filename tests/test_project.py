@@ -127,7 +127,7 @@ def test_a_compiler_that_was_asked_for_is_not_replaced(machine: Path) -> None:
 
 def test_the_makefile_does_not_replace_it_either() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    assert "$${CXX:-" not in makefile and 'test -n "$$CXX" || command -v g++ clang++' in makefile
+    assert "$${CXX:-g" not in makefile and 'test -n "$${CXX:-}" || command -v g++ clang++' in makefile
 
 
 def test_zig_is_for_machines_without_another_compiler(machine: Path) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -40,11 +41,18 @@ def one_line(text: str) -> bool:
 
 
 @pytest.fixture
-def full() -> Path:
-    path = Path("/dev/full")
-    if not path.exists():
-        pytest.skip("no /dev/full")
-    return path
+def full(tmp_path: Path) -> Path:
+    """A device like /dev/full. As root never the machine's own: who replaces outputs carelessly would replace that."""
+    if os.geteuid():
+        return Path("/dev/full")
+    folder = tmp_path / "devices"
+    folder.mkdir()
+    try:
+        os.mknod(folder / "full", 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+        (folder / "full").open("w").close()
+    except OSError:
+        pytest.skip("not allowed to make a device")
+    return folder / "full"
 
 
 def test_every_command_of_the_project_is_known_here() -> None:
@@ -104,15 +112,15 @@ def test_a_full_disk_behind_an_output_is_one_line_and_nothing_else_is_written(
     link.symlink_to(full)
     done = python("-m", "software.group_size_tuning", option, str(link), other, str(tmp_path / "rest.png"))
     assert (done.returncode, done.stderr) == (2, f"error: cannot write {link}: No space left on device\n")
-    assert sorted(tmp_path.iterdir()) == [link]
-    assert full.is_char_device()
+    assert {*tmp_path.iterdir()} == {link, full.parent} - {Path("/dev")}
+    assert link.is_symlink() and full.is_char_device()
 
 
 def test_a_waveform_on_a_full_disk_is_one_line(full: Path) -> None:
     words = ("mnist", "--digits", "1", "--system", "accelerator", "--wave-window", "0:9", "--wave", str(full))
     done = python("-m", "sim.run", *words)
     assert done.returncode == 2 and one_line(done.stderr), done.stderr
-    assert "cannot write /dev/full: No space left on device" in done.stderr
+    assert f"cannot write {full}: No space left on device" in done.stderr
 
 
 def test_a_disk_that_fills_up_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,8 +184,8 @@ def test_a_reader_that_has_gone_is_no_noise(command: str) -> None:
     assert (done.returncode, done.stderr) == (door.READER_GONE, "")
 
 
-def test_head_takes_one_line_without_noise() -> None:
-    done = shell("set -o pipefail; PYTHON -m hdl.build --top core -o /dev/null | head -1")
+def test_head_takes_one_line_without_noise(tmp_path: Path) -> None:
+    done = shell(f"set -o pipefail; PYTHON -m hdl.build --top core -o {tmp_path}/core.v | head -1")
     assert done.stderr == "" and done.stdout.count("\n") == 1
     assert done.returncode in (0, door.READER_GONE)
 
