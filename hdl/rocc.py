@@ -7,7 +7,8 @@ happens in a cycle in which both are high. ``ready`` may depend on ``valid`` and
 ``resp`` returns exactly one value for every accepted command with xd = 1, none for others, in order.
 
 ``mem``: every accepted request, load or store, is answered by exactly one response with its tag, in any order;
-responses are always accepted. A tag is not reused before its response.
+responses are always accepted. A tag is not reused before its response. A coprocessor forgets in reset what it has
+asked for, so reset must not end before the last response to requests from before it, unless memory forgets them too.
 
 ``busy`` is high while memory may still be touched; a core's ``fence`` waits for it to fall. ``interrupt`` is a
 level. ``exception`` tells the coprocessor that the core trapped.

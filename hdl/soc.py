@@ -29,8 +29,8 @@ class Soc(wiring.Component):
     """One clock, synchronous reset, after which the core fetches from ``cfg.core.reset_address``.
 
     ``axi``: `hdl.axi4`, ids of ``cfg.accelerator.tag_bits`` + 1 bits (`hdl.port` says whose they are). No write of the
-    core is answered early, nothing is cached but instructions. With ``cfg.core.rvfi`` the ports ``rvfi_*`` of
-    `hdl.core.rvfi`.
+    core is answered early, nothing is cached but instructions. ``busy``: the accelerator's, a cycle later: high
+    from the cycle after a START is accepted. With ``cfg.core.rvfi`` the ports ``rvfi_*`` of `hdl.core.rvfi`.
     """
 
     def __init__(self, cfg: SocConfig) -> None:
@@ -39,6 +39,7 @@ class Soc(wiring.Component):
         super().__init__(
             {
                 "axi": Out(Axi4Signature(cfg.addr_bits, cfg.accelerator.tag_bits + 1)),
+                "busy": Out(1),
                 **{f"rvfi_{name}": Out(width) for name, width in self._rvfi.items()},
             }
         )
@@ -59,12 +60,14 @@ class Soc(wiring.Component):
         connect(m, accelerator.resp, core.rocc.resp)
         connect(m, accelerator.axi, port.accelerator)
         connect(m, port.axi, flipped(self.axi))
+        # registered, since the acceptance of a START depends on the port's answers of the same cycle
+        m.d.sync += self.busy.eq(accelerator.busy)
         m.d.comb += [
             core.rocc.busy.eq(accelerator.busy),
             core.rocc.interrupt.eq(accelerator.interrupt),
             accelerator.exception.eq(core.rocc.exception),
             core.timer.eq(router.timer),
-            core.time.eq(router.time),
+            core.mtime.eq(router.mtime),
             *(getattr(self, f"rvfi_{name}").eq(getattr(core, f"rvfi_{name}")) for name in self._rvfi),
         ]
         return m

@@ -98,8 +98,9 @@ N_FUSE says so.
 **State.** With STATE_IN, x and h point at this call's first step, and the h of the state is pruned before the first
 step. STATE_OUT stores h unpruned. A sequence in several calls gives the bits of one call.
 
-**Interrupt.** With IRQ, the line `interrupt` rises when the run ends, also when it is refused at START, and falls at
-the next START, at ABORT, or at reset. It is a level: bit 12 of mip and mie of the project's core.
+**Interrupt.** With IRQ, the line `interrupt` rises when the run ends in any way: well, in an error, refused at START,
+or by ABORT, then once `busy` has fallen. It falls at the next START, at an ABORT without a run, or at reset. It is a
+level: bit 12 of mip and mie of the project's core.
 
 **Abort.** ABORT stops new requests; `busy` falls when the responses to those under way have come, and the status says
 ABORTED. Without a run it clears status and errors. All registers are cleared in both cases.

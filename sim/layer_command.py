@@ -25,6 +25,7 @@ from sim.compare import judge
 from sim.environment import command, commit, versions
 from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed, decode, layer_job
+from sim.layer_inputs import STEPS, load_x, random_x
 from sim.layer_run import layer_run
 from sim.mnist import FLAGS, Setup
 from sim.options import (
@@ -46,33 +47,6 @@ from software.cli import UserError, write_all
 from software.progress import bars
 
 Float32 = NDArray[np.float32]
-STEPS = 10
-"""Time steps of random inputs, unless told otherwise."""
-
-
-def load_x(path: Path, inputs: int) -> Float32:
-    """x (N, T, inputs) of an .npy of (T, inputs) or (N, T, inputs) floats. Raises UserError."""
-    try:
-        x = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or 'not an .npy file'}") from None
-    except (ValueError, EOFError):
-        raise UserError(f"{path}: not an .npy file of numbers, or damaged") from None
-    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-        raise UserError(f"{path}: must be one array of floats (.npy), not {getattr(x, 'dtype', type(x).__name__)}")
-    if x.ndim not in (2, 3) or x.shape[-1] != inputs or 0 in x.shape:
-        raise UserError(f"{path}: x must have shape (T, {inputs}) or (N, T, {inputs}), not {x.shape}")
-    batch = x.reshape(-1, *x.shape[-2:])
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(batch.astype(np.float16)).all()
-    if not finite:
-        raise UserError(f"{path}: x must be finite, and in fp16 too")
-    return batch.astype(np.float32)
-
-
-def random_x(sequences: int, steps: int, inputs: int, seed: int) -> Float32:
-    """x (sequences, steps, inputs), normal, of variance 1."""
-    return np.random.default_rng(seed).normal(size=(sequences, steps, inputs)).astype(np.float32)
 
 
 def check_fits(layers: Sequence[PackedLayer], steps: int, config: AcceleratorConfig, preset: str) -> None:
@@ -151,8 +125,14 @@ def run_layer(
     ],
     x: Annotated[
         Path | None,
-        typer.Option("--x", metavar="FILE", help="Inputs: an .npy of (T, X) or (N, T, X) floats, X of layer 1."),
+        typer.Option("--x", metavar="FILE", help="Inputs: an .npy of (T, X) or (N, T, X) numbers, X of layer 1."),
     ] = None,
+    time_major: Annotated[
+        bool, typer.Option("--time-major", help="Three dimensions of --x are (T, N, X), as nn.LSTM has them.")
+    ] = False,
+    batch_first: Annotated[
+        bool, typer.Option("--batch-first", help="They are (N, T, X), which is assumed, and said, without either.")
+    ] = False,
     steps: Annotated[
         int | None,
         typer.Option("--random", metavar="T", min=1, help=f"Random inputs of so many steps; {STEPS} without --x."),
@@ -177,10 +157,17 @@ def run_layer(
     \b
     Examples:
       python -m sim.run layer my.npz --random 10
+      python -m sim.run layer my.npz --x inputs.npy --time-major
       python -m sim.run layer my.npz --x inputs.npy --n-fuse 2 --json build/layer.json --report build/layer.html
     """
     if x is not None and steps is not None:
         raise UserError("--x and --random both give the inputs: choose one")
+    if time_major and batch_first:
+        raise UserError("--time-major and --batch-first exclude each other: choose one")
+    if x is not None and sequences != 1:
+        raise UserError(f"--sequences is of random inputs, not of --x, and must be left out, not {sequences}")
+    if x is None and (time_major or batch_first):
+        raise UserError(f"--{'time-major' if time_major else 'batch-first'} is for --x, which is not given")
     for path in (json, report):
         writable(path)
     try:
@@ -191,7 +178,8 @@ def run_layer(
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
     inputs = weights[0].inputs
-    given = load_x(x, inputs) if x else random_x(sequences, steps or STEPS, inputs, seed)
+    layout = True if time_major else False if batch_first else None
+    given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
     check_fits([packed for packed, _ in layers], given.shape[1], config, preset)
     setup = Setup(engines.get(engine), config, timing, n_fuse)
     start = time.monotonic()

@@ -18,7 +18,7 @@ from golden.config import preset as preset_of
 from sim import engines, soc_engines, soc_mnist
 from sim.axi_memory import AxiTiming
 from sim.build_cache import verilog_sha256
-from sim.environment import command, commit, versions
+from sim.environment import RISCV_COMPILER, command, commit, versions
 from sim.mnist import DigitRun, Network, Setup, mismatch_wave, whole_test_set
 from sim.options import (
     JitterOption,
@@ -191,7 +191,7 @@ def _result(
         seed=seed,
         commit=commit(),
         command=command("sim.run"),
-        versions=versions(),
+        versions=versions(network.program if isinstance(network, SocNetwork) else None),
         inputs=[run.record for run in runs],
         accuracy=right / len(runs),
         **whole_test_set(network.checkpoint),
@@ -224,7 +224,8 @@ def _report(result: RunResult, runs: list[DigitRun]) -> None:
         f"{exact} of {len(runs)} digits bit-exact; largest difference from float64 {error:.2e}",
         answers_line(result),
         f"{result.engine}, preset {result.preset}, seed {result.seed}, Verilog sha256 {result.verilog_sha256[:16]}, "
-        f"commit {result.commit[:12]}",
+        f"commit {result.commit[:12]}"
+        + (f", program built with {result.versions[RISCV_COMPILER]}" if RISCV_COMPILER in result.versions else ""),
         f"{result.simulated_cycles:,} cycles in {result.wall_seconds:.1f} s, "
         f"{result.cycles_per_second:,.0f} cycles/s per simulation",
         sep="\n",

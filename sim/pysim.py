@@ -16,12 +16,13 @@ _PERIOD = 1e-8
 _INPUTS = tuple(Drive.__dataclass_fields__)
 
 
-def _ports(top: Any) -> dict[str, Any]:
+def ports_of(top: Any) -> dict[str, Any]:
     """Port objects of a component by flattened name."""
     return {"__".join(map(str, path)): value for path, _, value in top.signature.flatten(top)}
 
 
-def _sample(ctx: Any, ports: dict[str, Any]) -> Sample:
+def outputs(ctx: Any, ports: dict[str, Any]) -> Sample:
+    """The outputs of the accelerator that settled in this cycle."""
     def get(name: str) -> int:
         value = ctx.get(ports[name])
         return int(getattr(value, "value", value))
@@ -74,7 +75,7 @@ class PysimEngine:
 
     def run(self, design: Design, job: AcceleratorJob, progress: Progress | None = None) -> Outcome:
         top = designs.elaborate(design)
-        ports = _ports(top)
+        ports = ports_of(top)
         host = Host(job, len(ports["mem__req_tag"]), progress)
         # A domain of our own, for its reset.
         bench_top = Module()
@@ -92,7 +93,7 @@ class PysimEngine:
                         driven[name] = value
 
             drive(host.idle)
-            await run_cycles(ctx, domain, lambda: drive(host.drive()), lambda: host.sample(_sample(ctx, ports)))
+            await run_cycles(ctx, domain, lambda: drive(host.drive()), lambda: host.sample(outputs(ctx, ports)))
 
         simulate(bench_top, bench, job.wave)
         return host.outcome()

@@ -54,8 +54,8 @@ class FloatCheck:
 class LayerRun:
     """One layer of one input on the RTL.
 
-    Cycles are clock cycles of the run by the accelerator's counter, ``harness_cycles`` the same counted outside (0 in
-    the SoC, where only its program sees the accelerator).
+    Cycles are clock cycles of the run by the accelerator's counter, ``harness_cycles`` those in which the simulator's
+    host saw ``busy`` high (0, for not counted, of the SoC in files of before it had that port).
     ``w_words``, ``u_words``: size of the packed arrays; ``*_loaded``: what the run loaded, over all passes.
     ``word_model_cycles``, ``published_model_cycles``, ``bound_cycles``: golden.cycles on the blocks that were kept,
     ``word_model_port_words`` what the first of them moves; ``counters``: all of the accelerator's, by name;
@@ -117,7 +117,11 @@ class InputRun:
 
 @dataclass
 class RunResult:
-    """One command's result."""
+    """One command's result.
+
+    ``versions``: of what made it, by name; "riscv_compiler" is what compiled the program that ran on the core, if one
+    did, since the SoC's cycles depend on it.
+    """
 
     kind: str
     exact: bool

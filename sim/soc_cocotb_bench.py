@@ -13,13 +13,13 @@ from sim.soc_host import CONTROLS, IDLE, PAYLOADS, RETIRED, SocHost
 
 
 class _Pins:
-    """The AXI4 port and the trace port: writes what changed, reads integers and notes X."""
+    """The AXI4 port, ``busy`` and the trace port: writes what changed, reads integers and notes X."""
 
     def __init__(self, dut: Any, host: SocHost, traced: bool) -> None:
         names = {*IDLE, *CONTROLS, *(name for channel in ("aw", "w", "ar") for name in PAYLOADS[channel])}
         self._axi = {name: getattr(dut, f"axi__{name}") for name in names}
         self._rvfi = {name: getattr(dut, f"rvfi_{name}") for name in ("valid", *RETIRED)} if traced else {}
-        self._host = host
+        self._busy, self._host = dut.busy, host
         self._driven: dict[str, int] = {}
 
     def drive(self, wires: dict[str, int]) -> None:
@@ -44,6 +44,9 @@ class _Pins:
                 wires |= {name: self._get(self._axi[name]) for name in PAYLOADS[channel]}
         return wires
 
+    def busy(self) -> bool:
+        return bool(self._get(self._busy))
+
     def retired(self) -> dict[str, int] | None:
         if not (self._rvfi and self._get(self._rvfi["valid"])):
             return None
@@ -63,5 +66,9 @@ async def run_job(dut: Any) -> None:
     pins = _Pins(dut, host, config.core.rvfi)
 
     pins.drive(IDLE)
-    await run_cycles(dut, lambda: pins.drive(host.drive()), lambda: host.sample(pins.sample(), pins.retired()))
+
+    def step() -> bool:
+        return host.sample(pins.sample(), pins.busy(), pins.retired())
+
+    await run_cycles(dut, lambda: pins.drive(host.drive()), step)
     Path(os.environ["ELSTM_OUTCOME"]).write_bytes(pickle.dumps(host.outcome()))

@@ -51,9 +51,12 @@ class SocHost:
         self._log: list[Write] = []
         self._loads: list[str] = []
         self._stop = Stop.EXITED
-        self._last = dict.fromkeys(RETIRED, 0)
+        reset = config.core.reset_address
+        self._last = dict.fromkeys(RETIRED, 0) | {"pc_rdata": reset, "pc_wdata": reset}
         self._trap: Trap | None = None
         self._exited = False
+        self._busy_since: int | None = None
+        self._busy_cycles: list[int] = []
         self._shown = self._retired = self._active = self._reads = self._writes = 0
         self._start = self._told = time.monotonic()
         self.cycle = 0
@@ -63,9 +66,9 @@ class SocHost:
         self._driven = self._memory.drive()
         return self._driven
 
-    def sample(self, axi: Mapping[str, int], retired: Mapping[str, int] | None = None) -> bool:
-        """The master's wires of this cycle (CONTROLS, and payloads beside their valid), and RETIRED of the instruction
-        that did; True when the run is over."""
+    def sample(self, axi: Mapping[str, int], busy: bool, retired: Mapping[str, int] | None = None) -> bool:
+        """The master's wires of this cycle (CONTROLS, and payloads beside their valid), the SoC's ``busy``, and RETIRED
+        of the instruction that did; True when the run is over."""
         driven, cycle = self._driven, self.cycle
         loads = axi["arvalid"] and driven["arready"]
         if loads or (axi["wvalid"] and driven["wready"]) or driven["rvalid"]:
@@ -77,6 +80,7 @@ class SocHost:
         self._writes += axi["awvalid"] and driven["awready"]
         self._memory.sample(axi)
         self._checker.sample(driven | dict(axi))
+        self._watch_busy(busy)
         if retired:
             self._retire(retired)
         exited = self._exited if self._traced else self._htif.state == HtifState.EXIT
@@ -99,6 +103,7 @@ class SocHost:
 
     def outcome(self) -> SocOutcome:
         """What came back; to be called once, when the run is over."""
+        self._watch_busy(False)
         if self._job.mem_trace:
             with open(self._job.mem_trace, "w") as stream:
                 stream.writelines(self._loads)
@@ -115,11 +120,20 @@ class SocHost:
             wall_seconds=time.monotonic() - self._start,
             read_bursts=self._reads,
             write_bursts=self._writes,
+            busy_cycles=self._busy_cycles,
             violations=[*self._violations, *self._checker.violations],
             write_log=self._log,
             memory={kept.name: self._bytes(kept.address, kept.size) for kept in self._job.keep},
             traced=self._traced,
         )
+
+    def _watch_busy(self, busy: bool) -> None:
+        """Each period in which the accelerator is busy, whatever its own counter says."""
+        if busy == (self._busy_since is not None):
+            return
+        if self._busy_since is not None:
+            self._busy_cycles.append(self.cycle - self._busy_since)
+        self._busy_since = self.cycle if busy else None
 
     def _bytes(self, address: int, size: int) -> bytes:
         first = address & ~7
@@ -144,7 +158,7 @@ class SocHost:
         self._active, self._last = self.cycle, dict(record)
         if not record["trap"]:
             self._retired += 1
-            wrote = record["mem_wmask"] and record["mem_addr"] & ~7 == self._job.tohost
+            wrote = record["mem_wmask"] and record["mem_addr"] == self._job.tohost
             self._exited = bool(wrote) and self._htif.state == HtifState.EXIT
             return
         trap = Trap(record["pc_rdata"], record["csr_mcause_wdata"], record["csr_mtval_wdata"])

@@ -103,6 +103,7 @@ class SocNetwork(DigitNetwork):
         counters = np.frombuffer(outcome.memory["counters"], "<u8").reshape(len(self.layers), _COUNTERS)
         x: NDArray[np.float32] = self.x[n]
         rows = list(self._rows(outcome.memory["results"]))
+        busy = outcome.busy_cycles
         for layer, ((packed, threshold), h) in enumerate(zip(self.layers, rows, strict=True)):
             call = LayerCall(packed, x, threshold, self.setup.n_fuse, FLAGS)
             run.calls.append(call)
@@ -110,8 +111,12 @@ class SocNetwork(DigitNetwork):
             if values[Counter.STATUS] == _NEVER_STORED:
                 run.problems.append(f"L{layer + 1}: the program stored no counters")
                 return
+            if len(busy) != len(self.layers):
+                wanted_times = f"once for each of {len(self.layers)} layers"
+                run.problems.append(f"busy was high {len(busy)} times, must be {wanted_times}")
+                return
             try:
-                rtl = _outcome(values, h)
+                rtl = _outcome(values, h, busy[layer])
             except ValueError as error:
                 run.problems.append(f"L{layer + 1}: status word {values[Counter.STATUS]:#x}: {error}")
                 return
@@ -119,7 +124,7 @@ class SocNetwork(DigitNetwork):
             verdict = judge(f"L{layer + 1}", call, golden, rtl, self.config)
             run.problems += verdict.problems
             record = layer_run(f"L{layer + 1}", call, golden, rtl, verdict, self.config.n_pe, self.checks[layer][n])
-            run.record.layers.append(replace(record, harness_cycles=0))
+            run.record.layers.append(record)
             x = h
         wanted = int(self.checkpoint.logits(self.golden[-1].h_pruned[n, -1]).argmax())
         run.record.golden_prediction = wanted
@@ -140,16 +145,15 @@ class SocNetwork(DigitNetwork):
         return rows
 
 
-def _outcome(counters: dict[Counter, int], h: NDArray[np.float32]) -> LayerOutcome:
-    """As the bare accelerator's: ``busy`` cannot be seen from outside of the SoC, its length is the counter's."""
-    cycles = counters[Counter.CYCLES]
+def _outcome(counters: dict[Counter, int], h: NDArray[np.float32], busy_cycles: int) -> LayerOutcome:
+    """As the bare accelerator's: counters and h as the program stored them, ``busy`` as the host saw it."""
     return LayerOutcome(
         h=h,
         state=None,
         status=StatusWord.decode(counters[Counter.STATUS]),
         counters=counters,
-        harness_cycles=cycles,
-        raw=Outcome(busy_cycles=[cycles]),
+        harness_cycles=busy_cycles,
+        raw=Outcome(busy_cycles=[busy_cycles]),
     )
 
 

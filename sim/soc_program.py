@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from golden.config import SocConfig
 from sim.axi_memory import AxiTiming
 from sim.build_cache import executable
-from sim.core_program import ProgramOutcome, Stop, decode
+from sim.core_program import MemoryRange, ProgramOutcome, Stop, decode, read_ranges, write_ranges
 from sim.cxxrtl import Console, NativeEngine, run_program
 from sim.elf import Elf, ElfError
 from sim.memory import describe
@@ -14,15 +14,6 @@ from sim.protocol import Design, EngineError, Progress, Segment, WaveRequest, Wr
 from sim.wire import NOWHERE, Reader, Writer, write_segments, write_wave
 
 _TIMING = AxiTiming()
-
-
-@dataclass(frozen=True)
-class MemoryRange:
-    """Bytes of memory by a name of one's own."""
-
-    name: str
-    address: int
-    size: int
 
 
 @dataclass(frozen=True)
@@ -71,29 +62,32 @@ class SocJob:
 
 @dataclass(frozen=True)
 class SocOutcome(ProgramOutcome):
-    """What came back. Without the trace port nothing is known of instructions: counts, pcs and traps are 0 and None.
+    """What came back. Without the trace port nothing is known of instructions: none retired, the core is where it
+    started, and nothing trapped.
 
     Attributes:
         read_bursts, write_bursts: accepted at the port, the core's and the accelerator's.
+        busy_cycles: for each period of the SoC's ``busy``, the cycles from its rise to its fall, counted by the host.
         violations: what the design did that the port's contract forbids.
         write_log: the accelerator's stores, one a word, in the order and cycle of their answers.
-        memory: what was to be kept, by name.
         traced: the design has the trace port.
     """
 
     read_bursts: int = 0
     write_bursts: int = 0
+    busy_cycles: list[int] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     write_log: list[Write] = field(default_factory=list)
-    memory: dict[str, bytes] = field(default_factory=dict)
     traced: bool = False
 
     def reason(self) -> str | None:
         """Why the program did not exit, in one line; None when it did."""
-        if self.traced or self.stop in (Stop.EXITED, Stop.BAD_HTIF):
+        if self.traced or self.stop == Stop.EXITED:
             return super().reason()
         if self.stop == Stop.STUCK:
             return f"nothing moves any more at the memory port, cycle {self.cycles}"
+        if self.stop == Stop.BAD_HTIF:
+            return f"tohost was written with {self.tohost:#x}, which is no known request; cycle {self.cycles}"
         return f"no exit within {self.cycles} cycles"
 
 
@@ -118,20 +112,19 @@ def config_of(design: Design) -> SocConfig:
     return design.config
 
 
-def encode(job: SocJob, ram: range) -> bytes:
+def encode(job: SocJob, config: SocConfig) -> bytes:
     """The job file."""
-    out, timing = Writer(), job.timing
+    out, timing, ram = Writer(), job.timing, config.ram
     order = ("fifo", "bursts", "beats").index(timing.order)
     writes = ("together", "address first", "data first").index(timing.writes)
     out.u64(timing.latency, timing.jitter, order, timing.stall_permille, writes, timing.seed)
     out.u64(ram.start, ram.stop, job.max_cycles, job.stuck_cycles, job.log_writes)
+    out.u64(config.core.reset_address)
     out.u64(*(NOWHERE if word is None else word for word in (job.tohost, job.fromhost)))
     out.blob((job.trace or "").encode())
     out.blob((job.mem_trace or "").encode())
     write_wave(out, job.wave)
-    out.u64(len(job.keep))
-    for kept in job.keep:
-        out.u64(kept.address, kept.size)
+    write_ranges(out, job.keep)
     write_segments(out, job.segments)
     return out.content()
 
@@ -141,16 +134,16 @@ def decode_outcome(content: bytes, job: SocJob, traced: bool) -> SocOutcome:
     reader = Reader(content)
     head = decode(reader)
     reads, writes = reader.u64(), reader.u64()
+    busy = [cycles for (cycles,) in reader.rows(1)]
     violations = [describe(*row) for row in reader.rows(4)]
     log = [Write(*row) for row in reader.rows(4)]
-    memory = {kept.name: reader.bytes(kept.size) for kept in job.keep}
     return SocOutcome(
-        **vars(head),
+        **vars(head) | {"memory": read_ranges(reader, job.keep)},
         read_bursts=reads,
         write_bursts=writes,
+        busy_cycles=busy,
         violations=violations,
         write_log=log,
-        memory=memory,
         traced=traced,
     )
 
@@ -174,4 +167,4 @@ class NativeSoc:
             raise EngineError("a trace of instructions needs the core's trace port (rvfi)")
         defines = {"RVFI": "1"} if traced else {}
         program = executable(design, "soc_program.cc", defines, job.wave is not None, self._backend)
-        return decode_outcome(run_program(program, encode(job, config.ram), progress, console), job, traced)
+        return decode_outcome(run_program(program, encode(job, config), progress, console), job, traced)

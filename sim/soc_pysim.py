@@ -52,8 +52,11 @@ class PysimSoc:
                     return None
                 return {name: int(ctx.get(getattr(top, f"rvfi_{name}"))) for name in RETIRED}
 
+            def step() -> bool:
+                return host.sample(sample(), bool(ctx.get(top.busy)), retired())
+
             drive(IDLE)
-            await run_cycles(ctx, domain, lambda: drive(host.drive()), lambda: host.sample(sample(), retired()))
+            await run_cycles(ctx, domain, lambda: drive(host.drive()), step)
 
         simulate(bench_top, bench, job.wave)
         return host.outcome()

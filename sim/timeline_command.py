@@ -23,7 +23,8 @@ from sim.environment import command, commit, versions
 from sim.figure10_rows import SCHEMES, runs_of
 from sim.float_check import float_checks
 from sim.jobs import LayerCall, RunFailed
-from sim.layer_command import STEPS, check_fits, load_x, random_x
+from sim.layer_command import check_fits
+from sim.layer_inputs import STEPS, load_x, random_x
 from sim.layer_run import RunWords, layer_run
 from sim.mnist import FLAGS, whole_test_set
 from sim.options import (
@@ -259,7 +260,7 @@ def run_timeline(
     ] = "fused",
     layer: Annotated[int, typer.Option(metavar="N", min=1, help="Which layer of a checkpoint.")] = 1,
     x: Annotated[
-        Path | None, typer.Option("--x", metavar="FILE", help="Inputs of a checkpoint: .npy of (T, X) floats.")
+        Path | None, typer.Option("--x", metavar="FILE", help="Inputs of a checkpoint: .npy of (T, X) numbers.")
     ] = None,
     steps: Annotated[
         int | None,
@@ -329,7 +330,10 @@ def of_checkpoint(
     if number > len(weights):
         raise UserError(f"--layer must be in 1..{len(weights)} (all that {path} has), not {number}")
     inputs = weights[0].inputs
-    values = load_x(x, inputs)[0] if x else random_x(1, steps or STEPS, inputs, seed)[0]
+    given = load_x(x, inputs, False) if x else random_x(1, steps or STEPS, inputs, seed)
+    if len(given) != 1:
+        raise UserError(f"{x}: a timeline is of one sequence, (T, {inputs}), not of {len(given)}")
+    values = given[0]
     packed = [pack_layer(layer.w, layer.u, layer.b) for layer in weights[:number]]
     check_fits(packed, len(values), where.config, where.preset)
     for n, below in enumerate(packed[:-1]):

@@ -31,12 +31,15 @@ class TwinOutcome:
         exit_code: the program's own, 0..255.
         memory: the bytes of each symbol asked for, as the program left them.
         starts: each START in order.
+        compiler, warning: those of the file (`sim.elf.Elf`).
     """
 
     console: str
     exit_code: int
     memory: dict[str, bytes]
     starts: tuple[Start, ...]
+    compiler: str | None = None
+    warning: str | None = None
 
 
 def missing() -> str | None:
@@ -116,6 +119,8 @@ def run(
             if name in symbols
         },
         starts=tuple(Start(**record) for record in records),
+        compiler=program.compiler,
+        warning=program.warning,
     )
 
 

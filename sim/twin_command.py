@@ -17,12 +17,12 @@ from rich.console import Console
 from golden.config import preset as preset_of
 from sim import elf, twin
 from sim.build_cache import scratch
+from sim.environment import RISCV_COMPILER
 from sim.network_results import SYMBOLS, differences, golden_results, stored_results
 from sim.options import JsonOption, NFuseOption, PresetOption, RamOption, writable
 from sim.protocol import EngineError
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, write_all
-from software.firmware.build import toolchain
 from software.firmware.packing import PackedNetwork, build_network
 from software.options import CheckpointOption, ImagesOption
 
@@ -69,7 +69,7 @@ def run_twin(
             raise UserError(f"--digits must be in 1..{len(found.labels)}, not {digits}")
         network = PackedNetwork.of(load_checkpoint(checkpoint), found.inputs()[:digits], n_fuse)
         with scratch() as folder:
-            program = build_network(network, "network", folder / "network.elf", compiler := toolchain())
+            program = build_network(network, "network", folder / "network.elf")
             start = time.monotonic()
             with Console(stderr=True).status(f"{digits} digits on Spike"):
                 outcome = twin.run(program, SYMBOLS, ram << 20, config, timeout)
@@ -87,7 +87,7 @@ def run_twin(
     _save(json_path, outcome, problems)
     if problems:
         raise typer.Exit(1)
-    print(f"{digits} digits bit-exact on Spike, built with {compiler.name}, {seconds:.1f} s")
+    print(f"{digits} digits bit-exact on Spike, built with {outcome.compiler}, {seconds:.1f} s")
 
 
 def _save(path: Path | None, outcome: twin.TwinOutcome, problems: list[str]) -> None:
@@ -96,6 +96,7 @@ def _save(path: Path | None, outcome: twin.TwinOutcome, problems: list[str]) -> 
         content = {
             "schema": "elstm.twin/1", "exit_code": outcome.exit_code, "exact": not problems, "problems": problems,
             "starts": [asdict(start) for start in outcome.starts], "console": outcome.console,
+            RISCV_COMPILER: outcome.compiler or "unknown",
         }  # fmt: skip
         write_all({path: json.dumps(content, indent=1).encode() + b"\n"})
         # stdout is the program's
@@ -103,7 +104,9 @@ def _save(path: Path | None, outcome: twin.TwinOutcome, problems: list[str]) -> 
 
 
 def _show(outcome: twin.TwinOutcome) -> None:
-    """The console, and as the published model did its cycles of each start."""
+    """The file's warning, the console, and as the published model did its cycles of each start."""
+    if outcome.warning:
+        print(outcome.warning, file=sys.stderr)
     print(outcome.console, end="", flush=True)
     for number, start in enumerate(outcome.starts, 1):
         if start.error == "NONE":

@@ -17,16 +17,17 @@ Digits are an .npz with ``images`` (N, 28, 28) uint8 and ``labels`` (N,) uint8.
 """
 
 import json
-import zipfile
-import zlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from software.cli import UserError
+from software.content import arrays_of, instead, read_file
 
 BENCHMARK = Path(__file__).parent / "benchmark"
 MNIST_CHECKPOINT = BENCHMARK / "mnist_2x128.npz"
@@ -122,15 +123,16 @@ class _Npz:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            content = BytesIO(path.read_bytes())
-        except OSError as error:
-            raise CheckpointError(f"{path}: {error.strerror}") from None
-        # NpzFile itself, as np.load would also take a single array and leaves the file open when it fails
+            content = read_file(path)
+        except UserError as error:
+            raise CheckpointError(str(error)) from None
         try:
-            with np.lib.npyio.NpzFile(content, allow_pickle=False) as file:
-                self.arrays = {name: file[name] for name in file.files}
-        except (ValueError, EOFError, OSError, KeyError, NotImplementedError, zlib.error, zipfile.BadZipFile):
-            raise CheckpointError(f"{path}: not an .npz file, or truncated or damaged") from None
+            self.arrays = arrays_of(content)
+        except ValueError:
+            self.arrays = {"": np.zeros(0)}
+        if "" in self.arrays:
+            raise CheckpointError(f"{path}: not an .npz file, or truncated or damaged{instead(content)}")
+        self.what = instead(content)
 
     def fail(self, text: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: {text}")
@@ -138,7 +140,8 @@ class _Npz:
     def take(self, name: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
         """An array of that shape, None standing for any length of at least 1."""
         if name not in self.arrays:
-            raise self.fail(f"array {name} is missing")
+            it_has = f"; it has {', '.join(list(self.arrays)[:8]) or 'none'}" if not self.what else self.what
+            raise self.fail(f"array {name} is missing{it_has}")
         array = self.arrays[name]
         fits = array.ndim == len(shape) and all(
             found and wanted in (None, found) for found, wanted in zip(array.shape, shape, strict=True)
@@ -191,21 +194,40 @@ class _Npz:
             raise self.fail(f"{name}[{', '.join(map(str, index))}] is {array[index]}, {why}")
 
 
-def _layer_count(npz: _Npz) -> int:
-    return sum(f"l{n}.w" in npz.arrays for n in range(1, len(npz.arrays) + 1))
+PARTS = ("w", "u", "b")
+PACKED_PARTS = ("w.bits", "w.values", "u.bits", "u.values", "b", "inputs")
 
 
-def _layers(npz: _Npz) -> tuple[LayerWeights, ...]:
-    """Every layer of the file; without ``thresholds`` nothing is pruned."""
+def _layer_count(npz: _Npz, parts: tuple[str, ...] = PARTS) -> int:
+    """How many layers the file has; none may be missing below another, and no array of a layer be unused."""
+    numbers = set()
+    for name in npz.arrays:
+        found = re.fullmatch(r"l(\d+)\.(.+)", name)
+        if found and (not re.fullmatch(r"[1-9]\d{0,4}", found[1]) or found[2] not in parts):
+            raise npz.fail(f"{name} is not used; a layer here has {', '.join(f'ln.{part}' for part in parts)}")
+        if found:
+            numbers.add(int(found[1]))
+    count = max(numbers, default=0)
+    gap = next((n for n in range(1, count) if n not in numbers), None)
+    if gap:
+        raise npz.fail(f"layer {gap} is missing below l{count}.{parts[0]}")
+    return count
+
+
+def _layers(npz: _Npz, pruned: bool = True) -> tuple[LayerWeights, ...]:
+    """Every layer of the file. pruned: whether it must have ``thresholds``; without them nothing is pruned."""
+    npz.take("l1.w", (None, None))
     weights: list[tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.float16]]] = []
-    while not weights or f"l{len(weights) + 1}.w" in npz.arrays:
-        prefix = f"l{len(weights) + 1}"
+    for number in range(1, _layer_count(npz) + 1):
+        prefix = f"l{number}"
         below = weights[-1][1].shape[1] if weights else None
         w = npz.float16(f"{prefix}.w", (None, below))
         if w.shape[0] % 4:
             raise npz.fail(f"{prefix}.w must have 4H rows, not {w.shape[0]}")
         rows = w.shape[0]
         weights.append((w, npz.float16(f"{prefix}.u", (rows, rows // 4)), npz.float16(f"{prefix}.b", (rows,))))
+    if not pruned and "thresholds" not in npz.arrays:
+        npz.arrays["thresholds"] = np.zeros(len(weights), np.float32)
     thresholds = npz.float32("thresholds", (len(weights),))
     return tuple(LayerWeights(w, u, b, float(th)) for (w, u, b), th in zip(weights, thresholds, strict=True))
 
@@ -222,9 +244,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def load_language_model(path: Path) -> LanguageModel:
     """Read and check a language model. Raises CheckpointError."""
     npz = _Npz(path)
-    if "thresholds" not in npz.arrays:
-        npz.arrays["thresholds"] = np.zeros(_layer_count(npz), np.float32)
-    layers = _layers(npz)
+    layers = _layers(npz, pruned=False)
     embedding = npz.float16("embedding", (None, layers[0].inputs))
     count = len(embedding)
     decoder = npz.float16("decoder", (count, layers[-1].hidden)) if "decoder" in npz.arrays else None
@@ -252,9 +272,7 @@ def pack_layers(layers: Sequence[LayerWeights], meta: dict[str, Any]) -> dict[st
 def load_packed_layers(path: Path) -> tuple[LayerWeights, ...]:
     """Read, check and unpack layers. Raises CheckpointError."""
     npz = _Npz(path)
-    for number in range(1, len(npz.arrays) + 1):
-        if number > 1 and f"l{number}.b" not in npz.arrays:
-            break
+    for number in range(1, max(1, _layer_count(npz, PACKED_PARTS)) + 1):
         rows = len(npz.take(f"l{number}.b", (None,)))
         inputs = int(npz.indices(f"l{number}.inputs", (1,), 1 << 16)[0])
         for name, width in (("w", inputs), ("u", rows // 4)):
@@ -265,6 +283,8 @@ def load_packed_layers(path: Path) -> tuple[LayerWeights, ...]:
             here = np.unpackbits(bits, axis=1)[:, :width].astype(bool)
             npz.arrays[key] = np.zeros((rows, width), np.float16)
             npz.arrays[key][here] = npz.float16(f"{key}.values", (int(here.sum()),))
+            del npz.arrays[f"{key}.bits"], npz.arrays[f"{key}.values"]
+        del npz.arrays[f"l{number}.inputs"]
     return _layers(npz)
 
 
@@ -276,9 +296,7 @@ def load_layers(path: Path) -> tuple[LayerWeights, ...]:
     npz = _Npz(path)
     if "l1.w.bits" in npz.arrays:
         return load_packed_layers(path)
-    if "thresholds" not in npz.arrays:
-        npz.arrays["thresholds"] = np.zeros(_layer_count(npz), np.float32)
-    return _layers(npz)
+    return _layers(npz, pruned=False)
 
 
 def load_sentences(path: Path) -> Sentences:

@@ -21,7 +21,6 @@ import io
 import json
 import sys
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,43 +48,36 @@ from software.checkpoint import (
     load_language_model,
 )
 from software.cli import UserError, check_outputs, run, write_all
+from software.content import arrays_of, instead
 from software.header import header
+from software.inputs import FP16_RANGE, check_all, check_real, to_inputs
 
 SCHEMA = "elstm.layers/1"
 ARRAYS = ("w", "u", "b", "x")
 Layers = list[tuple[str, PackedLayer, float]]
 """Name (the empty one of a single layer), packed weights and threshold of each."""
-FP16_LIMIT = 65520
-"""Magnitudes from here on round to infinity in fp16."""
 
 
 def load(path: Path) -> dict[str, NDArray]:
     """The arrays w, u, b, x of a file, as they are stored. Raises UserError."""
     try:
-        # Opened here: numpy leaves a file open that turns out to be no archive
-        with path.open("rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise UserError(f"{path}: not an .npz archive")
-            missing = [name for name in ARRAYS if name not in archive.files]
-            if missing:
-                raise UserError(f"{path}: no array {missing[0]!r}; it has: {', '.join(archive.files) or 'none'}")
-            arrays = {name: archive[name] for name in ARRAYS}
+        content = path.read_bytes()
+        arrays = arrays_of(content)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise UserError(f"{path}: not a readable .npz archive: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a readable .npz archive: {error}{instead(content)}") from None
+    if "" in arrays:
+        raise UserError(f"{path}: not an .npz archive")
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise UserError(f"{path}: no array {missing[0]!r}; it has: {', '.join(arrays) or 'none'}")
+    other = [name for name in arrays if name not in ARRAYS]
+    if other:
+        raise UserError(f"{path}: array {other[0]!r} is not used; a layer here has {', '.join(ARRAYS)}")
     for name, a in arrays.items():
-        if a.dtype.kind not in "fiu":
-            raise UserError(f"{path}: {name} must hold real numbers, not {a.dtype}")
+        check_real(f"{path}: {name}", a)
     return arrays
-
-
-def _first_bad(name: str, values: NDArray, good: NDArray[np.bool_], limit: str) -> None:
-    bad = np.argwhere(~good)
-    if len(bad):
-        at = tuple(bad[0].tolist())
-        raise UserError(f"{name}[{', '.join(map(str, at))}] is {values[at]}: {limit}")
 
 
 def to_layer(arrays: dict[str, NDArray]) -> tuple[PackedLayer, NDArray[np.float32]]:
@@ -94,18 +86,13 @@ def to_layer(arrays: dict[str, NDArray]) -> tuple[PackedLayer, NDArray[np.float3
     for name in ("w", "u", "b"):
         with np.errstate(over="ignore", invalid="ignore"):
             half[name] = arrays[name].astype(np.float16)
-        _first_bad(name, arrays[name], np.isfinite(half[name]), f"fp16 holds magnitudes below {FP16_LIMIT}")
-    _first_bad("b", arrays["b"], numbers.bias_valid(half["b"]), "the hardware takes biases below 2048 in magnitude")
-    with np.errstate(over="ignore", invalid="ignore"):
-        x = arrays["x"].astype(np.float32)
-    _first_bad("x", arrays["x"], np.isfinite(numbers.to_fp16(x)), f"fp16 holds magnitudes below {FP16_LIMIT}")
+        check_all(name, arrays[name], np.isfinite(half[name]), FP16_RANGE)
+    check_all("b", arrays["b"], numbers.bias_valid(half["b"]), "the hardware takes biases below 2048 in magnitude")
     try:
         packed = pack_layer(half["w"], half["u"], half["b"])
     except ValueError as error:
         raise UserError(str(error)) from None
-    if x.ndim not in (2, 3) or x.shape[-1] != packed.inputs or 0 in x.shape:
-        raise UserError(f"x must have shape (T, {packed.inputs}) or (N, T, {packed.inputs}), not {x.shape}")
-    return packed, x
+    return packed, to_inputs("x", arrays["x"], packed.inputs)
 
 
 def has_array(path: Path, name: str) -> bool:

@@ -3,10 +3,8 @@
 python -m software.ptb_sentences --text ptb.test.txt.gz --vocabulary ptb.train.txt.gz --model ptb-2x800.npz
 """
 
-import gzip
 import io
 import json
-import zlib
 from pathlib import Path
 from typing import Annotated
 
@@ -15,19 +13,17 @@ import typer
 
 from software.checkpoint import PTB_SENTENCES, CheckpointError, load_language_model
 from software.cli import UserError, run, within, write_all
+from software.text import unpack, words_of
 
 STEPS = 35
-END = "<eos>"
 
 
 def _words(path: Path) -> list[str]:
-    """The words of a text, perhaps gzip, with one sentence a line, each line's end as a word of its own."""
+    """The words of a text, perhaps gzip. Raises UserError."""
     try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-        return [word for line in text.splitlines() for word in (*line.split(), END)]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+        return words_of(unpack(path), str(path))
+    except UserError as error:
+        raise UserError(f"cannot read {error}") from None
 
 
 def main(

@@ -13,7 +13,8 @@ import pytest
 from golden import isa
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
 from golden.esell import fp16_bits, pack
-from hdl.build import TOPS, ports
+from hdl.build import TOPS
+from hdl.verilog import ports
 from scripts import counter_docs, isa_docs, wave_lists
 from sim.build_cache import rtlil_text
 from sim.protocol import Design
@@ -132,6 +133,11 @@ def memories(rtlil: str) -> dict[str, int]:
     for line in rtlil.splitlines():
         if line.startswith("module "):
             module = line.removeprefix("module \\").removeprefix("elstm_accelerator.").split("$")[0]
-        elif memory := re.match(r"  memory width (\d+) size (\d+)", line):
-            bits[module] = bits.get(module, 0) + int(memory[1]) * int(memory[2])
+        # the small queues have memories of their own, a buffer is an instance of the module of its size
+        elif found := re.match(r"  memory width (\d+) size (\d+)|  cell \\elstm_r[ao]m_(\d+)x(\d+)\S* \\(\S+)", line):
+            width, depth, ram_width, ram_depth, name = found.groups()
+            if module.startswith("elstm_r"):
+                continue
+            where = f"{module}.{name.split('$')[0]}" if name else module
+            bits[where] = bits.get(where, 0) + int(width or ram_width) * int(depth or ram_depth)
     return bits

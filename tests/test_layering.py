@@ -10,13 +10,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("golden", "hdl", "sim", "software")
-NUMBERS = {"golden.config", "golden.isa", "golden.tables"}
+NUMBERS = {"golden.config", "golden.isa", "golden.tables", "golden.version"}
 
 # Longest prefix wins; the standard library is always allowed. Names cover what is below them.
 RULES: dict[str, set[str]] = {
     "golden.config": set(),
     "golden.tables": set(),
     "golden.isa": {"golden.config"},
+    "golden.version": set(),
     "golden": {"golden", "numpy"},
     "hdl.common": {"amaranth", "hdl.common"},
     "hdl.rocc": {"amaranth", "hdl.common"},

@@ -126,7 +126,7 @@ class AxiMemory(wiring.Component):
             targets.write_addr.eq(next_id),
             targets.write_data.eq(pushed.as_value()),
         ]
-        # A beat of a burst that is not in flight (left over from before a reset) is ignored.
+        # A beat that comes during reset, of a burst from before it, finds its id not in flight.
         beat = Signal()
         issued_bit = Signal(cfg.window)
         beat_bit = Signal(cfg.window)

@@ -18,9 +18,11 @@ class EsellDecoder(wiring.Component):
     value words.
 
     Parameters:
-        known_length: a column's words must be exactly as many as its entry says.
+        known_length: a column's words must be exactly as many as its entry says, and no more than those come.
 
-    ``bad_format``, ``bad_weight``: a word breaks the format, holds a value that is not finite; the run is lost.
+    ``bad_format``, ``bad_weight``: a word breaks the format or the length, holds a value that is not finite; the run
+    is lost, and what follows means nothing. So whatever the words are, a column whose words all come ends in items or
+    in ``bad_format``; the decoder never waits for a word beyond the column's length.
     """
 
     def __init__(self, cfg: AcceleratorConfig, *, known_length: bool) -> None:
@@ -47,7 +49,8 @@ class EsellDecoder(wiring.Component):
         column = Signal(column_layout(self.cfg))
         have_column = Signal()
         block = Signal(w.blocks)
-        left = Signal(16)
+        # Of the column's words those that its length leaves for values: all but one head a block.
+        values_left = Signal(16)
 
         # Fields of the block whose value words are being taken, rows in the order of the head.
         rows = Signal(data.ArrayLayout(unsigned(3), 8))
@@ -99,9 +102,9 @@ class EsellDecoder(wiring.Component):
         with m.If(column_free):
             m.d.sync += have_column.eq(self.columns.valid)
             with m.If(self.columns.valid):
-                m.d.sync += [column.eq(self.columns.payload), left.eq(self.columns.payload.words)]
-        with m.Elif(take_head | take_value):
-            m.d.sync += left.eq(left - 1)
+                m.d.sync += [column.eq(self.columns.payload), values_left.eq(self.columns.payload.words - self.blocks)]
+        with m.Elif(take_head):
+            m.d.sync += values_left.eq(values_left - head_values)
         with m.If(block_done):
             m.d.sync += block.eq(Mux(last_block, 0, block + 1))
 
@@ -154,7 +157,10 @@ class EsellDecoder(wiring.Component):
         m.d.comb += self.bad_weight.eq(take_value & ~finite)
         wrong_length = Const(0)
         if self.known_length:
-            taken = take_head | take_value
-            wrong_length = (take_head & (head_values >= left)) | (column_done & (left - taken != 0))
+            # A head is judged before its values are waited for: they, and the heads still due, must be on their way.
+            following = self.columns.payload
+            too_short = self.columns.valid & column_free & ~following.end & (following.words < self.blocks)
+            misfit = Mux(last_block, head_values != values_left, head_values > values_left)
+            wrong_length = too_short | (take_head & misfit)
         m.d.comb += self.bad_format.eq((take_head & malformed) | wrong_length)
         return m

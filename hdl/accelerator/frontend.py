@@ -99,7 +99,6 @@ class Frontend(wiring.Component):
         size_ok = Signal()
         steps_ok = Signal()
         fuse_ok = Signal()
-        aligned = Signal(8, init=0xFF)
         has_state = Signal()
         nan = Signal()
         bad_command = Signal()
@@ -120,13 +119,17 @@ class Frontend(wiring.Component):
                 p.steps.eq(rs2),
                 steps_ok.eq((rs2 != 0) & (rs2 <= cfg.max_t)),
             ]
-        addresses = (
-            (Funct.WEIGHTS, rs1, p.w), (Funct.WEIGHTS, rs2, p.bias), (Funct.FUSION, rs1, p.u_offsets),
-            (Funct.DATA, rs1, p.x), (Funct.DATA, rs2, p.h), (Funct.START, rs1, p.u), (Funct.EXTENSION, rs2, p.state),
-        )  # fmt: skip
-        for i, (funct, operand, register) in enumerate(addresses):
+        aligned = {}
+        for name, funct, operand in (
+            ("w", Funct.WEIGHTS, rs1), ("bias", Funct.WEIGHTS, rs2), ("u_offsets", Funct.FUSION, rs1),
+            ("x", Funct.DATA, rs1), ("h", Funct.DATA, rs2),
+            ("w_offsets", Funct.EXTENSION, rs1), ("state", Funct.EXTENSION, rs2),
+        ):  # fmt: skip
+            aligned[name] = Signal(name=f"{name}_aligned", init=1)
             with m.If(command(funct)):
-                m.d.sync += [register.eq(operand >> 3), aligned[i].eq(operand[:3] == 0)]
+                m.d.sync += aligned[name].eq(operand[:3] == 0)
+                if hasattr(p, name):
+                    m.d.sync += getattr(p, name).eq(operand >> 3)
         with m.If(command(Funct.FUSION)):
             m.d.sync += [
                 p.n_fuse.eq(Mux(rs2 > cfg.fuse_capacity, cfg.fuse_capacity, rs2)),
@@ -136,6 +139,7 @@ class Frontend(wiring.Component):
             m.d.sync += has_state.eq(rs2 != 0)
         with m.If(start):
             m.d.sync += [
+                p.u.eq(rs1 >> 3),
                 p.h_seq.eq((rs2 & Flags.H_SEQ) != 0),
                 p.h_pruned.eq((rs2 & Flags.H_PRUNED) != 0),
                 p.state_in.eq((rs2 & Flags.STATE_IN) != 0),
@@ -143,13 +147,20 @@ class Frontend(wiring.Component):
             ]
 
         uses_state = (rs2 & (Flags.STATE_IN | Flags.STATE_OUT)) != 0
+        misaligned = (
+            (rs1[:3] != 0)
+            | ~Cat(aligned[name] for name in ("w", "bias", "u_offsets", "x", "h")).all()
+            | (uses_state & ~aligned["state"])
+            # of an address in use, whether or not its flag is built: the order of checks is every build's
+            | (((rs2 & Flags.X_SKIP) != 0) & ~aligned["w_offsets"])
+        )
         unknown_flags = (rs2 & (~int(isa.IMPLEMENTED_FLAGS) & (2**64 - 1))) != 0
         failures = {
             Error.BAD_COMMAND: bad_command,
             Error.BAD_SIZE: ~size_ok,
             Error.BAD_T: ~steps_ok,
             Error.BAD_N_FUSE: ~fuse_ok,
-            Error.MISALIGNED: ~aligned[:5].all() | (rs1[:3] != 0) | (uses_state & ~aligned[6]),
+            Error.MISALIGNED: misaligned,
             Error.BAD_FLAGS: unknown_flags | (uses_state & ~has_state),
             Error.BAD_THRESHOLD: nan,
         }
@@ -190,10 +201,11 @@ class Frontend(wiring.Component):
             m.d.sync += rows.eq(0)
         with m.If(start):
             m.d.sync += [irq.eq((rs2 & Flags.IRQ) != 0), self.interrupt.eq((refused != 0) & ((rs2 & Flags.IRQ) != 0))]
+        with m.Elif(ended):
+            # a run that ABORT ends is a run that ends: a driver may be waiting for its interrupt
+            m.d.sync += self.interrupt.eq(irq)
         with m.Elif(abort):
-            m.d.sync += [irq.eq(0), self.interrupt.eq(0)]
-        with m.Elif(ended & irq):
-            m.d.sync += self.interrupt.eq(1)
+            m.d.sync += self.interrupt.eq(0)
         with m.If(abort | start):
             m.d.sync += bad_command.eq(0)
         with m.Elif(accept & ~good):
@@ -203,7 +215,7 @@ class Frontend(wiring.Component):
                 size_ok.eq(0),
                 steps_ok.eq(0),
                 fuse_ok.eq(0),
-                aligned.eq(0xFF),
+                *(bit.eq(1) for bit in aligned.values()),
                 has_state.eq(0),
                 nan.eq(0),
                 *(getattr(p, name).eq(0) for name in p.signature.members),

@@ -101,7 +101,7 @@ class RoccMemory(wiring.Component):
         pushed = Signal(target)
         m.d.comb += [pushed.kind.eq(kind), pushed.index.eq(index), targets.write_data.eq(pushed.as_value())]
 
-        # A response to a tag that is not outstanding (left over from before a reset) is ignored.
+        # A response that comes during reset, to a request from before it, finds its tag not outstanding.
         answered = Signal()
         m.d.comb += [
             answered.eq(mem.resp_valid & outstanding.bit_select(mem.resp_tag, 1)),

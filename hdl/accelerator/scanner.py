@@ -14,7 +14,8 @@ class ColumnScanner(wiring.Component):
     A block is looked at in each cycle, so that a run of skipped columns is passed while a kept one still loads.
     ``published`` counts a block of h that is known, in order; ``keep_addr``/``keep`` and ``offset_addr``/``offsets``
     read its keep bit and four column lengths one cycle later. Both streams must have room for two more entries
-    while ``room`` is high. ``kept`` and ``skipped`` pulse per block; ``bad_format``: a length that no column can have.
+    while ``room`` is high. ``kept`` and ``skipped`` pulse per block; ``bad_format``: a column too long for memory to be
+    asked for it.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -73,8 +74,8 @@ class ColumnScanner(wiring.Component):
             entry.half.eq(half),
             self.kept.eq(keep),
             self.skipped.eq(looked & ~keep),
-            # a block is at least its head and at most a head and eight value words
-            self.bad_format.eq(keep & ((words < p.h_blocks << 1) | (words > p.h_blocks * 18))),
+            # a block is at most a head and eight value words; the decoder finds what else cannot be
+            self.bad_format.eq(keep & (words > p.h_blocks * 18)),
         ]
         m.d.sync += [looked.eq(look), column.eq(block), known.eq(known + self.published - (look & ~zeros))]
         with m.If(looked):

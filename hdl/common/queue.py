@@ -28,7 +28,8 @@ class Queue(wiring.Component):
         m = Module()
         # few rows, read without a clock: registers or distributed RAM
         m.submodules.rows = rows = memory.Memory(shape=Shape.cast(self.shape), depth=self.depth, init=[])
-        write, read = rows.write_port(), rows.read_port(domain="comb")
+        write = rows.write_port()
+        read = rows.read_port(domain="comb")
         head = Signal(range(self.depth))
         tail = Signal(range(self.depth))
         level = Signal(range(self.depth + 1))

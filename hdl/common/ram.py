@@ -1,8 +1,12 @@
 """Memories, each in a module of its own with a plain one-read one-write interface, so that a macro can replace it."""
 
-from amaranth import Module, unsigned
+from collections import Counter
+
+from amaranth import ClockSignal, Instance, Module, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
+
+__all__ = ["Ram", "RamInstances"]
 
 
 class Ram(wiring.Component):
@@ -10,7 +14,8 @@ class Ram(wiring.Component):
 
     Parameters:
         lane_bits: width of the pieces that ``write_en`` enables one by one; by default the whole row.
-        init: contents at power-up, for read-only tables; without it contents are undefined until written.
+        init: contents at power-up, for read-only tables, which have no ``write_...``; without it contents are
+            undefined until written.
 
     ``read_data`` holds the row at ``read_addr`` one cycle after ``read_en``, and keeps it while ``read_en`` is low.
     A row that is written in the cycle in which it is read returns undefined data; users forward or avoid it.
@@ -25,20 +30,25 @@ class Ram(wiring.Component):
         self.width, self.depth, self.lane_bits = width, depth, lane_bits
         self.init = [] if init is None else init
         addr = range(max(depth, 2))
-        super().__init__(
-            {
-                "read_en": In(1),
-                "read_addr": In(addr),
-                "read_data": Out(width),
-                "write_en": In(width // lane_bits),
-                "write_addr": In(addr),
-                "write_data": In(width),
-            }
-        )
+        ports = {"read_en": In(1), "read_addr": In(addr), "read_data": Out(width)}
+        if not self.init:
+            ports |= {"write_en": In(width // lane_bits), "write_addr": In(addr), "write_data": In(width)}
+        super().__init__(ports)
 
-    def elaborate(self, platform: object) -> Module:
+    @property
+    def kind(self) -> str:
+        """Name of the module that all memories of this size share: elstm_ram_WIDTHxDEPTH, with _byBITS for lanes."""
+        lanes = "" if self.lane_bits == self.width else f"_by{self.lane_bits}"
+        return f"elstm_{'rom' if self.init else 'ram'}_{self.width}x{self.depth}{lanes}"
+
+    def elaborate(self, platform: object) -> Module | Instance:
+        if isinstance(platform, RamInstances):
+            return platform.instance(self)
         m = Module()
-        m.submodules.memory = rows = memory.Memory(shape=unsigned(self.width), depth=self.depth, init=self.init)
+        # Nobody reads what a collision gives, so nothing need be built around a macro that gives something else
+        m.submodules.memory = rows = memory.Memory(
+            shape=unsigned(self.width), depth=self.depth, init=self.init, attrs={} if self.init else {"no_rw_check": 1}
+        )
         read = rows.read_port(domain="sync")
         m.d.comb += [read.addr.eq(self.read_addr), read.en.eq(self.read_en), self.read_data.eq(read.data)]
         if not self.init:
@@ -49,3 +59,25 @@ class Ram(wiring.Component):
                 write.data.eq(self.write_data),
             ]
         return m
+
+
+class RamInstances:
+    """The platform of an elaboration in which each Ram becomes an instance of the module of its kind.
+
+    Attributes:
+        kinds: a Ram of each kind, by name; count: how many instances there are of it.
+    """
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, Ram] = {}
+        self.count: Counter[str] = Counter()
+
+    def instance(self, ram: Ram) -> Instance:
+        """An instance for this Ram. Raises ValueError when two tables of one size differ."""
+        known = self.kinds.setdefault(ram.kind, ram)
+        if known.init != ram.init:
+            raise ValueError(f"two tables of kind {ram.kind} have different contents")
+        self.count[ram.kind] += 1
+        members = ram.signature.members
+        wires = {f"{'i' if members[name].flow == In else 'o'}_{name}": getattr(ram, name) for name in members}
+        return Instance(ram.kind, i_clk=ClockSignal(), **wires)

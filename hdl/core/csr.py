@@ -99,7 +99,7 @@ class CsrFile(wiring.Component):
     status: Out(64)
 
     lines: In(64)
-    time: In(64)
+    mtime: In(64)
     interrupt: Out(1)
     """An enabled interrupt is pending and mstatus.MIE is set."""
     wake: Out(1)
@@ -166,7 +166,7 @@ class CsrFile(wiring.Component):
             Csr.MCYCLE: (mcycle, {0: mcycle}),
             Csr.MINSTRET: (minstret, {0: minstret}),
             Csr.CYCLE: (mcycle, {}),
-            Csr.TIME: (self.time, {}),
+            Csr.TIME: (self.mtime, {}),
             Csr.INSTRET: (minstret, {}),
             Csr.MHARTID: (Const(self._hart_id, 64), {}),
         }

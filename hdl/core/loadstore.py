@@ -12,7 +12,8 @@ __all__ = ["LoadLanes", "StoreLanes"]
 class StoreLanes(wiring.Component):
     """Combinational: ``value``'s low ``1 << size`` bytes moved to the lanes of ``address``, and these lanes' mask.
 
-    ``misaligned``: the address is no multiple of the size, and lanes and mask mean nothing.
+    The mask is also that of a load of this size. ``misaligned``: the address is no multiple of the size, and lanes and
+    mask mean nothing.
     """
 
     address: In(64)

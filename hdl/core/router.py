@@ -18,22 +18,22 @@ class DataRouter(wiring.Component):
     Parameters:
         memory: the bytes that exist behind ``ram``.
 
-    ``ram`` follows the same contract, but for ``req_valid``, which depends on former cycles only. ``time`` is mtime, in
+    ``ram`` follows the same contract, but for ``req_valid``, which depends on former cycles only. ``mtime`` counts
     clock cycles; ``timer`` is high while it is at least mtimecmp. Both are 64-bit words, 0 after reset.
     """
 
     def __init__(self, memory: range) -> None:
         self.memory = memory
         super().__init__(
-            {"cpu": In(DataBusSignature()), "ram": Out(DataBusSignature()), "time": Out(64), "timer": Out(1)}
+            {"cpu": In(DataBusSignature()), "ram": Out(DataBusSignature()), "mtime": Out(64), "timer": Out(1)}
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cpu, ram = self.cpu, self.ram
         mtimecmp = Signal(64)
-        m.d.sync += self.time.eq(self.time + 1)
-        m.d.comb += self.timer.eq(self.time >= mtimecmp)
+        m.d.sync += self.mtime.eq(self.mtime + 1)
+        m.d.comb += self.timer.eq(self.mtime >= mtimecmp)
 
         pending = Signal()
         accepted = Signal()
@@ -66,7 +66,7 @@ class DataRouter(wiring.Component):
             with m.Else():
                 m.d.sync += [here.eq(1), here_error.eq(1)]
         strobes = Cat(cpu.req_mask[i].replicate(8) for i in range(8))
-        for address, register in ((MTIME, self.time), (MTIMECMP, mtimecmp)):
+        for address, register in ((MTIME, self.mtime), (MTIMECMP, mtimecmp)):
             with m.If(accepted & (cpu.req_addr[3:] == address >> 3)):
                 m.d.sync += [here_error.eq(0), here_data.eq(register)]
                 with m.If(cpu.req_write):

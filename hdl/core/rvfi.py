@@ -1,8 +1,9 @@
 """RVFI, the trace port of the RISC-V formal interface: one record per retired or trapping instruction.
 
-Names and meanings are riscv-formal's (NRET 1, ILEN 32, XLEN 64), with ``mem_addr`` the byte address of the access and
-masks and data counted from there (the convention without RISCV_FORMAL_ALIGNED_MEM). A trapping instruction appears
-with ``trap`` and without effects, its ``pc_wdata`` the trap vector; the first instruction of a handler has ``intr``.
+Names and meanings are riscv-formal's (NRET 1, ILEN 32, XLEN 64) with RISCV_FORMAL_ALIGNED_MEM, as misaligned accesses
+trap: ``mem_addr`` is a multiple of 8, masks and data are the lanes of the word there; lanes beside the mask mean
+nothing. A trapping instruction appears with ``trap`` and without effects, its ``pc_wdata`` the trap vector; the first
+instruction of a handler has ``intr``.
 The value of a RoCC response is written outside the record of its instruction.
 """
 
@@ -62,6 +63,8 @@ _INPUTS: dict[str, int] = {
     "x_rs1_rdata": 64,
     "x_rs2_rdata": 64,
     "x_mem_addr": 64,
+    "x_mem_mask": 8,
+    "x_mem_wdata": 64,
     "x_load": 1,
     "x_store": 1,
     "x_csr": 1,
@@ -103,8 +106,9 @@ class Tracer(wiring.Component):
         with m.If(self.enter_handler):
             m.d.sync += handler.eq(1)
 
-        size_mask = Signal(8)
-        m.d.comb += size_mask.eq((1 << (1 << self.x_insn[12:14])) - 1)
+        loads = self.x_load & ~self.x_trap
+        stores = self.x_store & ~self.x_trap
+        word = Cat(C(0, 3), self.x_mem_addr[3:])
         with m.If(self.x_start):
             m.d.sync += [
                 held["insn"].eq(self.x_insn),
@@ -116,10 +120,10 @@ class Tracer(wiring.Component):
                 held["rs2_rdata"].eq(self.x_rs2_rdata),
                 held["pc_rdata"].eq(self.x_pc),
                 held["pc_wdata"].eq(self.next_pc),
-                held["mem_addr"].eq(Mux((self.x_load | self.x_store) & ~self.x_trap, self.x_mem_addr, 0)),
-                held["mem_rmask"].eq(Mux(self.x_load & ~self.x_trap, size_mask, 0)),
-                held["mem_wmask"].eq(Mux(self.x_store & ~self.x_trap, size_mask, 0)),
-                held["mem_wdata"].eq(Mux(self.x_store & ~self.x_trap, self.x_rs2_rdata, 0)),
+                held["mem_addr"].eq(Mux(loads | stores, word, 0)),
+                held["mem_rmask"].eq(Mux(loads, self.x_mem_mask, 0)),
+                held["mem_wmask"].eq(Mux(stores, self.x_mem_mask, 0)),
+                held["mem_wdata"].eq(Mux(stores, self.x_mem_wdata, 0)),
             ]
             for name, address, bits, value in (
                 ("mcause", Csr.MCAUSE, MCAUSE_BITS, self.cause),

@@ -31,7 +31,7 @@ class Core(wiring.Component):
     """One hart.
 
     ``ibus`` and ``dbus``: `hdl.core.bus`. ``rocc``: the RoCC port without its memory. ``timer``, ``software``,
-    ``external``: interrupt lines, levels, in step with the clock. ``time``: mtime, what the time CSR reads. With
+    ``external``: interrupt lines, levels, in step with the clock. ``mtime``: what the time CSR reads. With
     ``cfg.rvfi`` the ports ``rvfi_*`` of `hdl.core.rvfi`.
     """
 
@@ -45,7 +45,7 @@ class Core(wiring.Component):
                 "timer": In(1),
                 "software": In(1),
                 "external": In(1),
-                "time": In(64),
+                "mtime": In(64),
                 **({f"rvfi_{name}": Out(width) for name, width in RVFI_FIELDS.items()} if cfg.rvfi else {}),
             }
         )
@@ -61,7 +61,8 @@ class Core(wiring.Component):
         m.submodules.store = store = StoreLanes()
         m.submodules.load = load = LoadLanes()
         m.submodules.registers = registers = memory.Memory(shape=64, depth=32, init=[])
-        read_1, read_2 = registers.read_port(domain="comb"), registers.read_port(domain="comb")
+        read_1 = registers.read_port(domain="comb")
+        read_2 = registers.read_port(domain="comb")
         write = registers.write_port()
         connect(m, fetch.bus, flipped(self.ibus))
         rocc, dbus = self.rocc, self.dbus
@@ -151,7 +152,7 @@ class Core(wiring.Component):
                 | self.external << Interrupt.EXTERNAL
                 | rocc.interrupt << Interrupt.ROCC
             ),
-            csr.time.eq(self.time),
+            csr.mtime.eq(self.mtime),
             csr.address.eq(x_insn[20:32]),
             csr.funct3.eq(x_funct3),
             csr.operand.eq(Mux(x_funct3[2], x_insn[15:20], x_a)),
@@ -379,6 +380,8 @@ class Core(wiring.Component):
                 tracer.x_rs1_rdata.eq(Mux(x_decoded.use_rs1, x_a, 0)),
                 tracer.x_rs2_rdata.eq(x_rs2),
                 tracer.x_mem_addr.eq(alu.result),
+                tracer.x_mem_mask.eq(store.mask),
+                tracer.x_mem_wdata.eq(store.lanes),
                 tracer.x_load.eq(executes(Unit.LOAD)),
                 tracer.x_store.eq(executes(Unit.STORE)),
                 tracer.x_csr.eq(executes(Unit.CSR)),
@@ -389,7 +392,7 @@ class Core(wiring.Component):
                 tracer.m_fault.eq(m_fault),
                 tracer.m_rd_addr.eq(Mux(m_writes, m_rd, 0)),
                 tracer.m_rd_wdata.eq(Mux(m_writes, m_result, 0)),
-                tracer.m_mem_rdata.eq(dbus.resp_data >> (m_address[:3] << 3)),
+                tracer.m_mem_rdata.eq(dbus.resp_data),
             ]
             m.d.comb += [getattr(self, f"rvfi_{name}").eq(getattr(tracer, name)) for name in RVFI_FIELDS]
         return m

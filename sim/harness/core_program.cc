@@ -24,6 +24,7 @@ class Run {
     uint64_t max_cycles, stuck_cycles;
     Htif htif{image};
     Retirement core;
+    Kept kept;
 
     uint64_t mtimecmp = 0;  // as Spike starts: a timer interrupt is pending until it is set
     uint64_t active = 0, nanoseconds = 0;
@@ -34,11 +35,13 @@ class Run {
         Reader in(job);
         fetch_timing.read(in), data_timing.read(in);
         max_cycles = in.u64(), stuck_cycles = in.u64();
+        core.start(in.u64());
         htif.tohost = in.u64(), htif.fromhost = in.u64();
         core.trace.open(in.text());
         WaveWindow window;
         window.read(in);
         rtl.open(window);
+        kept.read(in);
         image.read(in);
     }
 
@@ -71,7 +74,7 @@ class Run {
             bool fetches = instructions.accepts(), accesses = data.accepts();
             put(top.p_ibus____req__ready, fetches);
             put(top.p_dbus____req__ready, accesses);
-            put(top.p_time, cycle);
+            put(top.p_mtime, cycle);
             put(top.p_timer, cycle >= mtimecmp);
 
             rtl.settle();
@@ -103,6 +106,7 @@ class Run {
     void save(const char *path) {
         Writer out(path);
         core.write(out, rtl.cycle, stop, htif, nanoseconds);
+        kept.write(out, image);
         out.close();
     }
 

@@ -13,6 +13,9 @@ struct Retirement {
     Record last{}, last_trap{};
     bool trapped = false, exited = false;
 
+    // Where the core starts: the pc until the first instruction retires.
+    void start(uint64_t reset_address) { last.pc = last.pc_next = reset_address; }
+
     // To be called in every cycle; true when an instruction retired or trapped. ``stop`` stays when all is well.
     template <class Top>
     bool sample(Top &top, const Htif &htif, Stop &stop) {
@@ -24,7 +27,7 @@ struct Retirement {
         r.rd = unsigned(get(top.p_rvfi__rd__addr)), r.rd_value = get(top.p_rvfi__rd__wdata);
         r.address = get(top.p_rvfi__mem__addr);
         r.read_mask = unsigned(get(top.p_rvfi__mem__rmask)), r.write_mask = unsigned(get(top.p_rvfi__mem__wmask));
-        r.stored = get(top.p_rvfi__mem__wdata);
+        r.stored = get(top.p_rvfi__mem__wdata), r.loaded = get(top.p_rvfi__mem__rdata);
         r.cause = get(top.p_rvfi__csr__mcause__wdata), r.tval = get(top.p_rvfi__csr__mtval__wdata);
         bool after_trap = last.trap;
         uint64_t expected = last.pc_next;
@@ -42,7 +45,7 @@ struct Retirement {
         if (!r.trap) {
             retired++;
             // the store that ends the program is the last instruction of the trace
-            exited = htif.state == Htif::EXIT && r.write_mask && (r.address & ~uint64_t(7)) == htif.tohost;
+            exited = htif.state == Htif::EXIT && r.write_mask && r.address == htif.tohost;
             return true;
         }
         // A vector where nothing can be fetched: the program will never get out, and the trap before is the reason.

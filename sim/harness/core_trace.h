@@ -4,12 +4,13 @@
 
 #include "files.h"
 
+// address, masks, stored and loaded as in RVFI: of the 8-byte word, in its lanes.
 struct Record {
     bool trap, intr;
     uint64_t pc, pc_next;
     uint32_t insn;
     unsigned rd, read_mask, write_mask;
-    uint64_t rd_value, address, stored, cause, tval;
+    uint64_t rd_value, address, stored, loaded, cause, tval;
 };
 
 class Trace {
@@ -33,11 +34,13 @@ class Trace {
         }
         std::fprintf(file, "core   0: 3 0x%016" PRIx64 " (0x%08x)", r.pc, r.insn);
         if (r.rd) std::fprintf(file, " x%-2u 0x%016" PRIx64, r.rd, r.rd_value);
-        if (r.read_mask | r.write_mask) std::fprintf(file, " mem 0x%016" PRIx64, r.address);
-        if (r.write_mask) {
-            unsigned bytes = unsigned(__builtin_popcount(r.write_mask));
-            uint64_t value = bytes == 8 ? r.stored : r.stored & ((uint64_t(1) << 8 * bytes) - 1);
-            std::fprintf(file, " 0x%0*" PRIx64, int(2 * bytes), value);
+        // Spike counts from the first byte of the access
+        if (unsigned mask = r.read_mask | r.write_mask) {
+            unsigned offset = unsigned(__builtin_ctz(mask)), bytes = unsigned(__builtin_popcount(mask));
+            std::fprintf(file, " mem 0x%016" PRIx64, r.address + offset);
+            uint64_t value = r.stored >> 8 * offset;
+            if (bytes < 8) value &= (uint64_t(1) << 8 * bytes) - 1;
+            if (r.write_mask) std::fprintf(file, " 0x%0*" PRIx64, int(2 * bytes), value);
         }
         std::fputc('\n', file);
     }

@@ -98,6 +98,30 @@ class Image {
     }
 };
 
+// The parts of memory to bring back, byte by byte; what does not exist reads as ones.
+class Kept {
+    struct Range {
+        uint64_t address, size;
+    };
+    std::vector<Range> ranges;
+
+  public:
+    void read(Reader &in) {
+        ranges.resize(in.u64());
+        for (Range &range : ranges) range.address = in.u64(), range.size = in.u64();
+    }
+
+    void write(Writer &out, Image &image) const {
+        for (const Range &range : ranges)
+            for (uint64_t at = range.address; at < range.address + range.size; at++) {
+                const Image::Segment *s = image.find(at);
+                uint64_t offset = at - (s ? s->address : 0);
+                uint8_t byte = s ? uint8_t(s->words[offset / 8] >> 8 * (offset % 8)) : 0xFF;
+                out.bytes(&byte, 1);
+            }
+    }
+};
+
 struct Timing {
     uint64_t latency, jitter, fifo, stall_permille, seed;
 

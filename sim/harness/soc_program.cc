@@ -17,10 +17,6 @@ struct Stored {
     uint64_t cycle, address, data, strobes;
 };
 
-struct Range {
-    uint64_t address, size;
-};
-
 class Run {
     Clocked<Top> rtl;
     Violations violations;
@@ -30,8 +26,10 @@ class Run {
     Htif htif{image};
     Retirement core;
     std::FILE *reads = nullptr;
-    std::vector<Range> kept;
+    Kept kept;
     std::vector<Stored> log;
+    std::vector<uint64_t> busy_cycles;
+    uint64_t busy_since = Image::NOWHERE;
     uint64_t active = 0, nanoseconds = 0, read_bursts = 0, write_bursts = 0;
     size_t shown = 0;  // of the console
     Stop stop = EXITED;
@@ -42,6 +40,7 @@ class Run {
         timing.read(in);
         ram_first = in.u64(), ram_end = in.u64();
         max_cycles = in.u64(), stuck_cycles = in.u64(), log_writes = in.u64();
+        core.start(in.u64());
         htif.tohost = in.u64(), htif.fromhost = in.u64();
         core.trace.open(in.text());
         std::string path = in.text();
@@ -49,8 +48,7 @@ class Run {
         WaveWindow window;
         window.read(in);
         rtl.open(window);
-        kept.resize(in.u64());
-        for (Range &range : kept) range.address = in.u64(), range.size = in.u64();
+        kept.read(in);
         image.read(in);
     }
 
@@ -73,6 +71,7 @@ class Run {
             if (master.ar.valid && slave.arready && !(master.ar.id >> (ID_BITS - 1))) read(master.ar, cycle);
             memory.sample(master, cycle);
             rules.sample(master, slave, cycle);
+            watch_busy(get(top.p_busy), cycle);
 #ifdef RVFI
             if (core.sample(top, htif, stop)) active = cycle;
             bool exited = core.exited;
@@ -87,6 +86,7 @@ class Run {
             if (rtl.cycle - active > stuck_cycles) stop = STUCK;
             if (stop != EXITED) break;
         }
+        watch_busy(false, rtl.cycle);
         nanoseconds = progress.nanoseconds();
         core.trace.close();
         if (reads) close_output(reads, "the trace of reads");
@@ -97,16 +97,12 @@ class Run {
         Writer out(path);
         core.write(out, rtl.cycle, stop, htif, nanoseconds);
         out.u64(read_bursts), out.u64(write_bursts);
+        out.u64(busy_cycles.size());
+        for (uint64_t cycles : busy_cycles) out.u64(cycles);
         violations.write(out);
         out.u64(log.size());
         for (const Stored &s : log) out.u64(s.cycle), out.u64(s.address), out.u64(s.data), out.u64(s.strobes);
-        for (const Range &range : kept)
-            for (uint64_t i = 0; i < range.size; i++) {
-                Image::Segment *s = image.find(range.address + i);
-                uint64_t offset = range.address + i - (s ? s->address : 0);
-                uint8_t byte = s ? uint8_t(s->words[offset / 8] >> 8 * (offset % 8)) : 0xFF;
-                out.bytes(&byte, 1);
-            }
+        kept.write(out, image);
         out.close();
     }
 
@@ -127,6 +123,13 @@ class Run {
         std::putchar('>');
         for (; shown < htif.console.size(); shown++) std::printf("%02x", uint8_t(htif.console[shown]));
         if (std::putchar('\n') < 0 || std::fflush(stdout)) std::exit(4);
+    }
+
+    // Each period in which the accelerator is busy, whatever its own counter says.
+    void watch_busy(bool busy, uint64_t cycle) {
+        if (busy == (busy_since != Image::NOWHERE)) return;
+        if (!busy) busy_cycles.push_back(cycle - busy_since);
+        busy_since = busy ? cycle : Image::NOWHERE;
     }
 
     // A burst of loads of the accelerator's.

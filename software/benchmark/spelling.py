@@ -7,6 +7,7 @@
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import typer
 
@@ -42,6 +43,9 @@ NAMES = {
 LISTS = ("--ws", "--wt", "--hs", "--ht", "--sparsity", "--thresholds")
 """Options that take all numbers after them."""
 
+WORDS = ("--name",)
+"""Options that take all words after them, up to the next option or a word that is a file."""
+
 
 def _is_number(text: str) -> bool:
     try:
@@ -51,8 +55,16 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _ends_numbers(_: int, word: str) -> bool:
+    return not _is_number(word)
+
+
+def _ends_words(place: int, word: str) -> bool:
+    return word.startswith("-") or (place > 0 and Path(word).is_file())
+
+
 def respell(arguments: Iterable[str]) -> list[str]:
-    """The command line in our spelling; the numbers of a list become one argument, with commas.
+    """The command line in our spelling; the numbers or words of a list become one argument, with commas.
 
     Everything after ``--`` stays as it is.
     """
@@ -69,8 +81,9 @@ def respell(arguments: Iterable[str]) -> list[str]:
         name = name.replace("_", "-")
         name = NAMES.get(name, name)
         out.append(name + equals + value)
-        if name in LISTS and not equals:
-            count = next((n for n, word in enumerate(rest) if not _is_number(word)), len(rest))
+        if name in (*LISTS, *WORDS) and not equals:
+            ends = _ends_words if name in WORDS else _ends_numbers
+            count = next((n for n, word in enumerate(rest) if ends(n, word)), len(rest))
             if count:
                 out.append(",".join(rest[:count]))
                 del rest[:count]

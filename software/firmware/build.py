@@ -19,11 +19,14 @@ NETWORK_SUPPORT = "packed.c"
 """What programs need that run a packed network (``packed.h``), beside the network itself."""
 
 RAM = 0x8000_0000
+MARCH = "rv64im_zicsr_zifencei"
+MABI = "lp64"
+"""What the core executes, as compilers name it."""
 MAX_MEMORY = 1 << 30
 """Bytes of RAM that the simulators can have."""
 
 _COMMON = (
-    "-mabi=lp64",
+    f"-mabi={MABI}",
     "-mcmodel=medany",
     "-O2",
     "-Wall",
@@ -35,8 +38,10 @@ _COMMON = (
 )
 # gcc: no loop of memset may become a call of memset. Plain .text.start must come first, so no --gc-sections either.
 _GCC = (
-    # exactly one of gcc's own library variants, else it links the wrong one; what CSRs need is named at their use
+    # exactly one of gcc's own library variants, else it links the wrong one; C names what CSRs and fence.i need at
+    # their use, assembly files have it all
     "-march=rv64im",
+    f"-Wa,-march={MARCH}",
     "-nostartfiles",
     "-fno-tree-loop-distribute-patterns",
     "-Wl,--no-warn-rwx-segments",

@@ -14,7 +14,9 @@ void print_decimal(uint64_t value);
    returns the pc to go on at. The registers that a C function may change are kept. */
 uint64_t handle_trap(uint64_t cause, uint64_t pc, uint64_t value);
 
-#define ZICSR_(instruction) ".option push\n.option arch, +zicsr\n" instruction "\n.option pop"
+/* Instructions of an extension that the compiler was not told of, as gcc is not of Zicsr and Zifencei. */
+#define EXTENSION_(name, instruction) ".option push\n.option arch, +" name "\n" instruction "\n.option pop"
+#define ZICSR_(instruction) EXTENSION_("zicsr", instruction)
 #define CSR_READ(name)                                             \
     ({                                                             \
         uint64_t value_;                                           \
@@ -24,6 +26,9 @@ uint64_t handle_trap(uint64_t cause, uint64_t pc, uint64_t value);
 #define CSR_WRITE(name, value) __asm__ volatile(ZICSR_("csrw " name ", %0")::"r"((uint64_t)(value)) : "memory")
 #define CSR_SET(name, value) __asm__ volatile(ZICSR_("csrs " name ", %0")::"r"((uint64_t)(value)) : "memory")
 #define CSR_CLEAR(name, value) __asm__ volatile(ZICSR_("csrc " name ", %0")::"r"((uint64_t)(value)) : "memory")
+
+/* What was stored before is executed after: to be called between writing instructions and running them. */
+static inline void fence_i(void) { __asm__ volatile(EXTENSION_("zifencei", "fence.i") ::: "memory"); }
 
 #define MTIMECMP ((volatile uint64_t *)0x02004000)
 #define MTIME ((volatile uint64_t *)0x0200bff8)

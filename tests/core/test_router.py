@@ -107,7 +107,7 @@ def test_the_timer() -> None:
         due = after + 30
         await b.access(ctx, MTIMECMP, 3, True, due)
         for _ in range(40):
-            assert ctx.get(b.dut.timer) == (ctx.get(b.dut.time) >= due)
+            assert ctx.get(b.dut.timer) == (ctx.get(b.dut.mtime) >= due)
             await ctx.tick()
         assert ctx.get(b.dut.timer) == 1
         await b.access(ctx, MTIME, 3, True, 5)

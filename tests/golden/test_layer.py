@@ -269,6 +269,55 @@ def test_overflow_classes(bias: float, terms: tuple[float, ...], overflow: str) 
     assert result.errors == ({Error.ACC_OVERFLOW} if overflow == "must" else set())
 
 
+def two_faults(fault: Error) -> LayerResult:
+    """Sums of W x that overflow in step 1, of U s(h) in step 0, and one other fault."""
+    w, u = np.zeros((16, 8), np.float16), np.zeros((16, 8), np.float16)
+    w[3, 0], u[:, 0] = 60000, 60000
+    b, x = np.zeros(16, np.float16), np.zeros((3, 8), np.float32)
+    x[1, 0] = 60000
+    state = State.zeros(4)
+    u = u[:, :4]
+    match fault:
+        case Error.BAD_BIAS:
+            b[0] = np.inf
+        case Error.BAD_WEIGHT:
+            w[0, 7] = np.nan
+        case Error.BAD_X:
+            x[2, 5] = np.inf
+        case Error.BAD_STATE:
+            state.h[2] = 2
+        case Error.BAD_FORMAT:
+            packed = pack_layer(w, u, b)
+            packed.w.words[-1] |= np.uint64(1 << 31)
+            return run(packed, x, 0.0, state)
+    return run(pack_layer(w, u, b), x, 0.0, state)
+
+
+@pytest.mark.parametrize(
+    "fault", [Error.BAD_BIAS, Error.BAD_WEIGHT, Error.BAD_X, Error.BAD_STATE, Error.BAD_FORMAT], ids=lambda e: e.name
+)
+def test_an_overflow_beside_another_fault_applies_too(fault: Error) -> None:
+    """The hardware works on several arrays at once: which of two faults it meets first is its own affair."""
+    result = two_faults(fault)
+    assert result.errors == {fault, Error.ACC_OVERFLOW}
+    assert result.error == fault
+    # a fault does not make an overflow out of sums that fit
+    packed, x = example()
+    packed.bias[0] = np.inf
+    assert run(packed, x, 0.0).errors == {Error.BAD_BIAS}
+
+
+@pytest.mark.parametrize("h", [0.0, 1.0])
+def test_an_overflow_of_the_step_that_a_bad_column_of_u_ends_applies_if_its_sums_are_touched(h: float) -> None:
+    u = np.zeros((32, 8), np.float16)
+    u[0, 0], u[0, 1], u[0, 4] = 60000, 60000, np.inf
+    state = State(np.array([h, h, 0, 0, 1, 0, 0, 0], np.float32), np.zeros(8, np.int32))
+    result = run(
+        pack_layer(np.zeros((32, 4), np.float16), u, np.zeros(32, np.float16)), np.zeros((1, 4), np.float32), 0.5, state
+    )
+    assert result.errors == ({Error.BAD_WEIGHT, Error.ACC_OVERFLOW} if h else {Error.BAD_WEIGHT})
+
+
 def test_one_sequence_near_the_limit_leaves_the_others_exact() -> None:
     w, u, b = weights(8, 16, 9)
     layer = Layer(pack_layer(w, u, b))

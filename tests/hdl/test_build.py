@@ -15,7 +15,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl import build
+from hdl import build, verilog
 
 
 class Adder(wiring.Component):
@@ -110,8 +110,9 @@ def test_the_soc_is_what_is_built_by_default(adder, tmp_path, monkeypatch):
 
 
 def test_same_bytes_in_another_process(adder, tmp_path):
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_build as t; from hdl.build import *;"
-    code += "sys.stdout.write(emit_verilog(emit_rtlil(t.Adder(), 'small_adder')))"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_build as t; from hdl.verilog import *;"
+    code += "body = emit_verilog(emit_rtlil(t.Adder(), 'small_adder'));"
+    code += "sys.stdout.write(verilog_file(body, 'small_adder', None))"
     here = str(build.Path(__file__).parent)
     text = subprocess.run([sys.executable, "-c", code, here], capture_output=True, text=True, check=True).stdout
     run("--top", "adder", "-o", tmp_path / "a.v")
@@ -163,7 +164,7 @@ endmodule
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
 @pytest.mark.parametrize("standard", ["2001", "2005", "2012"])
 def test_nothing_is_unknown_before_something_changes(tmp_path, standard):
-    (tmp_path / "parts.v").write_text(build.emit_verilog(build.emit_rtlil(Parts(), "parts")) + BENCH)
+    (tmp_path / "parts.v").write_text(verilog.emit_verilog(verilog.emit_rtlil(Parts(), "parts")) + BENCH)
     subprocess.run(["iverilog", f"-g{standard}", "-o", tmp_path / "a.vvp", tmp_path / "parts.v"], check=True)
     out = subprocess.run(["vvp", "-n", tmp_path / "a.vvp"], check=True, capture_output=True, text=True).stdout
     assert out == "000010010101 0011\n"

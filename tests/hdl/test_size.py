@@ -4,8 +4,9 @@ import pytest
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
 from hdl.accelerator.size import memory_bits
-from hdl.build import TOPS, emit_rtlil
-from hdl.build import memory_bits as counted_bits
+from hdl.build import TOPS
+from hdl.verilog import emit_rtlil
+from hdl.verilog import memory_bits as counted_bits
 
 ODD = AcceleratorConfig(n_pe=4, slots=19, max_x=12, max_h=20, max_t=9, window=128)
 """Slots that no group uses, sizes that fill no word of offsets, a window that makes the rings deeper."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from golden.config import ACCELERATOR_PRESETS, SOC_PRESETS, CoreConfig, SocConfig, preset
-from hdl.build import emit_rtlil, emit_verilog, run_yosys
 from hdl.core.rvfi import RVFI_FIELDS
 from hdl.soc import Soc
+from hdl.verilog import emit_rtlil, emit_verilog, run_yosys
 
 
 def test_the_tiny_soc() -> None:

@@ -22,7 +22,8 @@ class FakeMaster(wiring.Component):
 
     def __init__(self, config: FakeMasterConfig) -> None:
         self.config = config
-        super().__init__({"axi": Out(Axi4Signature(config.addr_bits, config.accelerator.tag_bits + 1))})
+        axi = Axi4Signature(config.addr_bits, config.accelerator.tag_bits + 1)
+        super().__init__({"axi": Out(axi), "busy": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

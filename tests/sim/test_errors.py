@@ -11,7 +11,8 @@ from golden.isa import Counter, Error, Flags, Funct, StatusWord, encode
 from golden.layer import Layer, PackedLayer, State, pack_layer
 from golden.memory import h_from_bytes
 from sim import engines
-from sim.jobs import LayerCall, layer_segments, start_steps
+from sim.compare import judge
+from sim.jobs import LayerCall, decode, layer_job, layer_segments, start_steps
 from sim.protocol import (
     AcceleratorJob,
     Command,
@@ -307,6 +308,21 @@ def test_overflow_is_reported_when_it_must_and_not_when_it_must_not(
         assert not status.error
 
 
+@pytest.mark.parametrize("latency", [1, 8, 60])
+def test_an_overflow_that_comes_before_a_bad_bias_is_right(latency: int) -> None:
+    """W x overflows while the bias is still on its way; the judge must know that golden allows both."""
+    w = np.zeros((16, 64), np.float16)
+    w[:, ::4] = 60000
+    bias = np.zeros(16, np.float16)
+    bias[0] = np.inf
+    call = LayerCall(pack_layer(w, np.zeros((16, 4), np.float16), bias), np.full((1, 64), 60000, np.float32), 0.0, 1)
+    golden = Layer(call.packed).run(call.x, call.threshold)
+    assert golden.errors == {Error.BAD_BIAS, Error.ACC_OVERFLOW}
+    outcome = engines.get(engines.DEFAULT).run(DESIGN, layer_job(call, MemoryTiming(latency=latency)))
+    verdict = judge("layer", call, golden, decode(call, outcome), preset("tiny"))
+    assert verdict.exact, verdict.problems
+
+
 @pytest.mark.parametrize("reads", [0, 1, 20, 100, 300, 700, 1000])
 @pytest.mark.parametrize("latency", [1, 100])
 def test_abort_in_the_middle(reads: int, latency: int) -> None:
@@ -320,6 +336,41 @@ def test_abort_in_the_middle(reads: int, latency: int) -> None:
     # abort clears the registers: a START right after it has no sizes
     again = run(segments, [*steps, start_steps(call, segments)[-1]], MemoryTiming(latency=latency))
     expect(again, Error.BAD_SIZE)
+
+
+@pytest.mark.parametrize("reads", [0, 20, 300, 1000])
+@pytest.mark.parametrize("latency", [1, 100])
+def test_a_run_that_abort_ends_raises_its_interrupt_once_busy_has_fallen(reads: int, latency: int) -> None:
+    call = good_call(flags=Flags.H_SEQ | Flags.IRQ)
+    segments = layer_segments(call)
+    timing = MemoryTiming(latency=latency)
+    abort = Command.of(Funct.ABORT)
+    ended = [*start_steps(call, segments), WaitReads(reads), abort, WaitIdle()]
+    # the interrupt is a level: it stays for the 500 cycles, and until the good run's START
+    held = run(segments, [*ended, WaitCycles(500)], timing)
+    expect(held, Error.ABORTED)
+    assert 500 <= held.interrupt_cycles < 600
+    # a second ABORT while the first one's answers are awaited does not lose it, one after it takes it back
+    twice = [*start_steps(call, segments), WaitReads(reads), abort, abort, WaitIdle(), WaitCycles(500)]
+    assert run(segments, twice, timing).interrupt_cycles >= 500
+    assert run(segments, [*ended, abort, WaitCycles(500)], timing).interrupt_cycles < 20
+    # without the flag there is none
+    silent = start_steps(replace(call, flags=Flags.H_SEQ), segments)
+    assert run(segments, [*silent, WaitReads(reads), abort, WaitIdle(), WaitCycles(500)], timing).interrupt_cycles == 0
+
+
+@pytest.mark.parametrize(
+    ("offsets", "code"),
+    [(0x8000_0004, Error.MISALIGNED), (0x8000_0001, Error.MISALIGNED), (0x8000_0008, Error.BAD_FLAGS)],
+)
+def test_w_offsets_are_checked_for_alignment_before_the_flag_that_uses_them(offsets: int, code: Error) -> None:
+    call = good_call(flags=Flags.X_SKIP)
+    segments = layer_segments(call)
+    steps = altered(start_steps(call, segments), Funct.EXTENSION, rs1=offsets)
+    expect(run(segments, steps), code)
+    # unused, they may be anything
+    unused = altered(steps, Funct.START, rs2=0)
+    assert not status_of(run(segments, [*unused, WaitIdle()])).error
 
 
 def test_runs_back_to_back_without_a_fence() -> None:

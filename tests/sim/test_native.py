@@ -13,7 +13,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from golden.config import ACCELERATOR_PRESETS
-from hdl.build import TOPS, emit_rtlil, run_yosys
+from hdl.build import TOPS
+from hdl.verilog import emit_rtlil, run_yosys
 from sim import build_cache, designs, engines
 from sim.build_cache import executable, native_source
 from sim.jobs import layer_job

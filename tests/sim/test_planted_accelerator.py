@@ -1,4 +1,4 @@
-"""Bugs planted in the accelerator: the small regression must catch each."""
+"""Bugs planted in the accelerator: the small regression, or the runs on damaged data, must catch each."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.planting import must_fail, patches, planted
 
-REGRESSION = "tests/sim/test_small_regression.py"
+REGRESSION = ("tests/sim/test_small_regression.py", "tests/hdl/test_decoder_any_words.py")
 PATCHES = patches("accelerator-")
 
 
@@ -18,4 +18,4 @@ def test_there_is_a_bug_for_every_part() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("patch", PATCHES)
 def test_planted_bug_is_caught(patch: str, tmp_path: Path) -> None:
-    print(must_fail(planted(patch, tmp_path), REGRESSION)[-600:])
+    print(must_fail(planted(patch, tmp_path), *REGRESSION)[-600:])

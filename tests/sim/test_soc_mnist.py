@@ -1,18 +1,23 @@
 """``sim.run mnist`` and ``elf`` on the SoC: the tiny preset in quick tests, the shipped network in slow ones."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from golden.config import preset
+from golden.isa import Counter
 from sim import engines, run, soc_engines, soc_mnist
 from sim.axi_memory import AxiTiming
 from sim.mnist import Network, Setup
-from sim.protocol import MemoryTiming
+from sim.protocol import Design, MemoryTiming
 from sim.result import from_json
 from sim.soc_mnist import SocNetwork, SocSetup
+from sim.soc_program import SocJob, SocOutcome
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, Digits, load_checkpoint, load_digits
 from software.firmware import build
 
@@ -71,12 +76,14 @@ def test_exact_run(command, files: Path) -> None:
     assert "3 of 3 digits bit-exact" in out
     result = from_json((files / "r.json").read_text())
     assert (result.system, result.engine, result.exact) == ("soc", "native", True)
+    assert re.fullmatch(r"(gcc|clang) \d+\.\d+\.\d+( \(zig\))?", result.versions["riscv_compiler"])
+    assert f", program built with {result.versions['riscv_compiler']}\n" in out
     for digit in result.inputs:
         assert f"digit {digit.index} | input 0: class {digit.prediction}\n" in out
         assert digit.prediction == digit.golden_prediction
         assert digit.console.splitlines()[-1].startswith("checksum 0x")
         assert [(layer.x, layer.h, layer.t) for layer in digit.layers] == [(8, 12, 6), (12, 8, 6)]
-        assert all(layer.exact and layer.harness_cycles == 0 for layer in digit.layers)
+        assert all(layer.exact and layer.harness_cycles == layer.cycles > 0 for layer in digit.layers)
         assert 0 < sum(layer.cycles for layer in digit.layers) < digit.system_cycles
     words = [int(line.split()[2]) for line in (files / "reads").read_text().splitlines()]
     counters = [layer.counters for layer in result.inputs[0].layers]
@@ -99,6 +106,63 @@ def test_a_wrong_h_is_named_and_located(files: Path) -> None:
     address = network.program.symbols["results"][0] + 4 * (step * 12 + unit)
     (write,) = [w for w in outcome.write_log if w.cycle == cycle and w.address == address & ~7]
     assert write.mask
+
+
+class LyingCounter:
+    """The native engine on a SoC whose counter CYCLES of one layer is off by one."""
+
+    name = "native"
+
+    def __init__(self, layer: int) -> None:
+        self.engine, self.layer = soc_engines.get("native"), layer
+
+    def missing(self) -> None:
+        return None
+
+    def run(self, design: Design, job: SocJob, *watchers: Any) -> SocOutcome:
+        outcome = self.engine.run(design, job, *watchers)
+        counters = np.frombuffer(outcome.memory["counters"], "<u8").reshape(2, -1).copy()
+        counters[self.layer, Counter.CYCLES] += 1
+        return replace(outcome, memory=outcome.memory | {"counters": counters.tobytes()})
+
+
+@needs_compiler
+@pytest.mark.parametrize("layer", [0, 1])
+def test_cycles_are_compared_with_busy_as_the_host_saw_it(files: Path, layer: int) -> None:
+    network = tiny(files)
+    right = [run.cycles for run in network.run_digit(0).record.layers]
+    network.setup = replace(network.setup, engine=LyingCounter(layer))
+    run = network.run_digit(0)
+    assert not run.record.exact
+    told = f"L{layer + 1}: counter CYCLES is {right[layer] + 1}, must be {right[layer]}"
+    assert told in run.problems
+
+
+@needs_compiler
+def test_a_run_that_busy_does_not_show_is_named(files: Path) -> None:
+    network = tiny(files)
+    engine = network.setup.engine
+    outcome = engine.run(network.setup.design, network.job(0))
+    assert len(outcome.busy_cycles) == 2
+    # a third run, of cycles that no counter tells
+    extra = replace(outcome, busy_cycles=[*outcome.busy_cycles, 7])
+    network.setup = replace(network.setup, engine=Recorded(extra))
+    assert network.run_digit(0).problems == ["busy was high 3 times, must be once for each of 2 layers"]
+
+
+class Recorded:
+    """An engine that gives an outcome of before."""
+
+    name = "recorded"
+
+    def __init__(self, outcome: SocOutcome) -> None:
+        self.outcome = outcome
+
+    def missing(self) -> None:
+        return None
+
+    def run(self, *_: Any) -> SocOutcome:
+        return self.outcome
 
 
 @needs_compiler

@@ -98,6 +98,8 @@ def test_a_layer_on_the_soc_is_exact(layer: OneLayer, timing: AxiTiming, tmp_pat
     for write in outcome.write_log:
         stored[write.address - address :][:8] = np.frombuffer(write.data.to_bytes(8, "little"), np.uint8)
     assert stored.tobytes() == outcome.memory["results"]
+    # of the one START; counted outside, so this says something of the counter
+    assert outcome.busy_cycles == [int(counters[Counter.CYCLES])]
 
 
 def same_in(engine: str, design: Design, layer: OneLayer, timing: AxiTiming, folder: Path) -> None:
@@ -187,6 +189,9 @@ def test_system_calls_and_unknown_requests_are_taken_alike(tmp_path: Path) -> No
     outcomes = [replace(soc_engines.get(name).run(TINY, job), wall_seconds=0.0) for name in ("native", "pysim")]
     assert outcomes[0] == outcomes[1]
     assert (outcomes[0].stop, outcomes[0].console, outcomes[0].tohost) == (Stop.BAD_HTIF, b"hi\n", 7 << 56)
+    # without the trace port no pc is known, so none is told
+    told = f"tohost was written with {7 << 56:#x}, which is no known request; cycle {outcomes[0].cycles}"
+    assert [outcome.reason() for outcome in outcomes] == [told, told]
 
 
 @needs_compiler

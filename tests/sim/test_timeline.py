@@ -87,6 +87,19 @@ def test_a_signal_that_lies_is_noticed():
     assert any(text.startswith("counter GATE_BUSY is") for text in wrong)
 
 
+def test_a_counter_of_cycles_that_lies_is_noticed(monkeypatch):
+    class Lying(timeline.NativeEngine):
+        def run(self, *arguments):
+            outcome = super().run(*arguments)
+            lying = [replace(r, data=r.data + (r.rd == Counter.CYCLES + 1)) for r in outcome.responses]
+            return replace(outcome, responses=lying)
+
+    monkeypatch.setattr(timeline, "NativeEngine", Lying)
+    found = recorded(generate(3, traits=Traits(max_size=16, max_steps=4)), TINY)
+    cycles = found.rtl.counters[Counter.CYCLES]
+    assert any(f"counter CYCLES is {cycles}, the signals say {cycles - 1}" in text for text in found.problems)
+
+
 def test_a_window_is_a_part_of_the_whole():
     case = generate(8, traits=Traits(max_size=32, max_steps=8))
     whole, part = recorded(case, TINY).timeline, recorded(case, TINY, (100, 299)).timeline

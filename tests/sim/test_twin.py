@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from golden.config import preset
+from golden.cycles import published_cycles, u_words_of_steps
 from golden.isa import Counter, Error, Flags, Funct, StatusWord
 from golden.layer import Layer, State, pack_layer
 from sim import counters, network_results, twin
@@ -88,7 +89,11 @@ def test_random_layers_are_goldens(seed: int) -> None:
     for counter, value in counters.expected(call, golden, n_fuse, preset("default").w_pes).items():
         assert unit.command(Command(Funct.COUNTER, counter)) == value, counter.name
     assert [(s.error, s.rows, s.n_fuse) for s in starts] == [("NONE", len(case.x), n_fuse)]
-    assert starts[0].cycles == unit.command(Command(Funct.COUNTER, Counter.CYCLES)) > 0
+    u_words = u_words_of_steps(golden.kept, case.packed.u.offsets)
+    shape, n_pe = case.packed.shape(len(case.x)), preset("default").n_pe
+    cycles = published_cycles(shape, len(case.packed.w.words), u_words, n_fuse, n_pe)
+    assert unit.command(Command(Funct.COUNTER, Counter.CYCLES)) == cycles
+    assert starts[0].cycles == cycles
 
 
 def small_call(**changes: object) -> LayerCall:

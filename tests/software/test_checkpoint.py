@@ -1,10 +1,13 @@
+import gzip
+import io
 import json
+import zipfile
 from contextlib import suppress
 
 import numpy as np
 import pytest
 
-from software.checkpoint import CheckpointError, load_checkpoint, load_digits
+from software.checkpoint import CheckpointError, load_checkpoint, load_digits, load_layers, pack_layers
 
 SEED = 11
 
@@ -49,6 +52,57 @@ def test_logits_ignore_padding(tmp_path):
 def test_wider_floats_are_taken_if_exact(tmp_path):
     exact = arrays()["l1.w"].astype(np.float64)
     assert load_checkpoint(save(tmp_path / "c.npz", **{"l1.w": exact})).layers[0].w.dtype == np.float16
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"l4.w": np.zeros((24, 6), np.float16)}, "layer 3 is missing below l4.w"),
+        ({"l2.w": None}, "array l2.w is missing"),
+        ({"l2.w": None, "l2.u": None, "l2.b": None, "l3.u": np.zeros((24, 6), np.float16)}, "layer 2 is missing"),
+        ({"l1.h0": np.zeros(8, np.float16)}, "l1.h0 is not used; a layer here has ln.w, ln.u, ln.b"),
+        ({"l1.w.bits": np.zeros((32, 1), np.uint8)}, "l1.w.bits is not used"),
+        ({"l01.w": np.zeros((32, 5), np.float16)}, "l01.w is not used"),
+    ],
+)
+def test_every_array_of_a_layer_is_used_or_named(changes, message, tmp_path):
+    path = save(tmp_path / "c.npz", **changes)
+    for load in (load_checkpoint, load_layers):
+        if "l1.w.bits" not in changes or load is load_checkpoint:
+            with pytest.raises(CheckpointError) as caught:
+                load(path)
+            assert message in str(caught.value)
+
+
+def test_packed_layers_beside_the_same_unpacked_are_named(tmp_path):
+    layers = load_checkpoint(save(tmp_path / "c.npz")).layers
+    packed = pack_layers(layers, {})
+    np.savez(tmp_path / "p.npz", **packed, **{"l1.w": layers[0].w})
+    with pytest.raises(CheckpointError, match="l1.w is not used; a layer here has ln.w.bits"):
+        load_layers(tmp_path / "p.npz")
+    del packed["l2.b"]
+    np.savez(tmp_path / "p.npz", **packed)
+    with pytest.raises(CheckpointError, match="array l2.b is missing"):
+        load_layers(tmp_path / "p.npz")
+
+
+def test_a_packed_file_is_read_and_one_of_another_kind_named(tmp_path):
+    path = save(tmp_path / "c.npz")
+    (tmp_path / "d.npz").write_bytes(gzip.compress(path.read_bytes()))
+    assert len(load_checkpoint(tmp_path / "d.npz").layers) == 2
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("m/data.pkl", b"")
+    for content, message in (
+        (stream.getvalue(), "it is a file of torch.save: python -m software.benchmark.import_torch makes a checkpoint"),
+        (b"\x89HDF\r\n\x1a\n and more", "not an .npz file, .*; it is an HDF5 file, as Keras writes"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
+        (gzip.compress(b"x")[:-2], "not a gzip file, or truncated"),
+    ):
+        path.write_bytes(content)
+        for load in (load_checkpoint, load_layers, load_digits):
+            with pytest.raises(CheckpointError, match=message):
+                load(path)
 
 
 def changed(name, index, value, dtype=np.float32):

@@ -22,7 +22,7 @@ MODULES = [
     "sim.run", "sim.sweep", "software.benchmark.data", "software.benchmark.import_torch", "software.benchmark.lm",
     "software.benchmark.mnist", "software.esell_format", "software.figure9", "software.firmware",
     "software.group_size_tuning", "software.lstm_sim_esell", "software.ptb_sentences", "scripts.counter_docs",
-    "scripts.firmware_header", "scripts.isa_docs", "scripts.wave_lists",
+    "scripts.firmware_header", "scripts.isa_docs", "scripts.same_verilog", "scripts.wave_lists",
 ]  # fmt: skip
 
 

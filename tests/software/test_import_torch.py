@@ -263,9 +263,9 @@ def test_the_page_leads_from_torch_to_the_rtl(
         ("m.npz --random 300 --preset tiny", "layer 1 has H = 68, preset tiny"),
         ("m.npz --random 5 --x x.npy", "--x and --random both give the inputs"),
         ("m.npz --x wide.npy", "wide.npy: x must have shape (T, 6) or (N, T, 6), not (3, 7)"),
-        ("m.npz --x whole.npy", "whole.npy: must be one array of floats (.npy), not int64"),
-        ("m.npz --x inf.npy", "inf.npy: x must be finite, and in fp16 too"),
-        ("m.npz --x m.npz", "m.npz: must be one array of floats"),
+        ("m.npz --x truth.npy", "truth.npy: x must hold real numbers, not bool"),
+        ("m.npz --x inf.npy", "inf.npy: x[0, 0] is 1000000.0: fp16 holds magnitudes below 65520"),
+        ("m.npz --x m.npz", "m.npz: must be one array of numbers"),
         ("m.npz --x text.npy", "text.npy: not an .npy file"),
         ("m.npz --preset huge", "huge"),
     ],
@@ -275,7 +275,7 @@ def test_a_run_that_cannot_be_is_one_clear_line(
 ) -> None:
     command(save(torch.nn.LSTM(6, 66)))
     np.save("wide.npy", np.zeros((3, 7)))
-    np.save("whole.npy", np.zeros((3, 6), int))
+    np.save("truth.npy", np.zeros((3, 6), bool))
     np.save("inf.npy", np.full((3, 6), 1e6))
     Path("text.npy").write_text("numbers")
     assert sim_run(monkeypatch, f"layer {arguments}") == 2

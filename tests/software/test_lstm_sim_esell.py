@@ -171,6 +171,7 @@ def with_value(name: str, at: tuple[int, ...], value: float) -> dict[str, np.nda
         (with_value("x", (4, 8), 1e300), "x[4, 8] is 1e+300: fp16 holds"),
         ({"w": np.full((40, 9), 1j)}, "w must hold real numbers, not complex128"),
         ({"b": np.array(["a"] * 40)}, "b must hold real numbers, not <U1"),
+        ({"h0": np.zeros(10)}, "array 'h0' is not used; a layer here has w, u, b, x"),
         ({"x": np.array([[None] * 9])}, "not a readable .npz archive: Object arrays cannot be loaded"),
         (
             {"w": np.full((40, 9), 60000), "x": np.full((5, 9), 60000)},
@@ -204,6 +205,7 @@ def test_files_that_are_no_layer(
         "damaged.npz": (whole[:300] + bytes(100) + whole[400:], "not a readable .npz archive"),
         "empty.npz": (b"", "not a readable .npz archive"),
         "text.npz": (b"hello", "not a readable .npz archive"),
+        "keras.npz": (b"\x89HDF\r\n\x1a\n", "it is an HDF5 file, as Keras writes"),
         "one.npy": ((tmp_path / "one.npy").read_bytes(), "not an .npz archive"),
     }
     for name, (content, text) in cases.items():

@@ -88,6 +88,52 @@ def test_a_csv_of_another_width_is_an_error() -> None:
         from_csv(b"label,a,b\n1,2,3\n")
 
 
+LAYOUTS = {
+    "7-Zip": lambda name: name.replace("-idx", ".idx"),
+    "Kaggle": lambda name: f"{name}/{name.replace('-idx', '.idx')}",
+    "torchvision": lambda name: f"MNIST/raw/{name}",
+    "packed without a suffix": lambda name: name,
+    "unpacked with a suffix": lambda name: f"{name}.gz",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_other_programs_names_and_folders_are_known(
+    files: dict[str, bytes], tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, data in files.items():
+        path = tmp_path / "data" / LAYOUTS[layout](name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(data) if layout.startswith("packed") else data)
+    np.testing.assert_array_equal(load(tmp_path / "data").test_labels, parse_idx(files[NAMES[3]]))
+    monkeypatch.setenv("ELSTM_DATA", str(tmp_path / "data"))
+    assert len(load(cache=tmp_path / "none").train_images) == 5
+
+
+def test_the_digits_of_keras_are_the_same_or_refused(files: dict[str, bytes], tmp_path: Path) -> None:
+    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), map(parse_idx, files.values()), strict=True))
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    np.testing.assert_array_equal(load(tmp_path).train_images, arrays["x_train"])
+    np.savez(tmp_path / "mnist.npz", **(arrays | {"x_test": arrays["x_test"] ^ 1}))
+    with pytest.raises(UserError, match="mnist.npz: SHA-256 of the unpacked t10k-images"):
+        load(tmp_path)
+    np.savez(tmp_path / "mnist.npz", x_train=arrays["x_train"])
+    with pytest.raises(UserError, match="mnist.npz: not the digits as Keras keeps them"):
+        load(tmp_path)
+
+
+def test_a_file_for_the_folder_is_named(files: dict[str, bytes], tmp_path: Path) -> None:
+    np.savez(tmp_path / "mnist.npz", x_train=np.zeros(3))
+    with pytest.raises(UserError, match="mnist.npz is an .npz file, not the folder of the four idx files"):
+        load(tmp_path / "mnist.npz")
+
+
+def test_a_failed_download_is_named(files: dict[str, bytes], tmp_path: Path) -> None:
+    (put(tmp_path / "data", files) / f"{NAMES[0]}.gz").write_bytes(b"<html>not found</html>")
+    with pytest.raises(UserError, match=f"{NAMES[0]}.gz: SHA-256 .*; it is a web page"):
+        load(tmp_path / "data")
+
+
 def test_the_environment_names_the_data(
     files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
