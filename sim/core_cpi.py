@@ -11,14 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.config import CoreConfig, SocConfig, preset
-from sim import core_program, elf, soc_engines
-from sim.axi_memory import AxiTiming
-from sim.build_cache import scratch
-from sim.core_program import ProgramOutcome
-from sim.environment import RISCV_COMPILER
+from sim.engines import socs
+from sim.engines.build_cache import scratch
+from sim.host.axi import AxiTiming
 from sim.options import JsonOption, writable
-from sim.protocol import Design, MemoryTiming
-from sim.soc_program import SocJob
+from sim.protocol import core as core_program
+from sim.protocol import elf
+from sim.protocol.accelerator import Design, MemoryTiming
+from sim.protocol.core import ProgramOutcome
+from sim.protocol.soc import SocJob
+from sim.results.environment import RISCV_COMPILER
 from software.cli import UserError, run, write_all
 from software.firmware import build
 from software.progress import bars
@@ -66,7 +68,7 @@ def measure(path: Path, latency: int) -> ProgramOutcome:
 def measure_soc(path: Path, design: Design = SOC) -> ProgramOutcome:
     """The same in the SoC, behind its instruction cache and AXI4 port."""
     job = SocJob.of(elf.load(path), timing=SOC_TIMING)
-    return _ended(path, soc_engines.get(soc_engines.DEFAULT).run(design, job))
+    return _ended(path, socs.get(socs.DEFAULT).run(design, job))
 
 
 def main(

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from hdl import build
-from sim import figure10, regress, report, sweep
+from sim import regress
+from sim.figure10 import command as figure10
+from sim.report import command as report
 from sim.run import add_commands
+from sim.sweep import command as sweep
 from software import esell_format, figure9, group_size_tuning, lstm_sim_esell
 from software.cli import SETTINGS, call, new_app
 from software.firmware import __main__ as firmware

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from golden.config import ACCELERATOR_PRESETS
-from sim import elf, engines
+from sim.engines import accelerators
+from sim.protocol import elf
 from software.cli import UserError, check_outputs
 
-EngineOption = Annotated[str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(engines.NAMES)}.")]
+EngineOption = Annotated[str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(accelerators.NAMES)}.")]
 PresetOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"Configuration of the accelerator: {', '.join(ACCELERATOR_PRESETS)}.")
 ]

@@ -7,11 +7,11 @@ from typing import Any
 
 import typer
 
-from sim.core_command import run_elf
-from sim.layer_command import run_layer
-from sim.mnist_command import run_mnist
-from sim.timeline_command import run_digit, run_timeline
-from sim.twin_command import run_twin
+from sim.commands.elf import run_elf
+from sim.commands.layer import run_layer
+from sim.commands.mnist import run_mnist
+from sim.commands.timeline import run_digit, run_timeline
+from sim.commands.twin import run_twin
 from software.cli import SETTINGS, call, new_app
 
 

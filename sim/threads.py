@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from sim.cxxrtl import stop_programs
+from sim.engines.compiled import stop_programs
 
 Result = TypeVar("Result")
 LAST_SECONDS = 1.0

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.build_cache import cache_root
+from sim.engines.build_cache import cache_root
 from tests.doc_commands import ROOT, Command, block_commands
 
 LM = r"software\.benchmark\.lm "

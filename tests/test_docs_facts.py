@@ -16,8 +16,8 @@ from golden.esell import fp16_bits, pack
 from hdl.build import TOPS
 from hdl.verilog import ports
 from scripts import counter_docs, isa_docs, wave_lists
-from sim.build_cache import rtlil_text
-from sim.protocol import Design
+from sim.engines.build_cache import rtlil_text
+from sim.protocol.accelerator import Design
 from tests.doc_commands import PAGES, ROOT
 
 DOCS = ROOT / "docs"

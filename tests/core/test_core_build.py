@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hdl.core.rvfi import RVFI_FIELDS
-from sim import build_cache, core_program
+from sim.engines import build_cache
+from sim.protocol import core as core_program
 
 
 def build(preset: str, path: Path) -> str:

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 
 from hdl.core.csr import Csr, CsrFile, Interrupt
 from hdl.core.decode import Decoder
-from sim.core_isa import mnemonic, operands
+from sim.core_lockstep.isa import mnemonic, operands
 
 CUSTOM = (0x0B, 0x2B, 0x5B, 0x7B)
 WORDS = (0x00000073, 0x00100073, 0x30200073, 0x10500073, 0x10200073, 0x12000073, 0x7B200073, 0x00200073)

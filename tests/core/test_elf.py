@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sim import elf, environment
+from sim.protocol import elf
+from sim.results import environment
 from software.firmware import build
 
 RAM = elf.RAM_ADDRESS

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from sim import core_program, elf
+from sim.protocol import core as core_program
+from sim.protocol import elf
 from software.firmware import build
 
 each_toolchain = pytest.mark.parametrize("tools", build.toolchains(), ids=lambda tools: tools.name)

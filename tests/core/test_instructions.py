@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from sim import core_stream
-from sim.core_isa import Encoder
+from sim.core_lockstep import stream
+from sim.core_lockstep.isa import Encoder
 from tests.core import iss
 from tests.core.core_bench import BASE, DEVICE, Bench, Timing
 
@@ -45,15 +45,15 @@ class Model:
         kind = r.choice(("r", "r", "i", "shift", "muldiv", "load", "load", "store", "upper"))
         value = None
         if kind in ("r", "muldiv"):
-            name = r.choice(core_stream.ALU_R if kind == "r" else core_stream.MUL_DIV)
+            name = r.choice(stream.ALU_R if kind == "r" else stream.MUL_DIV)
             self.e.r(name, rd, a, b)
             value = iss.execute(name, self.x[a], self.x[b])
         elif kind == "i":
-            name, number = r.choice(core_stream.ALU_I), r.randint(-2048, 2047)
+            name, number = r.choice(stream.ALU_I), r.randint(-2048, 2047)
             self.e.i(name, rd, a, number)
             value = iss.execute(name, self.x[a], number & iss.MASK)
         elif kind == "shift":
-            name = r.choice(core_stream.SHIFT_I + core_stream.SHIFT_IW)
+            name = r.choice(stream.SHIFT_I + stream.SHIFT_IW)
             number = r.randrange(32 if name.endswith("w") else 64)
             self.e.i(name, rd, a, number)
             value = iss.execute(name, self.x[a], number)
@@ -66,8 +66,8 @@ class Model:
                 value = BASE + 4 * len(self.words) + iss.signed(number << 12, 32)
                 self.e.u("auipc", rd, number)
         elif kind == "load":
-            name = r.choice(tuple(core_stream.LOADS))
-            offset = r.randrange(0, DATA_BYTES, core_stream.LOADS[name])
+            name = r.choice(tuple(stream.LOADS))
+            offset = r.randrange(0, DATA_BYTES, stream.LOADS[name])
             self.e.i(name, rd, DATA, offset)
             value = iss.load(name, self.data, offset)
         else:
@@ -79,7 +79,7 @@ class Model:
             self.set(rd, value)
 
     def branch(self) -> None:
-        name, a, b = self.r.choice(core_stream.BRANCHES), self.source(), self.source()
+        name, a, b = self.r.choice(stream.BRANCHES), self.source(), self.source()
         count = self.r.randrange(3)
         taken = iss.taken(name, self.x[a], self.x[b])
         self.e.b(name, a, b, 4 * (count + 1))

@@ -3,8 +3,8 @@
 import pytest
 from rich.console import Console
 
-from sim import core_lockstep
-from sim.core_lockstep import Coverage, Mismatch, compare, normalized, without_xs
+from sim.core_lockstep import command as core_lockstep
+from sim.core_lockstep.command import Coverage, Mismatch, compare, normalized, without_xs
 
 RETIRED = 1_200_000
 

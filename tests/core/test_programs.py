@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from golden.config import CoreConfig, SocConfig, preset
-from sim import core_program, core_spike, elf, soc_engines
-from sim.core_lockstep import compare, normalized, until_exit
-from sim.protocol import Design
-from sim.soc_program import SocJob
+from sim.core_lockstep.command import compare, normalized, until_exit
+from sim.engines import socs
+from sim.protocol import core as core_program
+from sim.protocol import elf
+from sim.protocol.accelerator import Design
+from sim.protocol.soc import SocJob
+from sim.spike import simulator
 from software.firmware import build
 
 CPI_PROGRAMS = ("sort", "crc", "matrix", "softfloat", "strings")
@@ -128,7 +131,7 @@ def test_a_core_that_waits_from_the_start_says_where(before: str, pc: int, tmp_p
     assert outcome.reason() == f"nothing retires any more; waiting at pc {pc:#x}"
     design = Design("soc", SocConfig(preset("tiny"), CoreConfig(rvfi=True)))
     for engine in ("native", "pysim"):
-        found = soc_engines.get(engine).run(design, SocJob.of(program, stuck_cycles=500))
+        found = socs.get(engine).run(design, SocJob.of(program, stuck_cycles=500))
         assert found.reason() == f"nothing retires any more; waiting at pc {pc:#x}"
         assert found.next_pc == pc
 
@@ -200,7 +203,7 @@ def test_one_elf_runs_on_spike_and_here(tmp_path: Path) -> None:
     assert outcome_of(path, trace=str(trace)).exit_code == 0
     tohost = elf.load(path).tohost
     assert tohost is not None
-    reference = normalized(core_spike.commit_log(path.read_bytes(), 0x8000_0000, 1 << 21))
+    reference = normalized(simulator.commit_log(path.read_bytes(), 0x8000_0000, 1 << 21))
     with open(trace) as lines:
         compare(until_exit(reference, tohost), until_exit(lines, tohost))
 

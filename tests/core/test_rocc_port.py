@@ -5,7 +5,7 @@ import random
 import pytest
 
 from golden.isa import encode
-from sim.core_isa import Encoder
+from sim.core_lockstep.isa import Encoder
 from tests.core.core_bench import BASE, DEVICE, Bench, Timing, unit_result
 
 ROCC_LINE = 1 << 12

@@ -9,12 +9,13 @@ from amaranth.sim import Simulator
 from golden.config import CoreConfig
 from hdl.core.rvfi import RVFI_FIELDS
 from hdl.core.top import Core
-from sim import core_program, core_stream
-from sim.core_isa import Encoder
-from sim.protocol import Segment
+from sim.core_lockstep import stream
+from sim.core_lockstep.isa import Encoder
+from sim.protocol import core as core_program
+from sim.protocol.accelerator import Segment
 from tests.core import iss
 
-BASE, DATA_AT = core_stream.BASE, 0x200
+BASE, DATA_AT = stream.BASE, 0x200
 CONTENT = bytes(range(0x81, 0x91))
 A, B, VALUE = 6, 7, 5
 LANES = (1 << 64) - 1
@@ -24,14 +25,14 @@ def program() -> list[int]:
     """Every load and store at each offset of a word, aligned or not; traps go on behind the access."""
     words: list[int] = []
     e = Encoder(words.append)
-    names = (*core_stream.LOADS, *core_stream.STORES)
+    names = (*stream.LOADS, *stream.STORES)
     e.pc_relative(A, DATA_AT)
     # the handler comes behind two words of this, csrrw, the accesses and a jump
     e.pc_relative(B, 4 * (2 + 1 + 8 * len(names) + 1))
     e.csr("csrrw", 0, 0x305, B)
     for name in names:
         for offset in range(8):
-            if name in core_stream.LOADS:
+            if name in stream.LOADS:
                 e.i(name, VALUE, A, offset)
             else:
                 e.s(name, A, B, offset)
@@ -93,8 +94,8 @@ def signed(value: int, bits: int) -> int:
 def expected(name: str, r: dict[str, int]) -> dict[str, int]:
     """What riscv-formal's model says of the fields it looks at; data only in the lanes of the mask."""
     insn = r["insn"]
-    loads = name in core_stream.LOADS
-    size = (core_stream.LOADS | core_stream.STORES)[name]
+    loads = name in stream.LOADS
+    size = (stream.LOADS | stream.STORES)[name]
     immediate = insn >> 20 if loads else insn >> 25 << 5 | insn >> 7 & 31
     address = r["rs1_rdata"] + signed(immediate, 12) & LANES
     word, offset = address & ~7, address & 7
@@ -110,9 +111,9 @@ def expected(name: str, r: dict[str, int]) -> dict[str, int]:
     return {"trap": 0, "mem_addr": word, "mem_rmask": mask, "mem_wmask": 0, "rd_addr": VALUE, "rd_wdata": value}
 
 
-@pytest.mark.parametrize("name", (*core_stream.LOADS, *core_stream.STORES))
+@pytest.mark.parametrize("name", (*stream.LOADS, *stream.STORES))
 def test_loads_and_stores_are_riscv_formals(name: str, trace: list[dict[str, int]]) -> None:
-    opcode, funct3 = (0x03 if name in core_stream.LOADS else 0x23), funct3_of(name)
+    opcode, funct3 = (0x03 if name in stream.LOADS else 0x23), funct3_of(name)
     mine = [r for r in trace if (r["insn"] & 0x7F, r["insn"] >> 12 & 7) == (opcode, funct3)]
     assert len(mine) == 8
     for r in mine:
@@ -123,7 +124,7 @@ def test_loads_and_stores_are_riscv_formals(name: str, trace: list[dict[str, int
 def funct3_of(name: str) -> int:
     words: list[int] = []
     e = Encoder(words.append)
-    e.i(name, 0, 0, 0) if name in core_stream.LOADS else e.s(name, 0, 0, 0)
+    e.i(name, 0, 0, 0) if name in stream.LOADS else e.s(name, 0, 0, 0)
     return words[0] >> 12 & 7
 
 

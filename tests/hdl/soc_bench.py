@@ -8,8 +8,8 @@ from amaranth.sim import Simulator
 from golden.config import RAM_BASE, SocConfig, preset
 from hdl.port import FETCH
 from hdl.soc import Soc
-from sim.axi_memory import AxiTiming
-from sim.protocol import Segment
+from sim.host.axi import AxiTiming
+from sim.protocol.accelerator import Segment
 from tests.hdl.axi_bench import AxiBench
 
 RAM = RAM_BASE

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from golden.config import ACCELERATOR_PRESETS, preset
-from sim.build_cache import rtlil_text, verilog_sha256
-from sim.protocol import Design
+from sim.engines.build_cache import rtlil_text, verilog_sha256
+from sim.protocol.accelerator import Design
 
 
 def build(preset_name: str, path: Path) -> Path:

@@ -9,9 +9,9 @@ from golden.isa import Error, StatusWord
 from golden.layer import Layer
 from golden.memory import h_from_bytes
 from hdl.core.csr import Cause, Csr
-from sim.icarus import IcarusEngine, run_bench
-from sim.jobs import LayerCall, layer_segments
-from sim.protocol import Design
+from sim.engines.icarus.accelerator import IcarusEngine, run_bench
+from sim.layers.jobs import LayerCall, layer_segments
+from sim.protocol.accelerator import Design
 from software.extras import install_line
 from tests.hdl.axi_ram_job import Job, Result
 from tests.hdl.soc_bench import CONFIG, DONE, RAM, RAM_BYTES, RESULTS

@@ -2,7 +2,7 @@ import pytest
 from amaranth.lib import wiring
 
 from hdl.axi4 import FIXED, Axi4Signature
-from sim.axi_checker import MASTER, SLAVE
+from sim.host.axi_rules import MASTER, SLAVE
 
 
 def test_widths_are_checked_and_compared() -> None:

@@ -10,11 +10,11 @@ from golden.layer import Layer
 from golden.memory import h_from_bytes
 from hdl.core.csr import Cause, Csr
 from hdl.core.router import MTIME, MTIMECMP
-from sim.axi_memory import AxiTiming
-from sim.core_isa import Encoder
-from sim.jobs import LayerCall, decode, layer_job, layer_segments, start_steps
-from sim.protocol import Command, Design, MemoryTiming
-from sim.pysim import PysimEngine
+from sim.core_lockstep.isa import Encoder
+from sim.engines.pysim.accelerator import PysimEngine
+from sim.host.axi import AxiTiming
+from sim.layers.jobs import LayerCall, decode, layer_job, layer_segments, start_steps
+from sim.protocol.accelerator import Command, Design, MemoryTiming
 from tests.hdl.soc_bench import CONFIG, DONE, RAM, RESULTS, SocRun, run
 from tests.hdl.test_axi4_accelerator import call_of
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from hdl import verilog
-from sim import build_cache, engines, icarus, random_layer
-from sim.protocol import Design
+from sim.engines import accelerators, build_cache
+from sim.engines.icarus import accelerator as icarus
+from sim.layers import random_layer
+from sim.protocol.accelerator import Design
 
 TRAITS = (
     (31, random_layer.Traits(max_size=24, max_steps=5, density=0.5)),
@@ -58,7 +60,7 @@ def test_layers_are_exact_whatever_a_collision_gives(
     seed: int, traits: random_layer.Traits, unknown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also the control: a macro that cannot read while it writes elsewhere is noticed."""
-    engine = engines.get("icarus")
+    engine = accelerators.get("icarus")
     if missing := engine.missing():
         pytest.skip(missing)
     case = random_layer.generate(seed, "macros", traits)

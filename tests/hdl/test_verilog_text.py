@@ -22,8 +22,8 @@ from hdl.accelerator.ring import Ring
 from hdl.build import TOPS
 from hdl.common.ram import Ram
 from scripts import same_verilog, wave_lists
-from sim import build_cache, designs
-from sim.protocol import Design
+from sim.engines import build_cache, designs
+from sim.protocol.accelerator import Design
 from software.cli import UserError
 
 SMALL = {

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from sim import designs, sweep
-from sim.icarus import IcarusEngine
-from sim.protocol import Design
+from sim.engines import designs
+from sim.engines.icarus.accelerator import IcarusEngine
+from sim.protocol.accelerator import Design
+from sim.sweep import command as sweep
 from software.cli import run as run_command
 from tests.sim import fake_unit
 from tests.sim.golden_engine import GoldenEngine

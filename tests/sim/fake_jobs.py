@@ -1,7 +1,7 @@
 """Jobs for the fake unit."""
 
 from golden.isa import Funct
-from sim.protocol import AcceleratorJob, Command, MemoryTiming, Segment, WaitIdle
+from sim.protocol.accelerator import AcceleratorJob, Command, MemoryTiming, Segment, WaitIdle
 
 SOURCE, TARGET = 0x1000, 0x8000_0000
 

@@ -9,9 +9,9 @@ from golden.isa import COUNTER_SUMS, Counter, Error, Flags, Funct
 from golden.layer import Layer, PackedLayer, State
 from golden.memory import h_bytes
 from golden.numbers import fp16_from_bits
-from sim.counters import expected
-from sim.jobs import LayerCall
-from sim.protocol import AcceleratorJob, Command, Outcome, Response, Write
+from sim.layers.counters import expected
+from sim.layers.jobs import LayerCall
+from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Response, Write
 
 
 def registers(job: AcceleratorJob) -> dict[Funct, tuple[int, int]]:
@@ -21,8 +21,8 @@ def registers(job: AcceleratorJob) -> dict[Funct, tuple[int, int]]:
 
 @dataclass
 class GoldenEngine:
-    """Runs a job of sim.jobs.layer_job with golden. ``wrong``: (time step, unit) of h to spoil; ``stuck``: give up;
-    ``cycles_off``: what the counter says too much; ``code``: error to report."""
+    """Runs a job of sim.layers.jobs.layer_job with golden. ``wrong``: (time step, unit) of h to spoil; ``stuck``: give
+    up; ``cycles_off``: what the counter says too much; ``code``: error to report."""
 
     name: str = "golden"
     wrong: tuple[int, int] | None = None

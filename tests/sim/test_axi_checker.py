@@ -3,7 +3,7 @@
 import pytest
 
 from hdl.axi4 import FIXED
-from sim.axi_checker import MASTER, SLAVE, AxiChecker
+from sim.host.axi_rules import MASTER, SLAVE, AxiChecker
 
 QUIET = dict.fromkeys((*MASTER, *SLAVE), 0) | FIXED
 AR = {"arvalid": 1, "arready": 1, "arid": 3, "araddr": 0x8000_0F80, "arlen": 15}

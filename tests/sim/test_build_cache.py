@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sim import build_cache
-from sim.protocol import EngineError
+from sim.engines import build_cache
+from sim.protocol.accelerator import EngineError
 from tests.doc_commands import ROOT
 from tests.software.test_places import unshared
 

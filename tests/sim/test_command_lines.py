@@ -8,7 +8,11 @@ import pytest
 import typer
 
 from hdl import build
-from sim import core_cpi, core_lockstep, elstm, figure10, regress, report, run, sweep
+from sim import core_cpi, elstm, regress, run
+from sim.core_lockstep import command as core_lockstep
+from sim.figure10 import command as figure10
+from sim.report import command as report
+from sim.sweep import command as sweep
 from software.cli import SETTINGS, call, new_app
 
 

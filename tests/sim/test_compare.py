@@ -7,9 +7,9 @@ import pytest
 from golden.config import preset
 from golden.isa import Counter
 from golden.layer import Layer
-from sim.compare import judge
-from sim.jobs import LayerCall, LayerOutcome, decode, layer_job
-from sim.protocol import Design
+from sim.layers.compare import judge
+from sim.layers.jobs import LayerCall, LayerOutcome, decode, layer_job
+from sim.protocol.accelerator import Design
 from tests.hdl.test_axi4_accelerator import call_of
 from tests.sim.golden_engine import GoldenEngine
 

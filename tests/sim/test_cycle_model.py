@@ -5,11 +5,11 @@ import pytest
 
 from golden.config import preset
 from golden.layer import Layer, pack_layer
-from sim import engines
-from sim.jobs import LayerCall, layer_job
-from sim.layer_run import simulate
-from sim.mnist import FLAGS
-from sim.protocol import Design, MemoryTiming
+from sim.digits.network import FLAGS
+from sim.engines import accelerators
+from sim.layers.jobs import LayerCall, layer_job
+from sim.layers.record import simulate
+from sim.protocol.accelerator import Design, MemoryTiming
 
 DESIGN = Design("accelerator", preset("default"))
 LOW, HIGH = 0.985, 1.02
@@ -26,7 +26,8 @@ def over_model(x: int, h: int, t: int, w: float, u: float, threshold: float, n_f
     call = LayerCall(packed, xs, threshold, n_fuse, FLAGS)
     golden = Layer(packed).run(xs[None], threshold).sequence(0)
     job = layer_job(call, MemoryTiming(8))
-    done = simulate(engines.get(engines.DEFAULT), DESIGN, job, "a layer", "L", call, golden, lambda cycles: None)
+    engine = accelerators.get(accelerators.DEFAULT)
+    done = simulate(engine, DESIGN, job, "a layer", "L", call, golden, lambda cycles: None)
     assert not done.problems and done.row.cycles >= 100_000
     return done.row.cycles / done.row.word_model_cycles
 

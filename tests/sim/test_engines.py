@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from golden.isa import Funct
-from sim import designs, engines
-from sim.memory import VIOLATIONS_KEPT
-from sim.protocol import (
+from sim.engines import accelerators, designs
+from sim.host.memory import VIOLATIONS_KEPT
+from sim.protocol.accelerator import (
     AcceleratorJob,
     Command,
     Design,
@@ -34,7 +34,7 @@ TIMINGS = {
 
 
 def outcome(engine, design, job):
-    result = engines.get(engine).run(design, job)
+    result = accelerators.get(engine).run(design, job)
     assert result.wall_seconds > 0
     return replace(result, wall_seconds=0)
 
@@ -164,18 +164,18 @@ def test_bad_jobs_are_refused():
 
 def test_unknown_engine_and_design(fake):
     with pytest.raises(EngineError, match="no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"):
-        engines.get("vcs")
+        accelerators.get("vcs")
     with pytest.raises(EngineError, match="no design 'gpu'; there are: accelerator, core"):
-        engines.get("cxxrtl").run(Design("gpu", None), copy_job())
+        accelerators.get("cxxrtl").run(Design("gpu", None), copy_job())
 
 
 def test_missing_engine_says_how_to_install(fake, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(EngineError, match="engine icarus: Icarus Verilog is not installed: apt install iverilog"):
-        engines.get("icarus")
-    monkeypatch.setattr("sim.cxxrtl.compiler", lambda: ())
+        accelerators.get("icarus")
+    monkeypatch.setattr("sim.engines.compiled.compiler", lambda: ())
     with pytest.raises(EngineError, match="no C\\+\\+ compiler: install g\\+\\+"):
-        engines.get("cxxrtl")
+        accelerators.get("cxxrtl")
 
 
 def long_job():
@@ -185,7 +185,7 @@ def long_job():
 
 def test_progress_is_told(fake):
     seen = []
-    result = engines.get("cxxrtl").run(fake, long_job(), progress=seen.append)
+    result = accelerators.get("cxxrtl").run(fake, long_job(), progress=seen.append)
     assert seen == sorted(seen)
     assert 0 < seen[0] < result.cycles
 
@@ -201,9 +201,9 @@ def test_interrupted_run_leaves_no_process(fake, monkeypatch):
     def interrupt(cycles):
         raise KeyboardInterrupt
 
-    engine = engines.get("cxxrtl")
+    engine = accelerators.get("cxxrtl")
     engine.program(fake)
-    monkeypatch.setattr("sim.cxxrtl.subprocess.Popen", remember)
+    monkeypatch.setattr("sim.engines.compiled.subprocess.Popen", remember)
     with pytest.raises(KeyboardInterrupt):
         engine.run(fake, long_job(), progress=interrupt)
     assert started[0].returncode == -9
@@ -254,4 +254,4 @@ def test_wave_of_icarus(fake, icarus, tmp_path):
 @pytest.mark.parametrize("engine", ["native", "cxxrtl"])
 def test_unwritable_wave_is_an_error(fake, engine):
     with pytest.raises(EngineError, match="cannot write /nowhere/x.vcd"):
-        engines.get(engine).run(fake, copy_job(wave=WaveRequest("/nowhere/x.vcd")))
+        accelerators.get(engine).run(fake, copy_job(wave=WaveRequest("/nowhere/x.vcd")))

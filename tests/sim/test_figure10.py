@@ -8,13 +8,14 @@ import pytest
 
 from golden.config import AcceleratorConfig
 from golden.layer import Layer
-from sim import engines, figure10
-from sim.figure10 import PTB_MODEL, ptb_cases
-from sim.figure10_picture import picture
-from sim.figure10_rows import SCHEMES, runs_of
-from sim.layer_run import RunWords, predicted
-from sim.result import from_json
-from sim.table2 import LAYERS, random_case, threshold_for
+from sim.engines import accelerators
+from sim.figure10 import command as figure10
+from sim.figure10.command import PTB_MODEL, ptb_cases
+from sim.figure10.picture import picture
+from sim.figure10.rows import SCHEMES, runs_of
+from sim.layers.record import RunWords, predicted
+from sim.layers.table2 import LAYERS, random_case, threshold_for
+from sim.results.result import from_json
 from software.checkpoint import PTB_SENTENCES, load_sentences
 from software.cli import UserError
 from software.cli import run as run_command
@@ -26,7 +27,7 @@ SEED = 3
 @pytest.fixture
 def engine(monkeypatch):
     chosen = GoldenEngine()
-    monkeypatch.setitem(engines._ENGINES, "golden", lambda: chosen)
+    monkeypatch.setitem(accelerators._ENGINES, "golden", lambda: chosen)
     return chosen
 
 

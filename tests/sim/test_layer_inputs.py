@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim import engines, run
-from sim.layer_inputs import load_x
-from sim.protocol import EngineError
+from sim import run
+from sim.engines import accelerators
+from sim.layers.inputs import load_x
+from sim.protocol.accelerator import EngineError
 from software.cli import UserError
 
 Line = Callable[[str], tuple[int, str, str]]
@@ -146,7 +147,7 @@ def test_options_that_do_not_fit_are_one_line(arguments: str, message: str, line
 
 def test_the_layout_reaches_the_rtl(line: Line) -> None:
     try:
-        engines.get("native")
+        accelerators.get("native")
     except EngineError as missing:
         pytest.skip(str(missing))
     shapes = {}

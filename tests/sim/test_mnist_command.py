@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from golden.isa import Error
-from sim import engines, run
-from sim.mnist import whole_test_set
-from sim.mnist_command import answers_line, versions
-from sim.result import InputRun, RunResult, from_json
+from sim import run
+from sim.commands.mnist import answers_line, versions
+from sim.digits.network import whole_test_set
+from sim.engines import accelerators
+from sim.results.result import InputRun, RunResult, from_json
 from software import checkpoint
 from software.checkpoint import MNIST_CHECKPOINT, load_checkpoint
 from tests.sim.golden_engine import GoldenEngine
@@ -42,7 +43,7 @@ def files(tmp_path):
 @pytest.fixture
 def engine(monkeypatch):
     chosen = GoldenEngine()
-    monkeypatch.setitem(engines._ENGINES, "golden", lambda: chosen)
+    monkeypatch.setitem(accelerators._ENGINES, "golden", lambda: chosen)
     return chosen
 
 
@@ -102,7 +103,7 @@ def result_of(**fields):
 
 
 def test_the_input_of_layer_2_is_what_the_rtl_stored(command, files, engine, monkeypatch):
-    monkeypatch.setattr("sim.mnist_command.mismatch_wave", lambda setup, run, path: "planted")
+    monkeypatch.setattr("sim.commands.mnist.mismatch_wave", lambda setup, run, path: "planted")
     engine.wrong, engine.wrong_run = (2, 3), 0
     code, out, _ = command("--digits", 1, "--json", files / "r.json", "--report", files / "r.html")
     assert 'data-exact="false"' in (files / "r.html").read_text()
@@ -128,7 +129,7 @@ def test_the_input_of_layer_2_is_what_the_rtl_stored(command, files, engine, mon
     ],
 )
 def test_other_disagreements(command, engine, monkeypatch, fault, message):
-    monkeypatch.setattr("sim.mnist_command.mismatch_wave", lambda setup, run, path: "planted")
+    monkeypatch.setattr("sim.commands.mnist.mismatch_wave", lambda setup, run, path: "planted")
     for name, value in fault.items():
         setattr(engine, name, value)
     code, out, _ = command("--digits", 2)

@@ -15,15 +15,15 @@ from amaranth.sim import Simulator
 from golden.config import ACCELERATOR_PRESETS
 from hdl.build import TOPS
 from hdl.verilog import emit_rtlil, run_yosys
-from sim import build_cache, designs, engines
-from sim.build_cache import executable, native_source
-from sim.jobs import layer_job
-from sim.memory import Random
-from sim.native.codegen import generate
-from sim.native.netlist import NetlistError, parse
-from sim.protocol import AcceleratorJob, Design, WaveRequest
-from sim.random_layer import Traits, calls
-from sim.random_layer import generate as generate_layer
+from sim.engines import accelerators, build_cache, designs
+from sim.engines.build_cache import executable, native_source
+from sim.engines.native.codegen import generate
+from sim.engines.native.netlist import NetlistError, parse
+from sim.host.memory import Random
+from sim.layers.jobs import layer_job
+from sim.layers.random_layer import Traits, calls
+from sim.layers.random_layer import generate as generate_layer
+from sim.protocol.accelerator import AcceleratorJob, Design, WaveRequest
 from tests.sim import random_design, read_vcd
 
 PROBE = str(Path(__file__).with_name("probe.cc"))
@@ -113,7 +113,8 @@ def test_accelerator_runs_as_in_cxxrtl(preset):
     """Minutes of compiling."""
     cycles = []
     for design, job in layers(preset):
-        found, expected = (replace(engines.get(name).run(design, job), wall_seconds=0) for name in ("native", "cxxrtl"))
+        engines = (accelerators.get(name) for name in ("native", "cxxrtl"))
+        found, expected = (replace(engine.run(design, job), wall_seconds=0) for engine in engines)
         assert found == expected
         cycles.append(found.cycles)
     assert max(cycles) > 1000
@@ -125,7 +126,7 @@ def test_accelerator_has_the_signals_of_cxxrtl(tmp_path):
     for engine in ("native", "cxxrtl"):
         path = tmp_path / f"{engine}.vcd"
         design, job = next(layers("tiny", wave=WaveRequest(str(path), 0, 1500)))
-        engines.get(engine).run(design, job)
+        accelerators.get(engine).run(design, job)
         found[engine] = read_vcd.signals(path, f"{designs.module_name(design)}.")
     assert len(found["native"]) > 3000
     # each leaves out some of the names that mean the same wire
@@ -231,7 +232,7 @@ def test_source_follows_the_generator(fake, monkeypatch, tmp_path):
     first = native_source(fake)
     changed = tmp_path / "words.py"
     changed.write_text("")
-    monkeypatch.setattr("sim.build_cache._GENERATOR", [changed])
+    monkeypatch.setattr("sim.engines.build_cache._GENERATOR", [changed])
     assert native_source(fake) != first
 
 

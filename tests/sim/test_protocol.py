@@ -1,7 +1,7 @@
 import pytest
 
 from golden.isa import Funct, encode
-from sim.protocol import Command, MemoryTiming, Segment
+from sim.protocol.accelerator import Command, MemoryTiming, Segment
 
 
 def test_command_asks_for_a_response_only_with_rd() -> None:

@@ -5,13 +5,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sim import engines, regress
+from sim import regress
+from sim.engines import accelerators
 from software.cli import run
 
 
 @pytest.fixture
 def command(golden_rtl, monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(engines._ENGINES, "golden", lambda: golden_rtl)
+    monkeypatch.setitem(accelerators._ENGINES, "golden", lambda: golden_rtl)
 
     def invoke(*arguments, **environment):
         for name, value in ({"SIM": "golden"} | environment).items():

@@ -8,14 +8,14 @@ import pytest
 from golden.config import preset
 from golden.isa import Counter
 from golden.layer import Layer
-from sim import report
-from sim.compare import judge
-from sim.float_check import float_checks
-from sim.jobs import LayerCall, decode, layer_job
-from sim.layer_run import layer_run
-from sim.protocol import Design
-from sim.report_model import VIEWS, as_json, bin_names, summarise
-from sim.result import InputRun, LayerRun, Mismatch, RunResult
+from sim.layers.compare import judge
+from sim.layers.float_check import float_checks
+from sim.layers.jobs import LayerCall, decode, layer_job
+from sim.layers.record import layer_run
+from sim.protocol.accelerator import Design
+from sim.report import command as report
+from sim.report.model import VIEWS, as_json, bin_names, summarise
+from sim.results.result import InputRun, LayerRun, Mismatch, RunResult
 from software.cli import run as run_command
 from tests import browser
 from tests.hdl.test_axi4_accelerator import call_of

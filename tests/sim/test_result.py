@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.result import InputRun, LayerRun, Mismatch, ResultError, RunResult, from_json
+from sim.results.result import InputRun, LayerRun, Mismatch, ResultError, RunResult, from_json
 
 
 def example() -> RunResult:

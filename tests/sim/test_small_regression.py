@@ -8,10 +8,10 @@ import pytest
 from golden.isa import Counter, Error, Flags, Funct, StatusWord
 from golden.layer import Layer
 from golden.memory import h_from_bytes
-from sim import engines
-from sim.jobs import layer_segments, start_steps
-from sim.protocol import AcceleratorJob, Command, MemoryTiming, WaitIdle
-from sim.random_layer import Traits, calls, check, generate
+from sim.engines import accelerators
+from sim.layers.jobs import layer_segments, start_steps
+from sim.layers.random_layer import Traits, calls, check, generate
+from sim.protocol.accelerator import AcceleratorJob, Command, MemoryTiming, WaitIdle
 
 ANY_ORDER = MemoryTiming(latency=3, jitter=9, order="random", stall_permille=200, seed=7)
 
@@ -48,7 +48,7 @@ ANY_ORDER = MemoryTiming(latency=3, jitter=9, order="random", stall_permille=200
 )
 def test_small_layers_are_exact(seed: int, traits: Traits) -> None:
     case = generate(seed, "small", traits)
-    problems, _ = check(case, engines.get("pysim"))
+    problems, _ = check(case, accelerators.get("pysim"))
     assert not problems, "\n".join([case.text, *problems])
 
 
@@ -65,7 +65,7 @@ def test_a_failing_load_is_reported_and_the_next_run_is_exact(array: str) -> Non
         *start_steps(call, layer_segments(call, base)), WaitIdle(), status[1],
     ]  # fmt: skip
     job = AcceleratorJob((*failing, *good), tuple(steps), ANY_ORDER, 100_000, 2_000)
-    outcome = engines.get("pysim").run(case.design, job)
+    outcome = accelerators.get("pysim").run(case.design, job)
     assert outcome.stopped is None, outcome.stopped
     assert not outcome.violations
     first, second = (StatusWord.decode(r.data) for r in outcome.responses)

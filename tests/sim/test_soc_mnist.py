@@ -11,13 +11,15 @@ import pytest
 
 from golden.config import preset
 from golden.isa import Counter
-from sim import engines, run, soc_engines, soc_mnist
-from sim.axi_memory import AxiTiming
-from sim.mnist import Network, Setup
-from sim.protocol import Design, MemoryTiming
-from sim.result import from_json
-from sim.soc_mnist import SocNetwork, SocSetup
-from sim.soc_program import SocJob, SocOutcome
+from sim import run
+from sim.digits import soc as soc_mnist
+from sim.digits.network import Network, Setup
+from sim.digits.soc import SocNetwork, SocSetup
+from sim.engines import accelerators, socs
+from sim.host.axi import AxiTiming
+from sim.protocol.accelerator import Design, MemoryTiming
+from sim.protocol.soc import SocJob, SocOutcome
+from sim.results.result import from_json
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, Digits, load_checkpoint, load_digits
 from software.firmware import build
 
@@ -64,7 +66,7 @@ def command(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def tiny(files: Path, count: int = 1) -> SocNetwork:
     digits = load_digits(files / "digits.npz")
-    setup = SocSetup(soc_engines.get("native"), preset("tiny"), AxiTiming(), 3)
+    setup = SocSetup(socs.get("native"), preset("tiny"), AxiTiming(), 3)
     chosen = Digits(digits.images[:count], digits.labels[:count])
     return SocNetwork(setup, load_checkpoint(files / "net.npz"), chosen)
 
@@ -114,7 +116,7 @@ class LyingCounter:
     name = "native"
 
     def __init__(self, layer: int) -> None:
-        self.engine, self.layer = soc_engines.get("native"), layer
+        self.engine, self.layer = socs.get("native"), layer
 
     def missing(self) -> None:
         return None
@@ -262,8 +264,8 @@ def test_a_shipped_digit_in_the_soc_and_alone() -> None:
     digits = load_digits(MNIST_DIGITS)
     chosen, checkpoint = Digits(digits.images[:1], digits.labels[:1]), load_checkpoint(MNIST_CHECKPOINT)
     config = preset("default")
-    alone = Network(Setup(engines.get("native"), config, MemoryTiming(), 3), checkpoint, chosen).run_digit(0)
-    inside = SocNetwork(SocSetup(soc_engines.get("native"), config, AxiTiming(), 3), checkpoint, chosen).run_digit(0)
+    alone = Network(Setup(accelerators.get("native"), config, MemoryTiming(), 3), checkpoint, chosen).run_digit(0)
+    inside = SocNetwork(SocSetup(socs.get("native"), config, AxiTiming(), 3), checkpoint, chosen).run_digit(0)
     assert inside.problems == []
     assert inside.record.prediction == alone.record.prediction
     for a, b in zip(alone.record.layers, inside.record.layers, strict=True):

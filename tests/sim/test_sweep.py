@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from sim import engines, sweep, sweep_point
-from sim.figure10_rows import runs_of
-from sim.layer_run import predicted
-from sim.result import from_json, layer_run_from
-from sim.sweep_output import COLUMNS
-from sim.sweep_point import Failure, evaluate, model_version
-from sim.sweep_spec import load_spec
-from sim.table2 import LAYERS, random_case
+from sim.engines import accelerators
+from sim.figure10.rows import runs_of
+from sim.layers.record import predicted
+from sim.layers.table2 import LAYERS, random_case
+from sim.results.result import from_json, layer_run_from
+from sim.sweep import command as sweep
+from sim.sweep import point as sweep_point
+from sim.sweep.output import COLUMNS
+from sim.sweep.point import Failure, evaluate, model_version
+from sim.sweep.spec import load_spec
 from software.cli import run as run_command
 from software.extras import install_line
 from tests.sim.sweep_bench import SMALL, rows_of
@@ -144,7 +146,7 @@ def test_a_simulator_s_run_is_compared_with_golden(sweep_command, monkeypatch, g
     seen = []
     simulate = golden_rtl.run
     monkeypatch.setattr(golden_rtl, "run", lambda d, job, p=None: seen.append(job.timing) or simulate(d, job, p))
-    monkeypatch.setitem(engines._ENGINES, "native", lambda: golden_rtl)
+    monkeypatch.setitem(accelerators._ENGINES, "native", lambda: golden_rtl)
     golden_rtl.wrong, golden_rtl.wrong_run = (5, 17), 1
     code, out, _ = sweep_command(RTL, "--json", "all.json")
     assert code == 1
@@ -168,10 +170,10 @@ def test_a_simulator_s_run_is_compared_with_golden(sweep_command, monkeypatch, g
 
 def test_a_design_that_cannot_be_emitted_fails_its_points(sweep_command, monkeypatch, golden_rtl):
     def broken(design):
-        raise engines.EngineError("yosys: planted")
+        raise accelerators.EngineError("yosys: planted")
 
     monkeypatch.setattr(golden_rtl, "verilog_sha256", broken)
-    monkeypatch.setitem(engines._ENGINES, "native", lambda: golden_rtl)
+    monkeypatch.setitem(accelerators._ENGINES, "native", lambda: golden_rtl)
     code, out, _ = sweep_command(RTL + SMALL)
     assert code == 1
     assert out.count("seed 1, bandwidth 0.75, latency 5: yosys: planted") == 1

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.sweep_pareto import COSTS, front, non_dominated, picture, titles, work_of
-from sim.sweep_point import Row, evaluate, model_version
-from sim.sweep_spec import spec_of
+from sim.sweep.pareto import COSTS, front, non_dominated, picture, titles, work_of
+from sim.sweep.point import Row, evaluate, model_version
+from sim.sweep.spec import spec_of
 
 _GRID = {"layer": {"x": 8, "h": 8, "t": 4}, "w_sparsity": 0.5, "u_sparsity": 0.5, "h_sparsity": 0, "preset": "tiny"}
 

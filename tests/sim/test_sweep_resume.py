@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sim import sweep, sweep_point
-from sim.sweep_point import Failure
-from sim.sweep_store import opened
+from sim.sweep import command as sweep
+from sim.sweep import point as sweep_point
+from sim.sweep.point import Failure
+from sim.sweep.store import opened
 from tests.sim.sweep_bench import SMALL, lines, rows_of
 
 ROOT = Path(__file__).parents[2]

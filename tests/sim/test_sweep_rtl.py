@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from sim import sweep
-from sim.result import from_json
-from sim.sweep_point import Row
-from sim.sweep_spec import load_spec
-from sim.sweep_store import opened
+from sim.results.result import from_json
+from sim.sweep import command as sweep
+from sim.sweep.point import Row
+from sim.sweep.spec import load_spec
+from sim.sweep.store import opened
 from software.cli import run as run_command
 
 ROOT = Path(__file__).parents[2]
@@ -150,7 +150,7 @@ def test_a_sweep_on_a_dask_cluster_killed_half_way(tmp_path: Path, monkeypatch, 
 def test_a_scheduler_that_is_not_there_or_has_no_worker(tmp_path: Path, monkeypatch, capsys) -> None:
     distributed = pytest.importorskip("distributed", reason="needs Dask (extra 'sweep')")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sim.sweep_pool.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("sim.sweep.pool.CONNECT_SECONDS", 1)
     assert invoke(EXAMPLE, "--scheduler", "tcp://127.0.0.1:9") == 2
     assert capsys.readouterr().err.startswith("error: --scheduler tcp://127.0.0.1:9: ")
     assert invoke(EXAMPLE, "--scheduler", "nonsense") == 2

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from golden.config import AcceleratorConfig, LayerShape
-from sim.sweep_axes import AXES
-from sim.sweep_output import COLUMNS
-from sim.sweep_spec import Point, load_spec, spec_of
+from sim.sweep.axes import AXES
+from sim.sweep.output import COLUMNS
+from sim.sweep.spec import Point, load_spec, spec_of
 from software.cli import UserError
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"

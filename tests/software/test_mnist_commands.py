@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra 'trai
 torch.set_num_threads(1)
 
 from golden.config import preset  # noqa: E402
-from sim import engines  # noqa: E402
-from sim.mnist import Network as OnRtl  # noqa: E402
-from sim.mnist import Setup  # noqa: E402
-from sim.protocol import EngineError, MemoryTiming  # noqa: E402
+from sim.digits.network import Network as OnRtl  # noqa: E402
+from sim.digits.network import Setup  # noqa: E402
+from sim.engines import accelerators  # noqa: E402
+from sim.protocol.accelerator import EngineError, MemoryTiming  # noqa: E402
 from software.benchmark import mnist, mnist_data  # noqa: E402
 from software.benchmark.golden_accuracy import golden_accuracy  # noqa: E402
 from software.benchmark.mnist_calibrate import thresholds_for  # noqa: E402
@@ -86,7 +86,7 @@ def test_from_training_to_the_rtl(command: Command, tmp_path: Path) -> None:
     assert "H = 16, T = 28, 2 sequence(s)" in Path("headers/mnist-l2.h").read_text()
 
     try:
-        engine = engines.get("native")
+        engine = accelerators.get("native")
     except EngineError as missing:
         pytest.skip(str(missing))
     images, labels = bands(2, 5)

@@ -1,0 +1,232 @@
+"""``python -m sim.run layer CHECKPOINT``: every LSTM layer of a checkpoint on the bare accelerator, bit for bit.
+
+Any checkpoint will do, with or without an output layer: one from software.benchmark.import_torch, the shipped ones, a
+language model's. Exit codes: 0 everything agreed with golden, 1 something did not, 2 the run could not be made.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from golden.config import BLOCK_COLS, AcceleratorConfig
+from golden.config import preset as preset_of
+from golden.isa import ERROR_MEANINGS, Error
+from golden.layer import Layer, PackedLayer, pack_layer
+from sim.digits.network import FLAGS, Setup
+from sim.engines import accelerators
+from sim.layers.compare import judge
+from sim.layers.float_check import float_checks
+from sim.layers.inputs import STEPS, load_x, random_x
+from sim.layers.jobs import LayerCall, RunFailed, decode, layer_job
+from sim.layers.record import layer_run
+from sim.options import (
+    EngineOption,
+    JitterOption,
+    JsonOption,
+    LatencyOption,
+    NFuseOption,
+    PresetOption,
+    ReportOption,
+    StallsOption,
+    writable,
+)
+from sim.protocol.accelerator import MemoryTiming
+from sim.report.page import files_of
+from sim.results.environment import command, commit, versions
+from sim.results.result import InputRun, RunResult
+from software.checkpoint import CheckpointError, load_layers
+from software.cli import UserError, write_all
+from software.progress import bars
+
+Float32 = NDArray[np.float32]
+
+
+def check_fits(layers: Sequence[PackedLayer], steps: int, config: AcceleratorConfig, preset: str) -> None:
+    """Raise UserError naming the layer, the size and the limit when one does not fit."""
+    for number, packed in enumerate(layers, 1):
+        for name, value, limit in (
+            ("X", packed.x, config.max_x),
+            ("H", packed.h, config.max_h),
+            ("T", steps, config.max_t),
+        ):
+            if value > limit:
+                raise UserError(f"layer {number} has {name} = {value}, preset {preset} allows {limit}")
+
+
+def run_layers(
+    setup: Setup, layers: Sequence[tuple[PackedLayer, float]], x: Float32, progress: Progress | None = None
+) -> tuple[list[InputRun], list[str], int, float]:
+    """Every sequence of x (N, T, X) through all layers, each on the pruned h that the RTL stored in the one below.
+
+    Returns the records, what is wrong in words, and the cycles and seconds of simulation. Raises EngineError, and
+    UserError when golden says that a layer stops.
+    """
+    runs = [InputRun(n, True, []) for n in range(len(x))]
+    problems: list[str] = []
+    cycles, seconds = 0, 0.0
+    task = progress.add_task("runs", total=len(x) * len(layers)) if progress else None
+    for number, (packed, threshold) in enumerate(layers, 1):
+        name, golden = f"L{number}", Layer(packed).run(x, threshold)
+        if golden.error != Error.NONE:
+            raise UserError(f"layer {number} stops: {ERROR_MEANINGS[golden.error]}")
+        checks = float_checks(packed, x, threshold, golden)
+        below = golden.h_pruned.copy()
+        for n, run in enumerate(runs):
+            call, expected = LayerCall(packed, x[n], threshold, setup.n_fuse, FLAGS), golden.sequence(n)
+            outcome = setup.engine.run(setup.design, layer_job(call, setup.timing))
+            cycles, seconds = cycles + outcome.cycles, seconds + outcome.wall_seconds
+            try:
+                rtl = decode(call, outcome)
+            except RunFailed as failure:
+                problems.append(f"sequence {n}: {name}: {failure}")
+                run.exact = False
+                continue
+            verdict = judge(name, call, expected, rtl, setup.config)
+            problems += [f"sequence {n}: {problem}" for problem in verdict.problems]
+            run.layers.append(layer_run(name, call, expected, rtl, verdict, setup.config.n_pe, checks[n]))
+            run.exact &= verdict.exact
+            below[n] = rtl.h
+            if progress and task is not None:
+                progress.advance(task)
+        if problems:
+            break
+        x = below
+    return runs, problems, cycles, seconds
+
+
+def layers_table(runs: Sequence[InputRun]) -> Table:
+    """One row a sequence and layer, so that it fits a terminal of 80 columns."""
+    table = Table(header_style="bold")
+    for name in ("input", "layer", "X, H, T", "h", "cycles", "word model", "formula"):
+        left = name in ("layer", "X, H, T", "h")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "h")
+    for run in runs:
+        row = [str(run.index)]
+        for layer in run.layers:
+            counts = (layer.cycles, layer.word_model_cycles, layer.published_model_cycles)
+            shape = f"{layer.x}, {layer.h}, {layer.t}"
+            verdict = "exact" if layer.exact else "WRONG"
+            table.add_row(*row, layer.layer, shape, verdict, *(f"{count:,}" for count in counts))
+            row = [""]
+    return table
+
+
+def run_layer(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Any checkpoint with LSTM layers, .npz.")
+    ],
+    x: Annotated[
+        Path | None,
+        typer.Option("--x", metavar="FILE", help="Inputs: an .npy of (T, X) or (N, T, X) numbers, X of layer 1."),
+    ] = None,
+    time_major: Annotated[
+        bool, typer.Option("--time-major", help="Three dimensions of --x are (T, N, X), as nn.LSTM has them.")
+    ] = False,
+    batch_first: Annotated[
+        bool, typer.Option("--batch-first", help="They are (N, T, X), which is assumed, and said, without either.")
+    ] = False,
+    steps: Annotated[
+        int | None,
+        typer.Option("--random", metavar="T", min=1, help=f"Random inputs of so many steps; {STEPS} without --x."),
+    ] = None,
+    sequences: Annotated[int, typer.Option(metavar="N", min=1, help="Sequences of random inputs.")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Of the inputs and of the memory's random numbers.")
+    ] = 1,
+    engine: EngineOption = accelerators.DEFAULT,
+    preset: PresetOption = "default",
+    n_fuse: NFuseOption = 3,
+    latency: LatencyOption = 8,
+    jitter: JitterOption = 0,
+    stalls: StallsOption = 0,
+    json: JsonOption = None,
+    report: ReportOption = None,
+) -> None:
+    """Run every LSTM layer of a checkpoint on the bare accelerator, each on the pruned h of the one below.
+
+    Every h of every step is compared with golden; the exit code is 1 when one differs.
+
+    \b
+    Examples:
+      python -m sim.run layer my.npz --random 10
+      python -m sim.run layer my.npz --x inputs.npy --time-major
+      python -m sim.run layer my.npz --x inputs.npy --n-fuse 2 --json build/layer.json --report build/layer.html
+    """
+    if x is not None and steps is not None:
+        raise UserError("--x and --random both give the inputs: choose one")
+    if time_major and batch_first:
+        raise UserError("--time-major and --batch-first exclude each other: choose one")
+    if x is not None and sequences != 1:
+        raise UserError(f"--sequences is of random inputs, not of --x, and must be left out, not {sequences}")
+    if x is None and (time_major or batch_first):
+        raise UserError(f"--{'time-major' if time_major else 'batch-first'} is for --x, which is not given")
+    for path in (json, report):
+        writable(path)
+    try:
+        weights = load_layers(checkpoint)
+        config = preset_of(preset)
+        timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
+        layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in weights]
+    except (CheckpointError, ValueError) as error:
+        raise UserError(str(error)) from None
+    inputs = weights[0].inputs
+    layout = True if time_major else False if batch_first else None
+    given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
+    check_fits([packed for packed, _ in layers], given.shape[1], config, preset)
+    setup = Setup(accelerators.get(engine), config, timing, n_fuse)
+    start = time.monotonic()
+    with bars() as bar:
+        runs, problems, cycles, seconds = run_layers(setup, layers, given, bar)
+    result = RunResult(
+        kind="layers",
+        exact=not problems,
+        engine=engine,
+        system=setup.design.top,
+        preset=preset,
+        config=config.as_dict(),
+        verilog_sha256=setup.engine.verilog_sha256(setup.design),
+        seed=seed,
+        commit=commit(),
+        command=command("sim.run"),
+        versions=versions(),
+        inputs=runs,
+        simulated_cycles=cycles,
+        wall_seconds=time.monotonic() - start,
+        cycles_per_second=cycles / seconds if seconds else 0.0,
+        notes=problems,
+    )
+    written = files_of(result, json, report)
+    write_all(written)
+    _report(result)
+    for path in written:
+        print(f"wrote {path}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _report(result: RunResult) -> None:
+    console = Console()
+    console.print(layers_table(result.inputs))
+    records = [layer for run in result.inputs for layer in run.layers]
+    exact = sum(layer.exact for layer in records)
+    values = sum(layer.t * layer.h for layer in records)
+    error = max((layer.max_abs_error or 0.0 for layer in records), default=0.0)
+    dropped = 1 - sum(layer.kept_blocks for layer in records) / max(1, values // BLOCK_COLS)
+    console.print(
+        f"{exact} of {len(records)} layer runs bit-exact, {values:,} values of h; blocks of h dropped {dropped:.1%}; "
+        f"largest difference from float64 {error:.2e}",
+        f"{result.engine}, preset {result.preset}, seed {result.seed}, Verilog sha256 {result.verilog_sha256[:16]}, "
+        f"commit {result.commit[:12]}",
+        sep="\n",
+        soft_wrap=True,
+    )
+    for note in result.notes[:20]:
+        console.print(note, soft_wrap=True, highlight=False)

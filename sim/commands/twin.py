@@ -1,0 +1,118 @@
+"""``python -m sim.run twin FILE``: a program on Spike with golden as the accelerator, and a check of it all.
+
+Without FILE the program is ``network`` with the MNIST network, and what it leaves in memory is compared with golden:
+exit code 0 when every bit agrees, 1 when one does not. With FILE the command exits with the program's own code.
+"""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from golden.config import preset as preset_of
+from sim.digits.stored import SYMBOLS, differences, golden_results, stored_results
+from sim.engines.build_cache import scratch
+from sim.options import JsonOption, NFuseOption, PresetOption, RamOption, writable
+from sim.protocol import elf
+from sim.protocol.accelerator import EngineError
+from sim.results.environment import RISCV_COMPILER
+from sim.spike import twin
+from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
+from software.cli import UserError, write_all
+from software.firmware.packing import PackedNetwork, build_network
+from software.options import CheckpointOption, ImagesOption
+
+SPIKE = "spike"
+"""Name of the twin where engines of the SoC are chosen."""
+
+
+def run_twin(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A RISC-V executable; the MNIST program if not given.")
+    ] = None,
+    digits: Annotated[int, typer.Option(metavar="N", min=1, help="Digits of the MNIST program.")] = 2,
+    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    images: ImagesOption = MNIST_DIGITS,
+    n_fuse: NFuseOption = 3,
+    ram: RamOption = 16,
+    preset: PresetOption = "default",
+    timeout: Annotated[int, typer.Option(metavar="SECONDS", min=1, help="Give up after that many seconds.")] = 600,
+    json_path: JsonOption = None,
+) -> None:
+    """Run a program on Spike with golden as the accelerator: the functional twin of the SoC.
+
+    Without FILE it is the MNIST program, and every bit that it leaves in memory is compared with golden; with FILE the
+    command exits with the program's own code.
+
+    \b
+    Examples:
+      python -m sim.run twin --digits 10
+      python -m sim.run twin build/firmware/mnist-l1.elf
+    """
+    writable(json_path)
+    try:
+        config = preset_of(preset)
+        if (text := twin.missing()) is not None:
+            raise EngineError(text)
+        if file is not None:
+            with Console(stderr=True).status(f"{file} on Spike"):
+                outcome = twin.run(file, (), ram << 20, config, timeout)
+            _show(outcome)
+            _save(json_path, outcome, [])
+            raise typer.Exit(outcome.exit_code)
+        found = load_digits(images)
+        if digits > len(found.labels):
+            raise UserError(f"--digits must be in 1..{len(found.labels)}, not {digits}")
+        network = PackedNetwork.of(load_checkpoint(checkpoint), found.inputs()[:digits], n_fuse)
+        with scratch() as folder:
+            program = build_network(network, "network", folder / "network.elf")
+            start = time.monotonic()
+            with Console(stderr=True).status(f"{digits} digits on Spike"):
+                outcome = twin.run(program, SYMBOLS, ram << 20, config, timeout)
+    except (elf.ElfError, ValueError) as error:
+        raise UserError(str(error)) from None
+    seconds = time.monotonic() - start
+    _show(outcome)
+    if outcome.exit_code:
+        _save(json_path, outcome, [])
+        print(f"the program ended with {outcome.exit_code}", file=sys.stderr)
+        raise typer.Exit(1)
+    problems = differences(stored_results(network, outcome.memory), golden_results(network))
+    for problem in problems:
+        print(problem)
+    _save(json_path, outcome, problems)
+    if problems:
+        raise typer.Exit(1)
+    print(f"{digits} digits bit-exact on Spike, built with {outcome.compiler}, {seconds:.1f} s")
+
+
+def _save(path: Path | None, outcome: twin.TwinOutcome, problems: list[str]) -> None:
+    """The outcome as JSON, if it is wanted; ``problems``: what differs from golden in memory."""
+    if path:
+        content = {
+            "schema": "elstm.twin/1", "exit_code": outcome.exit_code, "exact": not problems, "problems": problems,
+            "starts": [asdict(start) for start in outcome.starts], "console": outcome.console,
+            RISCV_COMPILER: outcome.compiler or "unknown",
+        }  # fmt: skip
+        write_all({path: json.dumps(content, indent=1).encode() + b"\n"})
+        # stdout is the program's
+        print(f"wrote {path}", file=sys.stderr)
+
+
+def _show(outcome: twin.TwinOutcome) -> None:
+    """The file's warning, the console, and as the published model did its cycles of each start."""
+    if outcome.warning:
+        print(outcome.warning, file=sys.stderr)
+    print(outcome.console, end="", flush=True)
+    for number, start in enumerate(outcome.starts, 1):
+        if start.error == "NONE":
+            what = f"{start.cycles} cycles by the published model"
+        else:
+            what = f"{start.error} after {start.rows} rows"
+        sizes = f"X {start.x}, H {start.h}, T {start.t}, N_fuse {start.n_fuse}"
+        print(f"start {number}: {sizes}: {what}", file=sys.stderr)

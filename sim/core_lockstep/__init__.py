@@ -1,0 +1,1 @@
+"""The core against Spike, instruction by instruction."""

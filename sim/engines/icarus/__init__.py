@@ -1,0 +1,1 @@
+"""The emitted Verilog under Icarus, driven by cocotb."""

@@ -1,0 +1,1 @@
+"""Amaranth's own simulator."""

@@ -1,0 +1,1 @@
+"""The paper's Figure 10 on the RTL."""

@@ -1,0 +1,73 @@
+"""The picture of Figure 10: speed-up over ``original`` of each layer, RTL beside the paper and the models."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from sim.layers.table2 import LAYERS
+from sim.results.result import LayerRun
+
+COLORS = {"original": "#9aa5b1", "sparse": "#4c8dae", "fused": "#d1495b"}
+
+
+def groups_of(rows: Sequence[LayerRun]) -> dict[tuple[str, str], dict[str, list[LayerRun]]]:
+    """Rows by (layer, source) in the paper's order, then by scheme."""
+    names = list(LAYERS)
+    groups: dict[tuple[str, str], dict[str, list[LayerRun]]] = {}
+    for row in sorted(rows, key=lambda r: (r.source != "random", names.index(r.layer))):
+        groups.setdefault((row.layer, row.source or ""), {}).setdefault(row.scheme or "", []).append(row)
+    return groups
+
+
+def mean_cycles(rows: Sequence[LayerRun], name: str = "cycles") -> float:
+    """Mean of a figure over the sequences of one layer and scheme."""
+    return float(np.mean([getattr(row, name) for row in rows]))
+
+
+def picture(rows: Sequence[LayerRun], title: str) -> bytes:
+    """A PNG: bars are the RTL's speed-up over its own ``original``; marks the paper's and the published formula's."""
+    # Only those who ask for a picture wait for this import
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    groups = {key: schemes for key, schemes in groups_of(rows).items() if "original" in schemes}
+    figure = Figure(figsize=(1.6 + 0.95 * max(len(groups), 4), 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    labelled: set[str] = set()
+
+    def once(label: str) -> str | None:
+        if label in labelled:
+            return None
+        labelled.add(label)
+        return label
+
+    width = 0.27
+    for place, ((name, source), schemes) in enumerate(groups.items()):
+        paper = LAYERS[name]
+        base = mean_cycles(schemes["original"])
+        for offset, (scheme, color) in enumerate(COLORS.items()):
+            if scheme not in schemes:
+                continue
+            at = place + (offset - 1) * width
+            speedup = base / mean_cycles(schemes[scheme])
+            axes.bar(at, speedup, width * 0.92, color=color, label=once(f"RTL, {scheme}"))
+            axes.text(at, 0.04, f"{speedup:.2f}", ha="center", va="bottom", fontsize=7, color="white")
+            if scheme == "original":
+                continue
+            model = mean_cycles(schemes["original"], "published_model_cycles")
+            model /= mean_cycles(schemes[scheme], "published_model_cycles")
+            axes.plot(at, model, "D", color="black", markersize=4, fillstyle="none", label=once("published formula"))
+            if (bar := paper.cycles(scheme)) is not None and source == "random":
+                axes.plot(
+                    at, paper.original / bar, "_", color="black", markersize=14, label=once("the paper's Figure 10")
+                )
+        bound = base / mean_cycles(schemes[list(schemes)[-1]], "bound_cycles")
+        axes.plot([place - 1.4 * width, place + 1.4 * width], [bound] * 2, ":", color="grey", label=once("bound"))
+    axes.set_xticks(range(len(groups)), [f"{LAYERS[name].title}\n{source}" for name, source in groups], fontsize=8)
+    axes.set(title=title, ylabel="speed-up over original", ylim=(0, None))
+    figure.legend(fontsize=7, ncols=6, loc="outside lower center")
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=130)
+    return out.getvalue()

@@ -1,0 +1,138 @@
+"""The rows of Figure 10: each layer and scheme on the RTL, resumable, several simulations at a time."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+from golden.config import AcceleratorConfig
+from golden.isa import Flags
+from golden.layer import Layer, LayerResult
+from sim.engines.wire import encode_job
+from sim.layers.jobs import LayerCall, layer_job
+from sim.layers.record import RunWords, predicted, simulate
+from sim.layers.table2 import Case
+from sim.protocol.accelerator import AcceleratorJob, Design, Engine, EngineError, MemoryTiming
+from sim.results.result import LayerRun, ResultError, layer_run_from, write_whole
+from sim.threads import simulations
+
+SCHEMES = ("original", "sparse", "fused")
+"""original: N_fuse 1 and every block kept; sparse: N_fuse 1; fused: the best N_fuse within the capacity."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One row to be: a case under a scheme. ``estimate``: cycles by the word-level model."""
+
+    case: Case
+    scheme: str
+    call: LayerCall
+    golden: LayerResult
+    estimate: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.case.title} {self.scheme}"
+
+
+def runs_of(case: Case, schemes: tuple[str, ...], config: AcceleratorConfig) -> list[Run]:
+    """The runs of a case, with golden's results. Raises ValueError when the layer does not fit the configuration."""
+    shape = case.layer.shape
+    for name, value, limit in (
+        ("X", shape.x, config.max_x),
+        ("H", shape.h, config.max_h),
+        ("T", shape.t, config.max_t),
+    ):
+        if value > limit:
+            raise ValueError(f"{case.layer.name} has {name} = {value}, the preset allows {limit}")
+    runs = []
+    layer = Layer(case.packed)
+    for scheme in schemes:
+        threshold = 0.0 if scheme == "original" else case.threshold
+        golden = layer.run(case.x, threshold)
+        call = LayerCall(case.packed, case.x, threshold, 1, Flags.H_SEQ | Flags.H_PRUNED)
+        if scheme == "fused":
+            call = LayerCall(case.packed, case.x, threshold, RunWords.of(call, golden).best_n_fuse(config), call.flags)
+        runs.append(Run(case, scheme, call, golden, predicted(call, golden, call.n_fuse, config.n_pe).word.cycles))
+    return runs
+
+
+class Runner:
+    """Simulates runs and keeps each finished row in ``store``, under a digest of all that its outcome depends on."""
+
+    def __init__(self, engine: Engine, config: AcceleratorConfig, timing: MemoryTiming, store: Path) -> None:
+        self.engine, self.config, self.timing, self.store = engine, config, timing, store
+        self.design = Design("accelerator", config)
+        self.verilog_sha256 = engine.verilog_sha256(self.design)
+        self.simulated_cycles = 0
+        self.simulated_seconds = 0.0
+        self._stop = Event()
+
+    def _path(self, run: Run, job: AcceleratorJob) -> Path:
+        digest = hashlib.sha256(self.verilog_sha256.encode())
+        digest.update(encode_job(job))
+        digest.update(run.title.encode())
+        return self.store / f"{run.case.layer.name}-{run.case.source}-{run.scheme}-{digest.hexdigest()[:16]}.json"
+
+    def _stored(self, path: Path) -> LayerRun | None:
+        try:
+            row = layer_run_from(json.loads(path.read_text()), str(path))
+        except (OSError, ValueError, ResultError):
+            # never finished, or written by another version: it is simulated again
+            return None
+        return row if row.exact else None
+
+    def row(self, run: Run, progress: Callable[[int], None]) -> tuple[LayerRun, list[str]]:
+        """The row and what is wrong with it, in words. Raises EngineError, RunFailed."""
+        job = layer_job(run.call, self.timing)
+        path = self._path(run, job)
+        if stored := self._stored(path):
+            progress(run.estimate)
+            return stored, []
+
+        def tick(cycles: int) -> None:
+            if self._stop.is_set():
+                raise EngineError("stopped")
+            progress(min(cycles, run.estimate))
+
+        layer = run.case.layer.name
+        simulated = simulate(self.engine, self.design, job, run.title, layer, run.call, run.golden, tick)
+        row, problems = simulated.row, simulated.problems
+        self.simulated_cycles += simulated.outcome.cycles
+        self.simulated_seconds += simulated.outcome.wall_seconds
+        row.scheme, row.source, row.index = run.scheme, run.case.source, run.case.index
+        row.paper_cycles = run.case.layer.cycles(run.scheme)
+        write_whole(path, json.dumps(asdict(row), indent=1).encode() + b"\n")
+        progress(run.estimate)
+        return row, problems
+
+    def rows(
+        self, runs: list[Run], workers: int, started: Callable[[Run], Callable[[int], None]]
+    ) -> tuple[list[LayerRun], list[str]]:
+        """All rows in the order of ``runs``, and what is wrong; the longest are simulated first.
+
+        ``started`` gives the progress callback of a run. An interrupt starts no further run and stops those under way.
+        """
+        found: dict[int, tuple[LayerRun, list[str]]] = {}
+        order = sorted(range(len(runs)), key=lambda n: -runs[n].estimate)
+        with simulations([partial(self.row, runs[n], started(runs[n])) for n in order], workers) as futures:
+            try:
+                for n, future in zip(order, futures, strict=True):
+                    found[n] = future.result()
+            except BaseException:
+                self._stop.set()
+                raise
+        rows = [found[n][0] for n in range(len(runs))]
+        _add_speedups(rows)
+        return rows, [problem for n in range(len(runs)) for problem in found[n][1]]
+
+
+def _add_speedups(rows: list[LayerRun]) -> None:
+    """Fill in ``speedup`` wherever the original of the same data is there."""
+    originals = {(r.layer, r.source, r.index): r.cycles for r in rows if r.scheme == "original"}
+    for row in rows:
+        base = originals.get((row.layer, row.source, row.index))
+        row.speedup = base / row.cycles if base else None

@@ -1,0 +1,1 @@
+"""Hosts, memories and devices in Python, for simulators that run in it."""

@@ -1,0 +1,70 @@
+"""What the accelerator's counters must say of a run: the figures that follow from the data, and the sums."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.config import BLOCK_COLS, BLOCK_ROWS
+from golden.esell import Words
+from golden.isa import COUNTER_SUMS, Counter, Flags
+from golden.layer import LayerResult
+from sim.layers.jobs import LayerCall
+
+
+def _empty_chunks(words: Words, start: int, blocks: int) -> int:
+    """Chunks without a value word among ``blocks`` blocks from word ``start``."""
+    empty = 0
+    for _ in range(blocks):
+        head = int(words[start])
+        widths = (head & 7, head >> 32 & 7)
+        empty += widths.count(0)
+        start += 1 + sum(widths)
+    return empty
+
+
+def _first_columns(kept: NDArray[np.bool_]) -> dict[int, int]:
+    """How many steps have each block of h as their first kept one."""
+    columns, steps = np.unique(np.argmax(kept, axis=1)[kept.any(axis=1)], return_counts=True)
+    return dict(zip(columns.tolist(), steps.tolist(), strict=True))
+
+
+def expected(call: LayerCall, golden: LayerResult, n_fuse: int, w_pes: int) -> dict[Counter, int]:
+    """The counters that follow from the data of a run that succeeds: golden's result of one sequence, what ran.
+
+    The first column of each sum overwrites what was there, so that an empty chunk in it takes a PE cycle of zeros.
+    """
+    packed, steps, blocks = call.packed, call.steps, call.packed.w.rows // BLOCK_ROWS
+    passes = -(-steps // (n_fuse * w_pes))
+    turns = sum(-(-min(n_fuse * w_pes, steps - first) // w_pes) for first in range(0, steps, n_fuse * w_pes))
+    w_items = golden.w_words - blocks * (packed.x // BLOCK_COLS) + _empty_chunks(packed.w.words, 0, blocks)
+    starts = np.concatenate(([0], np.cumsum(packed.u.offsets, dtype=np.int64)))
+    zeros = {
+        column: _empty_chunks(packed.u.words, int(starts[column]), blocks) for column in _first_columns(golden.kept)
+    }
+    u_words, kept = int(golden.u_words_loaded), int(golden.kept_blocks)
+    u_items = u_words - kept * blocks + sum(zeros[c] * n for c, n in _first_columns(golden.kept).items())
+    return {
+        Counter.W_WORDS: passes * golden.w_words,
+        Counter.U_WORDS: u_words,
+        Counter.X_WORDS: steps * packed.x // 2,
+        Counter.SETUP_WORDS: packed.h + -(-packed.h // 16) + (packed.h if call.state is not None else 0),
+        Counter.STORE_WORDS: call.rows * packed.h // 2 + (packed.h if call.flags & Flags.STATE_OUT else 0),
+        Counter.KEPT_BLOCKS: kept,
+        Counter.SKIPPED_BLOCKS: steps * (packed.h // BLOCK_COLS) - kept,
+        Counter.N_FUSE: n_fuse,
+        Counter.W_BUSY: turns * w_items,
+        Counter.PE_BUSY: steps * w_items + u_items,
+        Counter.GATE_BUSY: steps * packed.h,
+    }
+
+
+def broken_sums(counters: Mapping[Counter, int], *, succeeded: bool) -> list[str]:
+    """The sums of the counter table that a run breaks, in words; one that failed may have dropped words it loaded."""
+    broken = []
+    for row in COUNTER_SUMS:
+        parts = sum(counters[part] for part in row.parts)
+        if counters[row.total] != parts and (succeeded or row.always):
+            names = " + ".join(part.name for part in row.parts)
+            broken.append(f"counter {row.total.name} is {counters[row.total]}, {names} is {parts}")
+    return broken

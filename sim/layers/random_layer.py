@@ -1,0 +1,213 @@
+"""Random layers: sizes, sparsity, thresholds, states, flags, memory behaviour, all from one seed.
+
+A *case* is run on any engine and compared with golden in everything that a program could see.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.config import AcceleratorConfig
+from golden.isa import Flags
+from golden.layer import Layer, LayerResult, PackedLayer, State, pack_layer
+from sim.layers.compare import judge
+from sim.layers.jobs import LayerCall, LayerOutcome, RunFailed, decode, layer_job
+from sim.protocol.accelerator import Command, Design, Engine, MemoryTiming
+
+CONFIGS = (
+    AcceleratorConfig(n_pe=2, slots=12, max_x=64, max_h=64, max_t=255, window=16),
+    AcceleratorConfig(n_pe=3, slots=12, max_x=64, max_h=64, max_t=255, window=64),
+    AcceleratorConfig(n_pe=4, slots=18, max_x=64, max_h=64, max_t=255, window=8),
+    AcceleratorConfig(n_pe=5, slots=24, max_x=64, max_h=64, max_t=255, window=32),
+)
+"""One for each number of PEs; the rest is off the design point, so that nothing relies on it."""
+
+SPECIAL_THRESHOLDS = (0.0, -0.0, -1.0, float("inf"), 1e-8, 64.0)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomLayer:
+    """A layer with everything around it.
+
+    Attributes:
+        split: step at which the sequence goes on in a second run from the stored state, or None.
+        withdraw: of every command (sim.protocol.accelerator.Command).
+    """
+
+    name: str
+    seed: int
+    config: AcceleratorConfig
+    packed: PackedLayer
+    x: NDArray[np.float32]
+    threshold: float
+    n_fuse: int
+    flags: Flags
+    state: State | None
+    split: int | None
+    timing: MemoryTiming
+    response_stall_permille: int
+    withdraw: int
+
+    @property
+    def design(self) -> Design:
+        return Design("accelerator", self.config)
+
+    @cached_property
+    def layer(self) -> Layer:
+        return Layer(self.packed)
+
+    @property
+    def text(self) -> str:
+        """What was drawn, in one line."""
+        steps = f"{len(self.x)}" if self.split is None else f"{self.split}+{len(self.x) - self.split}"
+        shape = f"X {self.packed.x}, H {self.packed.h}, T {steps}, N_fuse {self.n_fuse}, N_pe {self.config.n_pe}"
+        t = self.timing
+        memory = f"latency {t.latency}+{t.jitter} {t.order}, stalls {t.stall_permille}/1000"
+        state = "state" if self.state is not None else "no state"
+        return f"{self.name} seed {self.seed}: {shape}, th {self.threshold:.4g}, {self.flags!r}, {state}, {memory}"
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a named kind of layer leaves to chance: None is anything."""
+
+    density: float | None = None
+    threshold: float | None = None
+    timing: MemoryTiming | None = None
+    n_pe: int | None = None
+    split: bool | None = None
+    state: bool | None = None
+    max_size: int = 64
+    max_steps: int = 12
+
+
+def _weights(rng: np.random.Generator, rows: int, columns: int, density: float) -> NDArray[np.float16]:
+    """Weights of every fp16 magnitude that a trained layer has, subnormals and both zeros among them."""
+    values = rng.normal(size=(rows, columns)) * 2.0 ** rng.integers(-3, 1) / np.sqrt(columns)
+    tiny = rng.random(values.shape) < 0.05
+    values[tiny] = rng.integers(-1023, 1024, tiny.sum()) * 2.0**-24
+    values[rng.random(values.shape) >= density] = 0
+    return values.astype(np.float16)
+
+
+def _density(rng: np.random.Generator) -> float:
+    """Often an extreme."""
+    return float(rng.choice([0.0, 1.0, rng.random(), rng.random(), rng.random()]))
+
+
+def _state(rng: np.random.Generator, hidden: int) -> State:
+    h = np.clip(rng.normal(size=hidden) * 0.5, -1, 1).astype(np.float16).astype(np.float32)
+    h[rng.random(hidden) < 0.3] = 0
+    return State(h, rng.integers(-(2**22), 2**22, hidden).astype(np.int32))
+
+
+def _timing(rng: np.random.Generator) -> MemoryTiming:
+    return MemoryTiming(
+        latency=int(rng.choice([1, 2, 3, 8, 30])),
+        jitter=int(rng.choice([0, 1, 5, 20])),
+        order="random" if rng.random() < 0.5 else "fifo",
+        stall_permille=int(rng.choice([0, 0, 100, 500, 900])),
+        seed=int(rng.integers(2**63)),
+    )
+
+
+def generate(seed: int, name: str = "any", traits: Traits = Traits()) -> RandomLayer:
+    """The layer of a seed."""
+    rng = np.random.default_rng(seed)
+    config = CONFIGS[(traits.n_pe or int(rng.integers(2, 6))) - 2]
+    inputs, hidden = (4 * int(n) for n in rng.integers(1, traits.max_size // 4 + 1, 2))
+    steps = int(rng.integers(1, traits.max_steps + 1))
+    # drawn even when a trait decides, so that the rest of the seed stays the same
+    densities = [_density(rng), _density(rng)]
+    if traits.density is not None:
+        densities = [traits.density] * 2
+    w, u = _weights(rng, 4 * hidden, inputs, densities[0]), _weights(rng, 4 * hidden, hidden, densities[1])
+    bias = (rng.normal(size=4 * hidden) * 0.5).astype(np.float16)
+    x = rng.normal(size=(steps, inputs)).astype(np.float32)
+    x[rng.random(x.shape) < 0.3] = 0
+    threshold = float(np.float32(rng.choice([*SPECIAL_THRESHOLDS, *(rng.random(8) * 2)])))
+    drawn_split = int(rng.integers(1, steps)) if steps > 1 and rng.random() < 0.4 else None
+    if traits.split is not None:
+        drawn_split = steps // 2 if traits.split and steps > 1 else None
+    with_state = rng.random() < 0.4 if traits.state is None else traits.state
+    state, timing = _state(rng, hidden), _timing(rng)
+    flags = Flags(0)
+    for flag, probability in ((Flags.H_SEQ, 0.8), (Flags.H_PRUNED, 0.5), (Flags.STATE_OUT, 0.4), (Flags.IRQ, 0.3)):
+        if rng.random() < probability:
+            flags |= flag
+    return RandomLayer(
+        name=name,
+        seed=seed,
+        config=config,
+        packed=pack_layer(w, u, bias),
+        x=x,
+        threshold=threshold if traits.threshold is None else traits.threshold,
+        n_fuse=int(rng.integers(1, 7)),
+        flags=flags,
+        state=state if with_state else None,
+        split=drawn_split,
+        timing=traits.timing or timing,
+        response_stall_permille=int(rng.choice([0, 0, 300])),
+        withdraw=int(rng.choice([0, 0, 0, 1, 4])),
+    )
+
+
+def calls(case: RandomLayer) -> list[LayerCall]:
+    """The runs of a case; the second takes the state that golden expects from the first."""
+    whole = LayerCall(case.packed, case.x, case.threshold, case.n_fuse, case.flags, case.state)
+    if case.split is None:
+        return [whole]
+    first = replace(whole, x=case.x[: case.split], flags=case.flags | Flags.STATE_OUT)
+    return [first, replace(whole, x=case.x[case.split :])]
+
+
+def _run(case: RandomLayer, engine: Engine, call: LayerCall) -> LayerOutcome:
+    job = layer_job(call, case.timing, response_stall_permille=case.response_stall_permille)
+    if case.withdraw:
+        steps = (replace(s, withdraw=case.withdraw) if isinstance(s, Command) else s for s in job.steps)
+        job = replace(job, steps=tuple(steps))
+    return decode(call, engine.run(case.design, job))
+
+
+def check(case: RandomLayer, engine: Engine) -> tuple[list[str], int]:
+    """Run a case; returns what disagrees with golden, in words, and the cycles of its runs.
+
+    In a split case the second run starts from the state that the first one stored, and the rows of both must be those
+    of one run over the whole sequence.
+    """
+    problems: list[str] = []
+    cycles = 0
+    state = case.state
+    for number, call in enumerate(calls(case), 1):
+        now = replace(call, state=state)
+        name = f"run {number}"
+        golden = case.layer.run(np.asarray(now.x), case.threshold, state)
+        try:
+            rtl = _run(case, engine, now)
+        except RunFailed as failure:
+            return [*problems, f"{name}: {failure}"], cycles
+        cycles += rtl.harness_cycles
+        problems += judge(name, now, golden, rtl, case.config).problems
+        problems += _interrupt_problems(name, now, rtl)
+        if problems:
+            break
+        state = rtl.state
+    if case.split is not None and not problems:
+        problems += _split_problems(case, golden)
+    return problems, cycles
+
+
+def _interrupt_problems(name: str, call: LayerCall, rtl: LayerOutcome) -> list[str]:
+    wanted = bool(call.flags & Flags.IRQ)
+    if wanted == (rtl.raw.interrupt_cycles > 0):
+        return []
+    return [f"{name}: interrupt was high in {rtl.raw.interrupt_cycles} cycles although IRQ was {int(wanted)}"]
+
+
+def _split_problems(case: RandomLayer, last: LayerResult) -> list[str]:
+    """Golden's own promise, that a split sequence gives the bits of a whole one."""
+    whole = case.layer.run(case.x, case.threshold, case.state)
+    same = (whole.state.h == last.state.h).all() and (whole.state.c == last.state.c).all()
+    return [] if same and (whole.h[-1] == last.h[-1]).all() else ["golden: a split run differs from a whole one"]

@@ -1,0 +1,1 @@
+"""What a simulator is asked to do, and what it answers."""

@@ -1,0 +1,181 @@
+"""Timelines and the story of a digit as pages that need nothing else: what the templates show, without layout."""
+
+import base64
+import io
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.config import BLOCK_COLS
+from sim.report.page import environment
+from sim.report.timeline import Timeline
+from sim.results.result import LayerRun, RunResult
+
+COLOURS = {
+    "idle": 0, "W": 1, "U": 2, "x": 3, "setup": 4, "store": 5, "stalled": 6, "full": 7,
+    "no step": 5, "stolen": 4, "starved": 6, "head": 5, "waits for W": 4, "waits for a row": 5,
+}  # fmt: skip
+"""Number of each state's colour in the style sheet; that of "works" is its unit's."""
+WORKING = {"W": 1, "U": 2, "gate": 3}
+DROPPED = (0x9A, 0xA5, 0xA0)
+"""Colour of dropped blocks in a picture of h."""
+
+
+@dataclass(frozen=True)
+class DigitView:
+    """A digit and the network's answer. image: as a data URI; answers: for each class its logit and softmax share;
+    tested_accuracy: of the network on all ``tested_inputs`` test digits, None where its checkpoint does not say."""
+
+    image: str
+    label: int
+    prediction: int
+    golden: int
+    answers: tuple[dict[str, float], ...]
+    tested_accuracy: float | None = None
+    tested_inputs: int = 0
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """One layer of a page; picture: of h, as a data URI.
+
+    dropped: blocks of all steps' input, as SKIPPED_BLOCKS counts them. Of these ``dropped_first`` are of the state
+    before step 0, which the picture does not have; ``dropped_last`` are in its last row, which no step takes in.
+    """
+
+    title: str
+    shape: str
+    n_fuse: int
+    threshold: float
+    cycles: int
+    word_model: int
+    published: int
+    port_busy: float
+    dropped: int
+    dropped_first: int
+    dropped_last: int
+    blocks: int
+    picture: str
+    timeline: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """A page."""
+
+    title: str
+    exact: bool
+    verdict: str
+    problems: list[str]
+    digit: DigitView | None
+    layers: tuple[LayerView, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def _packed(values: NDArray[Any]) -> str:
+    return base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()
+
+
+def timeline_view(timeline: Timeline) -> dict[str, Any]:
+    """What the macro ``tracks`` shows."""
+    tracks, data = [], []
+    for track in timeline.tracks:
+        works = WORKING.get(track.name.split()[0], 1)
+        colours = [works if name == "works" else COLOURS[name] for name, _ in track.states]
+        counts = np.bincount(track.codes, minlength=len(track.states)).tolist()
+        states = [
+            {"name": name, "meaning": meaning, "colour": colour, "cycles": count, "share": count / len(track.codes)}
+            for (name, meaning), colour, count in zip(track.states, colours, counts, strict=True)
+        ]
+        tracks.append({"name": track.name, "states": states})
+        steps = _packed(track.steps.astype("<u2")) if track.steps.any() else None
+        names = [name for name, _ in track.states]
+        data.append(
+            {"name": track.name, "states": names, "colours": colours, "codes": _packed(track.codes), "steps": steps}
+        )
+    return {
+        "title": timeline.title, "first": timeline.first, "length": timeline.length, "cycles": timeline.cycles,
+        "tracks": tracks, "data": json.dumps(data),
+    }  # fmt: skip
+
+
+def png(pixels: NDArray[np.uint8]) -> str:
+    """An image (rows, columns, 3) as a data URI."""
+    # Only those who ask for a page wait for this import
+    from matplotlib.image import imsave  # noqa: PLC0415
+
+    stream = io.BytesIO()
+    imsave(stream, pixels, format="png")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def picture_of_h(h: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """h (T, H), kept (T, H / 4), of the blocks after each step: pixels (T, H, 3), blue below 0, red above, dropped
+    grey, and black what was never stored (NaN).
+    """
+    low, zero, high = (np.array(colour, np.float64) for colour in ((33, 102, 172), (247, 247, 247), (178, 24, 43)))
+    size = np.clip(np.abs(np.nan_to_num(h)), 0, 1)[..., None] ** 0.5
+    pixels = zero + size * (np.where(h[..., None] < 0, low, high) - zero)
+    pixels[np.repeat(~kept, BLOCK_COLS, axis=1)] = DROPPED
+    pixels[np.isnan(h)] = 0
+    return pixels.round().astype(np.uint8)
+
+
+def digit_view(
+    image: NDArray[np.uint8], label: int, logits: NDArray[np.float32], golden: int, tested: Mapping[str, Any]
+) -> DigitView:
+    """image (rows, columns) uint8; logits (classes,) of the RTL's last h; golden: its answer; tested: of the network,
+    by ``whole_test_set``."""
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    answers = tuple(
+        {"digit": n, "logit": float(logit), "share": float(share)}
+        for n, (logit, share) in enumerate(zip(logits, shares, strict=True))
+    )
+    picture = png(np.repeat(image[..., None], 3, axis=2))
+    return DigitView(picture, label, int(logits.argmax()), golden, answers, **tested)
+
+
+def layer_view(run: LayerRun, timeline: Timeline, h: NDArray[np.float32], kept: NDArray[np.bool_]) -> LayerView:
+    """h (T, H) as stored; kept (T, H / 4): which blocks of it the next step may use."""
+    return LayerView(
+        title=timeline.title,
+        shape=f"X {run.x}, H {run.h}, T {run.t}",
+        n_fuse=run.n_fuse,
+        threshold=run.threshold,
+        cycles=run.cycles,
+        word_model=run.word_model_cycles,
+        published=run.published_model_cycles,
+        port_busy=run.port_busy / run.cycles,
+        dropped=(dropped := kept.size - run.kept_blocks),
+        dropped_first=dropped - int((~kept[:-1]).sum()),
+        dropped_last=int((~kept[-1]).sum()),
+        blocks=kept.size,
+        picture=png(picture_of_h(h, kept)),
+        timeline=timeline_view(timeline),
+    )
+
+
+def facts_of(result: RunResult) -> tuple[tuple[str, str], ...]:
+    """Where a page comes from."""
+    config = ", ".join(f"{name} {value}" for name, value in result.config.items())
+    versions = ", ".join(f"{name} {value}" for name, value in result.versions.items())
+    return (
+        ("command", result.command),
+        ("engine", f"{result.engine}, {result.simulated_cycles:,} cycles"),
+        ("configuration", config),
+        ("seed", str(result.seed)),
+        ("commit", result.commit),
+        ("Verilog", f"sha256 {result.verilog_sha256}"),
+        ("versions", versions),
+    )
+
+
+def page(view: View) -> str:
+    """The whole page."""
+    return environment().get_template("timeline.html").render(view=view)

@@ -1,0 +1,304 @@
+"""The accelerator without time: every command answered as the hardware does, every run computed by golden.
+
+A run takes effect when the program can tell that it has ended: at a fence, at a command that waits for it, or when
+its status was read once and said busy. Until then h keeps what it held, so that a program that reads h without a
+fence reads what was there before, as it may on the hardware. Of the counters those that follow from the data are
+right; CYCLES is the published model's figure; the reasons for stalls read 0. There is no interrupt.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import isa
+from golden.config import AcceleratorConfig
+from golden.cycles import published_cycles, u_words_of_steps
+from golden.esell import Esell, unpack_halves
+from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Funct, Status
+from golden.layer import Layer, LayerResult, PackedLayer, State
+from golden.memory import h_bytes
+from golden.numbers import fp16_from_bits
+from sim.layers.counters import expected
+from sim.layers.jobs import LayerCall
+
+_INFINITY = 0x7F80_0000
+_LAYERS_KEPT = 8
+_MAX_VALUE_WORDS = 4
+_ADDRESSES = {
+    Funct.WEIGHTS: ("w", "bias"),
+    Funct.FUSION: ("u_offsets", None),
+    Funct.DATA: ("x", "h"),
+    Funct.EXTENSION: ("w_offsets", "state"),
+}
+_NEEDS = {row.funct: (row.rs1 is not None, row.rs2 is not None) for row in isa.INSTRUCTIONS}
+
+
+class MemoryFault(Exception):
+    """There is no memory at the address."""
+
+
+class Memory(Protocol):
+    """64-bit words at multiples of 8; both methods raise MemoryFault."""
+
+    def load(self, address: int) -> int: ...
+    def store(self, address: int, word: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Command:
+    """An instruction with its operands; an absent operand has its xs bit clear."""
+
+    funct: int
+    rs1: int = 0
+    rs2: int = 0
+    xs1: bool = True
+    xs2: bool = True
+    opcode: int = isa.CUSTOM_0
+
+
+@dataclass(frozen=True)
+class Start:
+    """One START as it ended: sizes, the N_fuse that ran, the error's name or "NONE", complete rows, the published
+    model's cycles (0 when the run failed), words of U loaded and blocks of h kept."""
+
+    x: int
+    h: int
+    t: int
+    n_fuse: int
+    error: str
+    rows: int = 0
+    cycles: int = 0
+    u_words: int = 0
+    kept_blocks: int = 0
+
+
+@dataclass
+class _Run:
+    """What a run will leave when it ends."""
+
+    error: Error
+    rows: int = 0
+    stores: list[tuple[int, bytes]] = field(default_factory=list)
+    rows_before: list[int] = field(default_factory=list)
+    counters: dict[Counter, int] = field(default_factory=dict)
+    start: Start | None = None
+
+
+class _Failed(Exception):
+    def __init__(self, error: Error) -> None:
+        self.error = error
+
+
+class Accelerator:
+    """``command`` issues an instruction and returns what its response holds; ``fence`` waits for the run.
+
+    ``started`` is called with each START when it has ended.
+    """
+
+    def __init__(
+        self, config: AcceleratorConfig, memory: Memory, started: Callable[[Start], None] = lambda start: None
+    ) -> None:
+        self._config, self._memory, self._started = config, memory, started
+        self._layers: dict[tuple[object, ...], Layer] = {}
+        self._run: _Run | None = None
+        self._code, self._done, self._rows = Error.NONE, False, 0
+        self._counters: dict[Counter, int] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        """As reset and ABORT leave the registers."""
+        self._bad_command = False
+        self._sizes = self._steps = self._at = (0, 0)
+        self._n_fuse = 0
+        self._address = dict.fromkeys(("w", "bias", "u_offsets", "x", "h", "w_offsets", "state"), 0)
+
+    def fence(self) -> None:
+        """Let the run end."""
+        if self._run is not None:
+            self._end(self._run)
+
+    def command(self, command: Command) -> int:
+        """The response that the instruction would get with xd = 1."""
+        if command.funct <= Funct.EXTENSION:
+            self.fence()
+        needs = _NEEDS.get(Funct(command.funct)) if command.funct in _NEEDS else None
+        if needs is None or command.opcode != isa.CUSTOM_0 or needs[0] > command.xs1 or needs[1] > command.xs2:
+            self._bad_command = True
+            return self._status()
+        match Funct(command.funct):
+            case Funct.SIZES:
+                self._sizes = command.rs1, command.rs2
+            case Funct.STEPS:
+                self._steps = command.rs1 & 0xFFFF_FFFF, command.rs2
+            case Funct.START:
+                self._start(command.rs1, command.rs2)
+            case Funct.COUNTER:
+                return self._counter(command.rs1)
+            case Funct.ABORT:
+                self._abort()
+            case funct:
+                if funct == Funct.FUSION:
+                    self._n_fuse = command.rs2
+                for name, value in zip(_ADDRESSES[funct], (command.rs1, command.rs2), strict=True):
+                    if name:
+                        self._address[name] = value
+        return self._status()
+
+    def _status(self) -> int:
+        if self._run is not None:
+            return int(Status.BUSY)
+        word = Status.DONE * self._done | Status.ERROR * (self._code != Error.NONE)
+        return int(word) | self._code << isa.STATUS_CODE_SHIFT | self._rows << isa.STATUS_ROWS_SHIFT
+
+    def _counter(self, index: int) -> int:
+        config = self._config
+        if index == Counter.STATUS:
+            status = self._status()
+            self.fence()
+            return status
+        if index == Counter.VERSION:
+            return isa.VERSION | config.n_pe << 16 | config.slots << 24 | config.max_x << 32 | config.max_h << 48
+        known = {} if self._run is not None else self._counters
+        return known.get(Counter(index), 0) if index in Counter.__members__.values() else 0
+
+    def _abort(self) -> None:
+        if self._run is not None and self._run.start is not None:
+            self._started(replace(self._run.start, error=Error.ABORTED.name, rows=0, cycles=0))
+        self._code = Error.ABORTED if self._run is not None else Error.NONE
+        self._done, self._rows, self._run = self._run is not None, 0, None
+        self._clear()
+
+    def _refusal(self, u: int, flags: int) -> Error:
+        """The first check that fails, or NONE."""
+        config, (x, h), (threshold, steps) = self._config, self._sizes, self._steps
+        uses_state = bool(flags & (Flags.STATE_IN | Flags.STATE_OUT))
+        skips = bool(flags & Flags.X_SKIP)
+        used = ["w", "bias", "u_offsets", "x", "h", *["state"] * uses_state, *["w_offsets"] * skips]
+        fails = {
+            Error.BAD_COMMAND: self._bad_command,
+            Error.BAD_SIZE: any(
+                not 0 < size <= limit or size % 4 for size, limit in ((x, config.max_x), (h, config.max_h))
+            ),
+            Error.BAD_T: not 0 < steps <= config.max_t,
+            Error.BAD_N_FUSE: self._n_fuse == 0,
+            Error.MISALIGNED: bool(u % 8) or any(self._address[name] % 8 for name in used),
+            Error.BAD_FLAGS: bool(flags & ~int(isa.IMPLEMENTED_FLAGS))
+            or (uses_state and not self._address["state"])
+            or (skips and not self._address["w_offsets"]),
+            Error.BAD_THRESHOLD: threshold & 0x7FFF_FFFF > _INFINITY,
+        }
+        return next((error for error in START_CHECKS if fails[error]), Error.NONE)
+
+    def _start(self, u: int, bits: int) -> None:
+        refusal = self._refusal(u, bits)
+        self._bad_command, self._done, self._rows, self._counters = False, False, 0, {}
+        (x, h), (_, steps) = self._sizes, self._steps
+        n_fuse = min(self._n_fuse, self._config.fuse_capacity)
+        if refusal:
+            self._code, self._done = refusal, True
+            self._started(Start(x, h, steps, n_fuse, refusal.name))
+            return
+        try:
+            run = self._compute(u, Flags(bits), n_fuse)
+        except _Failed as failed:
+            run = _Run(failed.error)
+        except MemoryFault:
+            run = _Run(Error.MEM_READ)
+        run.start = run.start or Start(x, h, steps, n_fuse, run.error.name, run.rows)
+        run.counters[Counter.N_FUSE] = n_fuse
+        self._code, self._run = Error.NONE, run
+
+    def _words(self, address: int, count: int) -> NDArray[np.uint64]:
+        load = self._memory.load
+        return np.array([load(at) for at in range(address, address + 8 * count, 8)], dtype=np.uint64)
+
+    def _w_words(self, blocks: int) -> NDArray[np.uint64]:
+        """W, whose length only its heads tell."""
+        load, at, words = self._memory.load, self._address["w"], []
+        for _ in range(blocks):
+            head = load(at)
+            widths = head & 7, head >> 32 & 7
+            if max(widths) > _MAX_VALUE_WORDS:
+                raise _Failed(Error.BAD_FORMAT)
+            end = at + 8 * (1 + sum(widths))
+            words += [head, *(load(value) for value in range(at + 8, end, 8))]
+            at = end
+        return np.array(words, dtype=np.uint64)
+
+    def _layer(self, u: int) -> Layer:
+        """The layer that the registers point at; decoded once as long as memory holds the same."""
+        x, h = self._sizes
+        w = self._w_words(h // 2 * (x // 4))
+        offsets = unpack_halves(self._words(self._address["u_offsets"], -(-h // 16)), h // 4)
+        u_words = self._words(u, int(offsets.sum(dtype=np.int64)))
+        bias = self._words(self._address["bias"], h)
+        key = (x, w.tobytes(), offsets.tobytes(), u_words.tobytes(), bias.tobytes())
+        if key not in self._layers:
+            packed = PackedLayer(
+                Esell(w, np.zeros(x // 4, np.uint16), 4 * h, x, 0),
+                Esell(u_words, offsets, 4 * h, h, 0),
+                fp16_from_bits(unpack_halves(bias, 4 * h)),
+                x,
+                h,
+            )
+            if len(self._layers) == _LAYERS_KEPT:
+                del self._layers[next(iter(self._layers))]
+            self._layers[key] = Layer(packed)
+        return self._layers[key]
+
+    def _compute(self, u: int, flags: Flags, n_fuse: int) -> _Run:
+        (x_size, h_size), (threshold_bits, steps) = self._sizes, self._steps
+        layer = self._layer(u)
+        x = self._words(self._address["x"], steps * x_size // 2).view("<f4").reshape(steps, x_size)
+        state = None
+        if flags & Flags.STATE_IN:
+            state = State.from_bytes(self._words(self._address["state"], h_size).tobytes())
+        result = layer.run(x, float(np.uint32(threshold_bits).view(np.float32)), state)
+        run = _Run(result.error, result.rows)
+        rows = result.h_pruned if flags & Flags.H_PRUNED else result.h
+        if flags & Flags.H_SEQ:
+            run.stores = [(self._address["h"] + 4 * h_size * t, h_bytes(rows[t])) for t in range(result.rows)]
+            run.rows_before = list(range(result.rows))
+        if result.error:
+            return run
+        if not flags & Flags.H_SEQ:
+            run.stores, run.rows_before = [(self._address["h"], h_bytes(rows[-1]))], [steps - 1]
+        if flags & Flags.STATE_OUT:
+            run.stores.append((self._address["state"], result.state.to_bytes()))
+            run.rows_before.append(steps)
+        call = LayerCall(layer.packed, x, 0.0, n_fuse, flags & ~Flags.STATE_IN, state)
+        self._account(run, call, result, n_fuse)
+        return run
+
+    def _account(self, run: _Run, call: LayerCall, result: LayerResult, n_fuse: int) -> None:
+        """The counters of a run that succeeds, and its record."""
+        packed, config = call.packed, self._config
+        u_words = u_words_of_steps(result.kept, packed.u.offsets)
+        cycles = published_cycles(packed.shape(call.steps), len(packed.w.words), u_words, n_fuse, config.n_pe)
+        run.counters = expected(call, result, n_fuse, config.w_pes) | {Counter.CYCLES: cycles}
+        for row in COUNTER_SUMS:
+            if row.total == Counter.PORT_BUSY:
+                run.counters[row.total] = sum(run.counters[part] for part in row.parts)
+        kept = int(result.kept_blocks)
+        run.start = Start(
+            packed.x, packed.h, call.steps, n_fuse, Error.NONE.name, result.rows, cycles, int(u_words.sum()), kept
+        )
+
+    def _end(self, run: _Run) -> None:
+        """The run's stores reach memory, and its status shows."""
+        self._run, self._done = None, True
+        self._code, self._rows, self._counters = run.error, run.rows, run.counters
+        for (address, content), rows in zip(run.stores, run.rows_before, strict=True):
+            try:
+                for at in range(0, len(content), 8):
+                    self._memory.store(address + at, int.from_bytes(content[at : at + 8], "little"))
+            except MemoryFault:
+                self._code, self._rows = Error.MEM_WRITE, rows
+                break
+        assert run.start is not None
+        if self._code.name != run.start.error:
+            run.start = replace(run.start, error=self._code.name, rows=self._rows, cycles=0)
+        self._started(run.start)

@@ -1,0 +1,231 @@
+"""One point of a sweep, computed in whatever process and on whatever machine it comes to."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import golden
+import hdl
+import software
+from golden.config import AcceleratorConfig, LayerShape
+from golden.cycles import FULL_PORT
+from golden.isa import ERROR_MEANINGS, Error, Flags
+from golden.layer import Layer, PackedLayer
+from hdl.accelerator.size import memory_bits
+from sim.engines import accelerators
+from sim.engines.build_cache import cached
+from sim.layers.jobs import LayerCall, RunFailed, layer_job
+from sim.layers.record import RunWords, simulate
+from sim.layers.table2 import random_data, threshold_for
+from sim.protocol.accelerator import Design, EngineError, MemoryTiming
+from sim.results.result import LayerRun
+from sim.sweep.axes import MODEL
+from sim.sweep.spec import Point
+
+TOLERANCE = 0.02
+"""How far the share of dropped blocks may be from the one asked for, if that is not less than two blocks: which blocks
+a threshold drops depends on what it dropped before, so small layers do not have every share."""
+_SIM = Path(__file__).parents[1]
+_FLAGS = Flags.H_SEQ | Flags.H_PRUNED
+
+
+@dataclass
+class Row:
+    """A finished point.
+
+    What was asked for (``max_x`` .. ``bandwidth``: Point and its configuration; ``n_fuse_best``: that ``n_fuse`` is the
+    best), then what came out: ``h_dropped``, the share of blocks of h that ``threshold`` dropped; words of the packed
+    arrays; ``cycles``, the RTL's, or for the model those of ``word_model_cycles``; ``published_cycles``, which knows a
+    full port only; ``bound_cycles``; ``memory_bits`` and ``macs`` of the accelerator. With a simulator every h was
+    compared with golden: ``exact`` is True, and ``run`` is its record; else both are None.
+    """
+
+    engine: str
+    layer: str
+    x: int
+    h: int
+    t: int
+    w_sparsity: float
+    u_sparsity: float
+    h_sparsity: float
+    seed: int
+    max_x: int
+    max_h: int
+    max_t: int
+    n_pe: int
+    slots: int
+    window: int
+    n_fuse: int
+    n_fuse_best: bool
+    schedule: str
+    format: str
+    latency: int | None
+    bandwidth: float
+    threshold: float
+    h_dropped: float
+    w_words: int
+    u_words: int
+    port_words: int
+    cycles: int
+    word_model_cycles: int
+    published_cycles: int | None
+    bound_cycles: int
+    memory_bits: int
+    macs: int
+    exact: bool | None
+    verilog_sha256: str | None
+    run: LayerRun | None
+
+
+@dataclass
+class Failure:
+    """Why a point has no row."""
+
+    reason: str
+
+
+@cache
+def model_version() -> str:
+    """Digest of every source and version that a row's numbers depend on, the RTL's excepted."""
+    rooms = {name: Path(module.__path__[0]) for name, module in (("golden", golden), ("software", software))}
+    sizes = Path(hdl.__path__[0]) / "accelerator"
+    files = [
+        *sorted(rooms["golden"].glob("*.py")),
+        rooms["software"] / "esell_format.py",
+        *(sizes / name for name in ("layout.py", "size.py")),
+        *(_SIM / "layers" / f"{name}.py" for name in ("compare", "jobs", "record", "table2")),
+        _SIM / "sweep" / "point.py",
+    ]
+    state = hashlib.sha256(np.__version__.encode())
+    for path in files:
+        state.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return state.hexdigest()[:32]
+
+
+def verilog_sha256(engine: str, config: AcceleratorConfig) -> str | Failure:
+    """Checksum of the accelerator's Verilog, which is emitted where the cache has none."""
+    try:
+        return accelerators.get(engine).verilog_sha256(Design("accelerator", config))
+    except EngineError as error:
+        return Failure(str(error))
+
+
+@lru_cache(maxsize=1)
+def _data(shape: LayerShape, w: float, u: float, seed: int) -> tuple[PackedLayer, NDArray[np.float32]]:
+    return random_data(shape, w, u, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Facts:
+    """What a layer's data say, which takes seconds to find out and few bytes to keep."""
+
+    words: RunWords
+    u_words: int
+    threshold: float
+
+
+def _facts(point: Point) -> _Facts:
+    """Of the point's layer; kept in the cache, so that points with the same data compute them once a machine."""
+    data = point.shape, point.w_sparsity, point.u_sparsity, point.seed
+
+    def make(path: Path) -> None:
+        packed, x = _data(*data)
+        layer = Layer(packed)
+        # Not even the zeros before step 0 are dropped when nothing is
+        tolerance = max(TOLERANCE, 2 / (point.shape.t * point.shape.h_blocks))
+        threshold = threshold_for(layer, x[None], point.h_sparsity, tolerance) if point.h_sparsity else 0.0
+        result = layer.run(x, threshold)
+        if result.error != Error.NONE:
+            raise ValueError(f"the layer stops: {ERROR_MEANINGS[result.error]}")
+        words = RunWords.of(LayerCall(packed, x, threshold, 1, _FLAGS), result)
+        with path.open("wb") as file:
+            np.savez(
+                file, kept=words.kept, u_offsets=words.u_offsets, counts=[words.w_values, words.w_heads],
+                u_words=len(packed.u.words), threshold=threshold,
+            )  # fmt: skip
+
+    name = hashlib.sha256(repr((data, point.h_sparsity, model_version())).encode()).hexdigest()[:32]
+    with np.load(cached(f"sweep/{name}.npz", make)) as stored:
+        values, heads = (int(count) for count in stored["counts"])
+        words = RunWords(point.shape, values, heads, stored["kept"], stored["u_offsets"])
+        return _Facts(words, int(stored["u_words"]), float(stored["threshold"]))
+
+
+def _simulated(point: Point, facts: _Facts, n_fuse: int, sha256: str) -> LayerRun:
+    """The RTL's run. Raises RunFailed when an h or a counter differs from golden's, or the Verilog from ``sha256``."""
+    packed, x = _data(point.shape, point.w_sparsity, point.u_sparsity, point.seed)
+    call = LayerCall(packed, x, facts.threshold, n_fuse, _FLAGS)
+    engine, design = accelerators.get(point.engine), Design("accelerator", point.config)
+    if (found := engine.verilog_sha256(design)) != sha256:
+        raise RunFailed(f"the Verilog here is {found[:16]}, the sweep is of {sha256[:16]}")
+    timing = MemoryTiming(point.latency or 1, stall_permille=FULL_PORT - point.port_permille, seed=point.seed)
+    result = Layer(packed).run(x, facts.threshold)
+    done = simulate(engine, design, layer_job(call, timing), point.layer, point.layer, call, result)
+    if done.problems:
+        raise RunFailed("; ".join(done.problems[:3]))
+    return done.row
+
+
+def _row(point: Point, sha256: str | None) -> Row:
+    facts, config = _facts(point), point.config
+    n_fuse = point.n_fuse or facts.words.best_n_fuse(config, point.port_permille)
+    models = facts.words.predicted(n_fuse, config.n_pe, point.port_permille)
+    run = None if sha256 is None else _simulated(point, facts, n_fuse, sha256)
+    return Row(
+        engine=point.engine,
+        layer=point.layer,
+        x=point.shape.x,
+        h=point.shape.h,
+        t=point.shape.t,
+        w_sparsity=point.w_sparsity,
+        u_sparsity=point.u_sparsity,
+        h_sparsity=point.h_sparsity,
+        seed=point.seed,
+        **config.as_dict(),
+        n_fuse=n_fuse,
+        n_fuse_best=not point.n_fuse,
+        schedule=point.schedule,
+        format=point.format,
+        latency=point.latency,
+        bandwidth=point.port_permille / FULL_PORT,
+        threshold=facts.threshold,
+        h_dropped=1 - float(facts.words.kept.mean()),
+        w_words=facts.words.w_values + facts.words.w_heads,
+        u_words=facts.u_words,
+        port_words=models.word.port_words,
+        cycles=run.cycles if run else models.word.cycles,
+        word_model_cycles=models.word.cycles,
+        published_cycles=models.published if point.port_permille == FULL_PORT else None,
+        bound_cycles=models.bound,
+        memory_bits=memory_bits(config),
+        macs=config.macs,
+        exact=run.exact if run else None,
+        verilog_sha256=sha256,
+        run=run,
+    )
+
+
+def evaluate(point: Point, version: str, sha256: str | None) -> Row | Failure:
+    """The point's row, or why there is none.
+
+    ``version``: ``model_version()`` of the process that asks; another one here is a failure, as rows of two versions
+    must not meet. ``sha256``: of the Verilog to simulate, None for the model.
+    """
+    if version != model_version():
+        return Failure("this worker has other sources of elstm, or another NumPy, than the sweep")
+    try:
+        return _row(point, sha256)
+    except (ValueError, EngineError, RunFailed) as error:
+        return Failure(str(error))
+    except Exception as error:
+        # A defect, here or in what is beneath; the other points must not suffer from it
+        return Failure(f"{type(error).__name__}: {error}")
+
+
+def identity(point: Point, sha256: str | None) -> str:
+    """What a point's result depends on beside the point, for ``Point.key``."""
+    return model_version() if point.engine == MODEL else f"{model_version()} {sha256}"
