@@ -27,15 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from software.cli import UserError
-from software.content import arrays_of, instead, read_file
+from software.files.content import arrays_of, instead, read_file
 
-BENCHMARK = Path(__file__).parent / "benchmark"
-MNIST_CHECKPOINT = BENCHMARK / "mnist_2x128.npz"
-MNIST_DIGITS = BENCHMARK / "mnist_100.npz"
-PTB_SENTENCES = BENCHMARK / "ptb_sentences.npz"
-PTB_LAYERS = BENCHMARK / "ptb_2x800_layers.npz"
-KJV_MODEL = BENCHMARK / "kjv_2x200.npz"
-KJV_SAMPLE = BENCHMARK / "kjv_sample.npz"
+SHIPPED = Path(__file__).parent / "benchmark" / "shipped"
+MNIST_CHECKPOINT = SHIPPED / "mnist_2x128.npz"
+MNIST_DIGITS = SHIPPED / "mnist_100.npz"
+PTB_SENTENCES = SHIPPED / "ptb_sentences.npz"
+PTB_LAYERS = SHIPPED / "ptb_2x800_layers.npz"
+KJV_MODEL = SHIPPED / "kjv_2x200.npz"
+KJV_SAMPLE = SHIPPED / "kjv_sample.npz"
 FP16_MAX = 65504.0
 
 

@@ -48,9 +48,9 @@ from software.checkpoint import (
     load_language_model,
 )
 from software.cli import UserError, check_outputs, run, write_all
-from software.content import arrays_of, instead
+from software.files.content import arrays_of, instead
+from software.files.inputs import FP16_RANGE, check_all, check_real, to_inputs
 from software.header import header
-from software.inputs import FP16_RANGE, check_all, check_real, to_inputs
 
 SCHEMA = "elstm.layers/1"
 ARRAYS = ("w", "u", "b", "x")

@@ -13,7 +13,7 @@ import typer
 
 from software.checkpoint import PTB_SENTENCES, CheckpointError, load_language_model
 from software.cli import UserError, run, within, write_all
-from software.text import unpack, words_of
+from software.files.text import unpack, words_of
 
 STEPS = 35
 

@@ -150,7 +150,7 @@ def prepare(folder: Path) -> None:
 
 
 def _checkpoint(path: Path) -> None:
-    shutil.copy(ROOT / "software/benchmark/mnist_2x128.npz", path)
+    shutil.copy(ROOT / "software/benchmark/shipped/mnist_2x128.npz", path)
 
 
 def _text(path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from software.cli import UserError
-from software.content import arrays_of, kind_of, read_file
-from software.inputs import to_inputs
+from software.files.content import arrays_of, kind_of, read_file
+from software.files.inputs import to_inputs
 
 Float32 = NDArray[np.float32]
 STEPS = 10

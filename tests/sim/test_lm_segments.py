@@ -9,7 +9,7 @@ from golden.layer import Layer, State, pack_layer
 from sim.engines import accelerators
 from sim.layers.jobs import LayerCall, decode, layer_job
 from sim.protocol.accelerator import Design
-from software.benchmark.golden_perplexity import golden_loss, log_losses
+from software.benchmark.lm.golden_perplexity import golden_loss, log_losses
 from software.checkpoint import KJV_MODEL, KJV_SAMPLE, load_language_model, load_tokens
 
 SEGMENT, SEGMENTS = 4, 3

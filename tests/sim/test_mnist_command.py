@@ -182,4 +182,4 @@ def test_network_that_the_preset_cannot_hold(command, files):
 def test_defaults_name_the_shipped_files():
     assert checkpoint.MNIST_CHECKPOINT.name == "mnist_2x128.npz"
     assert checkpoint.MNIST_DIGITS.name == "mnist_100.npz"
-    assert checkpoint.MNIST_DIGITS.parent.name == "benchmark"
+    assert checkpoint.MNIST_DIGITS.parent.name == "shipped"

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from software.benchmark import data, data_sources, web
-from software.benchmark.corpus import SPLITS, kjv_texts, make_corpus, words_of
-from software.benchmark.data import fetch, find, load_corpus, main
-from software.benchmark.data_sources import from_tar, from_web, from_zip
+from software.benchmark.data import command as data
+from software.benchmark.data import sources as data_sources
+from software.benchmark.data import web
+from software.benchmark.data.command import fetch, find, load_corpus, main
+from software.benchmark.data.corpus import SPLITS, kjv_texts, make_corpus, words_of
+from software.benchmark.data.sources import from_tar, from_web, from_zip
 from software.cli import UserError
 
 TEXTS = {"train": b"a b c\nb <unk>\n", "valid": b"a a\n", "test": b"c z b\n"}
@@ -184,7 +186,7 @@ def test_kjv_words_punctuation_and_chapters() -> None:
 
 
 def test_kjv_keeps_the_most_frequent_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("software.benchmark.corpus.KJV_WORDS", 2 + 3)
+    monkeypatch.setattr("software.benchmark.data.corpus.KJV_WORDS", 2 + 3)
     # "the" comes twice a verse; of the words that come once the first in the alphabet stay: "," and "."
     assert kjv_texts(chapters())["test"].decode().split("\n")[0] == "the <unk> <unk> , the <unk> <unk> ."
 

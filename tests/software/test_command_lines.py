@@ -22,9 +22,14 @@ from software import (  # noqa: E402
     progress,
     ptb_sentences,
 )
-from software.benchmark import data, import_torch, lm, lm_options, mnist, mnist_data  # noqa: E402
-from software.benchmark.network import Network  # noqa: E402
-from software.benchmark.spelling import call_spelled, respell  # noqa: E402
+from software.benchmark.common.network import Network  # noqa: E402
+from software.benchmark.common.spelling import call_spelled, respell  # noqa: E402
+from software.benchmark.data import command as data  # noqa: E402
+from software.benchmark.import_torch import command as import_torch  # noqa: E402
+from software.benchmark.lm import command as lm  # noqa: E402
+from software.benchmark.lm import options as lm_options  # noqa: E402
+from software.benchmark.mnist import command as mnist  # noqa: E402
+from software.benchmark.mnist import data as mnist_data  # noqa: E402
 from software.checkpoint import KJV_MODEL, MNIST_CHECKPOINT, MNIST_DIGITS  # noqa: E402
 from software.firmware import __main__ as firmware  # noqa: E402
 
@@ -277,7 +282,7 @@ def test_ctrl_c_is_130_and_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setattr(mnist_data, "load", pressed)
-    monkeypatch.setattr("software.benchmark.lm_model.load_corpus", pressed)
+    monkeypatch.setattr("software.benchmark.lm.model.load_corpus", pressed)
     monkeypatch.setattr(esell_format, "random_matrix", pressed)
     for line in ("software.benchmark.mnist eval", "software.benchmark.lm eval", "software.esell_format 8 4 .5"):
         assert call(line) == 130

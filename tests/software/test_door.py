@@ -71,6 +71,8 @@ def test_only_the_door_leads_in() -> None:
         path = ROOT / Path(*module.split("."))
         path = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
         text = path.read_text()
+        if (command := path.with_name("command.py")).exists():
+            text = command.read_text() + text
         last = text[text.rindex('if __name__ == "__main__":') :].splitlines()[1:]
         assert len(last) == 1, module
         assert re.fullmatch(

@@ -11,15 +11,17 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (extra 'train')")
 torch.set_num_threads(1)
 
-from software.benchmark import lm, mnist, mnist_data  # noqa: E402
-from software.benchmark.language_files import load_model  # noqa: E402
-from software.benchmark.language_model import LanguageNet, Size  # noqa: E402
-from software.benchmark.language_training import LmSettings, LmTrainer  # noqa: E402
-from software.benchmark.mnist_model import load_model as load_mnist  # noqa: E402
-from software.benchmark.network import Masks, Network  # noqa: E402
-from software.benchmark.spelling import call_spelled  # noqa: E402
-from software.benchmark.training import Data, Settings, Stage, Trainer  # noqa: E402
-from software.benchmark.weight_pruning import Gradual, kept, prune_to, zeros  # noqa: E402
+from software.benchmark.common.network import Masks, Network  # noqa: E402
+from software.benchmark.common.spelling import call_spelled  # noqa: E402
+from software.benchmark.common.training import Data, Settings, Stage, Trainer  # noqa: E402
+from software.benchmark.common.weight_pruning import Gradual, kept, prune_to, zeros  # noqa: E402
+from software.benchmark.lm import command as lm  # noqa: E402
+from software.benchmark.lm.files import load_model  # noqa: E402
+from software.benchmark.lm.language_model import LanguageNet, Size  # noqa: E402
+from software.benchmark.lm.training import LmSettings, LmTrainer  # noqa: E402
+from software.benchmark.mnist import command as mnist  # noqa: E402
+from software.benchmark.mnist import data as mnist_data  # noqa: E402
+from software.benchmark.mnist.model import load_model as load_mnist  # noqa: E402
 from software.cli import Interrupted  # noqa: E402
 
 TARGETS = (0.5, 0.9, 0.25, 0.8)

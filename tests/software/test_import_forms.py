@@ -26,11 +26,12 @@ from torch.nn.utils import parametrizations, parametrize, prune  # noqa: E402
 
 from golden.layer import pack_layer  # noqa: E402
 from golden.reference import reference  # noqa: E402
-from software.benchmark import language_files, mnist_model  # noqa: E402
-from software.benchmark.import_torch import app, load_tensors, lstm_layers  # noqa: E402
-from software.benchmark.network import Network  # noqa: E402
-from software.benchmark.spelling import call_spelled, respell  # noqa: E402
-from software.benchmark.torch_state import part_of  # noqa: E402
+from software.benchmark.common.network import Network  # noqa: E402
+from software.benchmark.common.spelling import call_spelled, respell  # noqa: E402
+from software.benchmark.import_torch.command import app, load_tensors, lstm_layers  # noqa: E402
+from software.benchmark.import_torch.state import part_of  # noqa: E402
+from software.benchmark.lm import files as language_files  # noqa: E402
+from software.benchmark.mnist import model as mnist_model  # noqa: E402
 from software.checkpoint import KJV_MODEL, MNIST_CHECKPOINT, LayerWeights, load_layers  # noqa: E402
 from software.cli import UserError  # noqa: E402
 

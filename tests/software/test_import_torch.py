@@ -19,8 +19,8 @@ from sim import run  # noqa: E402
 from sim.engines import accelerators  # noqa: E402
 from sim.protocol.accelerator import EngineError  # noqa: E402
 from sim.results.result import from_json  # noqa: E402
-from software.benchmark.import_torch import app, load_tensors, lstm_layers  # noqa: E402
-from software.benchmark.spelling import run_spelled  # noqa: E402
+from software.benchmark.common.spelling import run_spelled  # noqa: E402
+from software.benchmark.import_torch.command import app, load_tensors, lstm_layers  # noqa: E402
 from software.checkpoint import CheckpointError, load_layers  # noqa: E402
 from software.cli import UserError  # noqa: E402
 

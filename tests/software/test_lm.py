@@ -14,14 +14,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (extra 'train')")
 torch.set_num_threads(1)
 
-from software.benchmark import lm  # noqa: E402
-from software.benchmark.data import load_corpus  # noqa: E402
-from software.benchmark.golden_perplexity import golden_loss  # noqa: E402
-from software.benchmark.language_files import Model, load_model, npz_of, save_model, to_language_model  # noqa: E402
-from software.benchmark.language_model import LanguageNet, Pruning, Size, keep  # noqa: E402
-from software.benchmark.language_training import LmSettings, LmTrainer, evaluate, streams  # noqa: E402
-from software.benchmark.lm_model import find_pruning  # noqa: E402
-from software.benchmark.weight_pruning import prune_below, prune_to  # noqa: E402
+from software.benchmark.common.weight_pruning import prune_below, prune_to  # noqa: E402
+from software.benchmark.data.command import load_corpus  # noqa: E402
+from software.benchmark.lm import command as lm  # noqa: E402
+from software.benchmark.lm.files import Model, load_model, npz_of, save_model, to_language_model  # noqa: E402
+from software.benchmark.lm.golden_perplexity import golden_loss  # noqa: E402
+from software.benchmark.lm.language_model import LanguageNet, Pruning, Size, keep  # noqa: E402
+from software.benchmark.lm.model import find_pruning  # noqa: E402
+from software.benchmark.lm.training import LmSettings, LmTrainer, evaluate, streams  # noqa: E402
 from software.checkpoint import load_language_model  # noqa: E402
 from software.cli import Interrupted  # noqa: E402
 
@@ -323,6 +323,6 @@ def test_the_wikitext_model_has_the_paper_s_size() -> None:
 
 
 def test_without_torch_it_says_what_to_install() -> None:
-    code = "import sys; sys.modules['torch'] = None; import software.benchmark.lm"
+    code = "import sys; sys.modules['torch'] = None; import software.benchmark.lm.command"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr == "error: torch is not installed: pip install 'torch<2.14,>=2.1'\n"

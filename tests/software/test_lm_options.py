@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed (extra 'train')")
 
-from software.benchmark import lm
-from software.benchmark.lm_options import COMMANDS, SHOWN, Options, make_app
-from software.benchmark.spelling import call_spelled
+from software.benchmark.common.spelling import call_spelled
+from software.benchmark.lm import command as lm
+from software.benchmark.lm.options import COMMANDS, SHOWN, Options, make_app
 
 PAGE = Path(__file__).parents[2] / "docs/from-the-original.md"
 

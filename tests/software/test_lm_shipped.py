@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from software.benchmark.golden_perplexity import golden_loss
+from software.benchmark.lm.golden_perplexity import golden_loss
 from software.checkpoint import KJV_MODEL, KJV_SAMPLE, load_language_model, load_tokens
 
 WORDS, STREAMS = 2_000, 50
@@ -40,7 +40,7 @@ def test_perplexity_on_golden() -> None:
 
 def test_eval_without_arguments_but_the_sample(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed (extra 'train')")
-    from software.benchmark import lm  # noqa: PLC0415
+    from software.benchmark.lm import command as lm  # noqa: PLC0415
 
     line = f"eval --split sample --batch_size {STREAMS} --tokens {WORDS} --json {tmp_path / 'r.json'}"
     assert lm.main(line.split()) == 0

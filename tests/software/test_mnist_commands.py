@@ -16,14 +16,15 @@ from sim.digits.network import Network as OnRtl  # noqa: E402
 from sim.digits.network import Setup  # noqa: E402
 from sim.engines import accelerators  # noqa: E402
 from sim.protocol.accelerator import EngineError, MemoryTiming  # noqa: E402
-from software.benchmark import mnist, mnist_data  # noqa: E402
-from software.benchmark.golden_accuracy import golden_accuracy  # noqa: E402
-from software.benchmark.mnist_calibrate import thresholds_for  # noqa: E402
-from software.benchmark.mnist_model import Model, load_model, tensor  # noqa: E402
-from software.benchmark.mnist_reproduce import RECIPES  # noqa: E402
-from software.benchmark.network import Network  # noqa: E402
-from software.benchmark.spelling import run_spelled  # noqa: E402
-from software.benchmark.training import Data  # noqa: E402
+from software.benchmark.common.network import Network  # noqa: E402
+from software.benchmark.common.spelling import run_spelled  # noqa: E402
+from software.benchmark.common.training import Data  # noqa: E402
+from software.benchmark.mnist import command as mnist  # noqa: E402
+from software.benchmark.mnist import data as mnist_data  # noqa: E402
+from software.benchmark.mnist.calibrate import thresholds_for  # noqa: E402
+from software.benchmark.mnist.golden_accuracy import golden_accuracy  # noqa: E402
+from software.benchmark.mnist.model import Model, load_model, tensor  # noqa: E402
+from software.benchmark.mnist.reproduce import RECIPES  # noqa: E402
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, Digits, load_checkpoint, load_digits  # noqa: E402
 
 Command = Callable[..., tuple[int, str, str]]
@@ -157,8 +158,8 @@ def test_the_originals_eval_line_runs_as_the_page_prints_it(command: Command) ->
     page = (Path(__file__).parents[2] / "docs/from-the-original.md").read_text()
     program = "    python -m software.benchmark.mnist "
     (line,) = [line.removeprefix(program) for line in page.splitlines() if line.startswith(program)]
-    assert line == "eval -model software/benchmark/mnist_2x128.npz -ws 0.3 0.5 0.2 0.4 -ht 0.3 0.8 -b 4"
-    code, out, _ = command(line.replace("software/benchmark/mnist_2x128.npz", str(MNIST_CHECKPOINT)))
+    assert line == "eval -model software/benchmark/shipped/mnist_2x128.npz -ws 0.3 0.5 0.2 0.4 -ht 0.3 0.8 -b 4"
+    code, out, _ = command(line.replace("software/benchmark/shipped/mnist_2x128.npz", str(MNIST_CHECKPOINT)))
     assert code == 0 and "hidden sparsity LSTM1" in out
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from software.benchmark import mnist_data
-from software.benchmark.mnist_data import download, from_archive, from_csv, from_mirror, load, parse_idx, to_idx
+from software.benchmark.mnist import data as mnist_data
+from software.benchmark.mnist.data import download, from_archive, from_csv, from_mirror, load, parse_idx, to_idx
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError
 

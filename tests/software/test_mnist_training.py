@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra 'trai
 torch.set_num_threads(1)
 
 from golden.layer import Layer, pack_layer  # noqa: E402
-from software.benchmark.network import Masks, Network, export, keep_blocks  # noqa: E402
-from software.benchmark.training import Data, Settings, Stage, Trainer, evaluate, rate_at  # noqa: E402
+from software.benchmark.common.network import Masks, Network, export, keep_blocks  # noqa: E402
+from software.benchmark.common.training import Data, Settings, Stage, Trainer, evaluate, rate_at  # noqa: E402
 from software.checkpoint import load_checkpoint  # noqa: E402
 from software.cli import Interrupted, UserError  # noqa: E402
 

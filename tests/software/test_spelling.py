@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from software.benchmark.spelling import numbers, respell, sparsities, thresholds
+from software.benchmark.common.spelling import numbers, respell, sparsities, thresholds
 from software.cli import UserError
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from software.benchmark.corpus import make_corpus
-from software.benchmark.data import checked, find, load_corpus, without_training_text
+from software.benchmark.data.command import checked, find, load_corpus, without_training_text
+from software.benchmark.data.corpus import make_corpus
 from software.cli import UserError
-from software.text import lines_of, unpack, words_of
+from software.files.text import lines_of, unpack, words_of
 
 TEXT = "the first word\nand a second\n"
 WORDS = ["the", "first", "word", "<eos>", "and", "a", "second", "<eos>"]
@@ -104,7 +104,7 @@ def test_a_folder_of_texts_from_another_system_is_the_same_corpus(tmp_path: Path
 
 
 def test_a_known_text_with_other_line_ends_is_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("software.benchmark.data.WIKITEXT_TRAIN", (5, 4))
+    monkeypatch.setattr("software.benchmark.data.command.WIKITEXT_TRAIN", (5, 4))
     windows = codecs.BOM_UTF8 + b"a b\r\nc\r\n"
     assert checked("wikitext-2", "train", windows, "here") == b"a b\nc\n"
 

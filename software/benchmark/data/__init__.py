@@ -1,0 +1,1 @@
+"""Texts and digits: where they come from, how they are read."""

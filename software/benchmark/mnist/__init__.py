@@ -1,0 +1,1 @@
+"""The MNIST benchmark: train, prune, evaluate, export."""
