@@ -44,7 +44,7 @@ LEFT_OUT: tuple[tuple[str, str], ...] = (
     (r"^make (demo|test|test-all|regress|twin)\b", "CI runs it"),
     (r"^make (docs|firmware)\b", "it installs packages; what it runs stands on other pages"),
     (r"^pip ", "it installs packages"),
-    (r"--scheduler ", "it needs a Dask cluster; tests/sim/test_sweep_rtl.py starts one"),
+    (r"--scheduler ", "it needs a Dask cluster; tests/sim/sweep/test_sweep_rtl.py starts one"),
     (r"^python -m pytest ", "CI runs the tests"),
 )
 """(pattern, reason): what is parsed and not run."""

@@ -9,7 +9,7 @@ import pytest
 from scripts.wave_lists import lists
 from tests.doc_commands import PAGES, ROOT, all_commands
 from tests.doc_runs import GIVEN, LEFT_OUT, SMALLER, left_out, missing, prepare, python, run, steps
-from tests.sim.read_vcd import signals
+from tests.sim.engines.read_vcd import signals
 
 
 def takes_steps(path: Path) -> bool:

@@ -4,16 +4,16 @@ from amaranth.hdl import Shape
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from golden.tables import TANH_SEGMENTS
-from hdl.accelerator.activation import POINT_BITS, STEP_BITS
-from hdl.accelerator.gates import GATE_BITS
 from hdl.accelerator.layout import Kind, Widths, column_layout, item_layout, segment_layout
+from hdl.accelerator.vector.activation import POINT_BITS, STEP_BITS
+from hdl.accelerator.vector.gates import GATE_BITS
 
 _SUM_BITS = 32
 _WORD_BITS = 64
 
 
 def memory_bits(cfg: AcceleratorConfig) -> int:
-    """What ``hdl.build`` counts in the elaborated accelerator with a RoCC port (tests/hdl/test_size.py compares)."""
+    """What ``hdl.build`` counts in the elaborated accelerator with a RoCC port; a test compares."""
     w = Widths(cfg)
     targets = (Shape.cast(Kind).width + w.index) * cfg.window
     rings = 2 * _WORD_BITS * w.ring_depth

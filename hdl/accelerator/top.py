@@ -8,16 +8,16 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from golden.isa import Error
-from hdl.accelerator.axi_memory import AxiMemory
-from hdl.accelerator.cell import CellUnit
 from hdl.accelerator.frontend import Frontend
-from hdl.accelerator.gates import GateUnit
-from hdl.accelerator.hidden import HiddenState
 from hdl.accelerator.layout import FillSignature, OfferSignature, ParametersSignature, Widths, event_layout
-from hdl.accelerator.memory import RoccMemory
-from hdl.accelerator.store import StoreUnit
-from hdl.accelerator.upath import RecurrentPath
-from hdl.accelerator.wpath import WeightPath
+from hdl.accelerator.port.axi import AxiMemory
+from hdl.accelerator.port.rocc import RoccMemory
+from hdl.accelerator.u.path import RecurrentPath
+from hdl.accelerator.vector.cell import CellUnit
+from hdl.accelerator.vector.gates import GateUnit
+from hdl.accelerator.vector.hidden import HiddenState
+from hdl.accelerator.vector.store import StoreUnit
+from hdl.accelerator.w.path import WeightPath
 from hdl.rocc import CommandSignature, MemorySignature, ResponseSignature
 
 

@@ -13,9 +13,9 @@ from sim.engines.icarus.accelerator import IcarusEngine, run_bench
 from sim.layers.jobs import LayerCall, layer_segments
 from sim.protocol.accelerator import Design
 from software.extras import install_line
+from tests.hdl.accelerator.test_axi4_accelerator import call_of
 from tests.hdl.axi_ram_job import Job, Result
 from tests.hdl.soc_bench import CONFIG, DONE, RAM, RAM_BYTES, RESULTS
-from tests.hdl.test_axi4_accelerator import call_of
 from tests.hdl.test_soc import TABLE, Program, layer_program
 
 SEED = 20

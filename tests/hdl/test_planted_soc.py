@@ -7,9 +7,9 @@ import pytest
 from tests.planting import must_fail, patches, planted
 
 CAUGHT_BY = {
-    "soc-adapter": "tests/hdl/test_axi4_memory.py",
+    "soc-adapter": "tests/hdl/accelerator/test_axi4_memory.py",
     "soc-cache": "tests/core/test_cache.py",
-    "soc-loader": "tests/hdl/test_axi4_accelerator.py",
+    "soc-loader": "tests/hdl/accelerator/test_axi4_accelerator.py",
     "soc-port": "tests/hdl/test_shared_port.py",
     "soc-router": "tests/core/test_router.py",
 }

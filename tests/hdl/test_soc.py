@@ -15,8 +15,8 @@ from sim.engines.pysim.accelerator import PysimEngine
 from sim.host.axi import AxiTiming
 from sim.layers.jobs import LayerCall, decode, layer_job, layer_segments, start_steps
 from sim.protocol.accelerator import Command, Design, MemoryTiming
+from tests.hdl.accelerator.test_axi4_accelerator import call_of
 from tests.hdl.soc_bench import CONFIG, DONE, RAM, RESULTS, SocRun, run
-from tests.hdl.test_axi4_accelerator import call_of
 
 TABLE = RAM + 0x400
 """Constants of a program."""

@@ -1,0 +1,1 @@
+"""From sums to h: gates, cell, hidden state, store."""
