@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.config import CoreConfig, SocConfig, preset
-from sim.engines import socs
+from sim.engines import registry
 from sim.engines.build_cache import scratch
-from sim.host.axi import AxiTiming
 from sim.options import JsonOption, writable
 from sim.protocol import core as core_program
 from sim.protocol import elf
-from sim.protocol.accelerator import Design, MemoryTiming
+from sim.protocol.base import Design
 from sim.protocol.core import ProgramOutcome
 from sim.protocol.soc import SocJob
+from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.results.environment import RISCV_COMPILER
 from software.cli import UserError, run, write_all
 from software.firmware import build
@@ -62,13 +62,13 @@ def measure(path: Path, latency: int) -> ProgramOutcome:
     program = elf.load(path)
     timing = MemoryTiming(latency=latency)
     job = core_program.ProgramJob((program.ram,), program.tohost, program.fromhost, fetch=timing, data=timing)
-    return _ended(path, core_program.run(job))
+    return _ended(path, registry.get("core").run(core_program.DESIGN, job))
 
 
 def measure_soc(path: Path, design: Design = SOC) -> ProgramOutcome:
     """The same in the SoC, behind its instruction cache and AXI4 port."""
     job = SocJob.of(elf.load(path), timing=SOC_TIMING)
-    return _ended(path, socs.get(socs.DEFAULT).run(design, job))
+    return _ended(path, registry.get("soc", registry.DEFAULT).run(design, job))
 
 
 def main(

@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from golden.config import ACCELERATOR_PRESETS
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.protocol import elf
 from software.cli import UserError, check_outputs
 
-EngineOption = Annotated[str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(accelerators.NAMES)}.")]
+EngineOption = Annotated[
+    str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(registry.names('accelerator'))}.")
+]
 PresetOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"Configuration of the accelerator: {', '.join(ACCELERATOR_PRESETS)}.")
 ]

@@ -18,10 +18,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.random_layer import RandomLayer, Traits, check, generate
 from sim.options import JsonOption, writable
-from sim.protocol.accelerator import EngineError, MemoryTiming
+from sim.protocol.base import EngineError
+from sim.protocol.timing import MemoryTiming
 from software.cli import UserError, run, write_all
 
 SIZE = 24
@@ -98,7 +99,7 @@ def _one(sim: str, name: str, seed: int, traits: Traits) -> Outcome:
     case = generate(seed, name, traits)
     start = time.monotonic()
     try:
-        problems, cycles = check(case, accelerators.get(sim))
+        problems, cycles = check(case, registry.get("accelerator", sim))
     except EngineError as error:
         problems, cycles = [f"the engine failed: {error}"], 0
     except Exception:
@@ -122,7 +123,8 @@ def main(
     sim: Annotated[
         str,
         typer.Option(
-            "--engine", "--sim", metavar="NAME", envvar="SIM", help=f"Simulator: {', '.join(accelerators.NAMES)}."
+            "--engine", "--sim", metavar="NAME", envvar="SIM",
+            help=f"Simulator: {', '.join(registry.names('accelerator'))}.",
         ),
     ] = "icarus",
     seed: Annotated[int, typer.Option(metavar="N", envvar="SEED", min=0, help="Of every layer.")] = 1,
@@ -145,7 +147,7 @@ def main(
     """
     chosen = select(test)
     try:
-        accelerators.get(sim)
+        registry.get("accelerator", sim)
     except EngineError as error:
         raise UserError(str(error)) from None
     for path in (xml, json_path):

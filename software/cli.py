@@ -14,10 +14,21 @@ import typer
 
 from software import places
 from software.door import INTERRUPTED, error_line, through
+from software.errors import UserError
 
-
-class UserError(Exception):
-    """Something the user can put right; the message names the value and the limit."""
+__all__ = [
+    "INTERRUPTED",
+    "SETTINGS",
+    "Interrupted",
+    "UserError",
+    "call",
+    "check_outputs",
+    "new_app",
+    "run",
+    "run_app",
+    "within",
+    "write_all",
+]
 
 
 class Interrupted(Exception):

@@ -17,7 +17,7 @@ from hdl.build import TOPS
 from hdl.verilog import ports
 from scripts import counter_docs, isa_docs, wave_lists
 from sim.engines.build_cache import rtlil_text
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 from tests.doc_commands import PAGES, ROOT
 
 DOCS = ROOT / "docs"

@@ -17,16 +17,16 @@ from rich.progress import Progress, TaskID
 from golden.config import CoreConfig, SocConfig
 from golden.config import preset as preset_of
 from sim.commands.twin import SPIKE, run_twin
-from sim.engines import socs
+from sim.engines import registry
 from sim.engines.build_cache import verilog_sha256
-from sim.host.axi import AxiTiming
 from sim.options import JsonOption, MemTraceOption, PresetOption, RamOption, StallsOption, WaveOption, window
 from sim.protocol import core as core_program
 from sim.protocol import elf
-from sim.protocol.accelerator import Design, MemoryTiming, WaveRequest
+from sim.protocol.base import Design, WaveRequest
 from sim.protocol.core import ProgramJob, ProgramOutcome
 from sim.protocol.signature import GRANULARITY, NAME, signature_range, signature_text
 from sim.protocol.soc import SocJob, SocOutcome
+from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.results.environment import commit, versions
 from software.cli import UserError, check_outputs, write_all
 from software.places import whole
@@ -96,8 +96,8 @@ def run_elf(
     ] = "soc",
     engine: Annotated[
         str,
-        typer.Option(metavar="NAME", help=f"Simulator: {', '.join(socs.NAMES)}; or {SPIKE}, the twin."),
-    ] = (socs.DEFAULT),
+        typer.Option(metavar="NAME", help=f"Simulator: {', '.join(registry.names('soc'))}; or {SPIKE}, the twin."),
+    ] = (registry.DEFAULT),
     preset: PresetOption = "default",
     max_cycles: Annotated[
         int, typer.Option(metavar="N", min=1, help="End the run as a failure after that many cycles.")
@@ -170,7 +170,7 @@ def run_elf(
             outcome: ProgramOutcome
             if system == "soc":
                 design = Design("soc", SocConfig(preset_of(preset), CoreConfig(rvfi=True)))
-                simulator = socs.get(engine)
+                simulator = registry.get("soc", engine)
                 timing = AxiTiming(latency=latency or 8, stall_permille=stalls, seed=seed)
                 job = SocJob.of(
                     program,
@@ -191,7 +191,7 @@ def run_elf(
             else:
                 design = core_program.DESIGN
                 core_job = _core_job(program, latency or 1, stalls, seed, max_cycles, trace_file, shown)
-                outcome = core_program.run(replace(core_job, keep=keep))
+                outcome = registry.get("core").run(core_program.DESIGN, replace(core_job, keep=keep))
             stdout.rest(outcome.console)
         files = {}
         if json_path:

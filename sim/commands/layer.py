@@ -21,7 +21,7 @@ from golden.config import preset as preset_of
 from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, PackedLayer, pack_layer
 from sim.digits.network import FLAGS, Setup
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.compare import judge
 from sim.layers.float_check import float_checks
 from sim.layers.inputs import STEPS, load_x, random_x
@@ -38,7 +38,7 @@ from sim.options import (
     StallsOption,
     writable,
 )
-from sim.protocol.accelerator import MemoryTiming
+from sim.protocol.timing import MemoryTiming
 from sim.report.page import files_of
 from sim.results.environment import command, commit, versions
 from sim.results.result import InputRun, RunResult
@@ -141,7 +141,7 @@ def run_layer(
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Of the inputs and of the memory's random numbers.")
     ] = 1,
-    engine: EngineOption = accelerators.DEFAULT,
+    engine: EngineOption = registry.DEFAULT,
     preset: PresetOption = "default",
     n_fuse: NFuseOption = 3,
     latency: LatencyOption = 8,
@@ -181,7 +181,7 @@ def run_layer(
     layout = True if time_major else False if batch_first else None
     given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
     check_fits([packed for packed, _ in layers], given.shape[1], config, preset)
-    setup = Setup(accelerators.get(engine), config, timing, n_fuse)
+    setup = Setup(registry.get("accelerator", engine), config, timing, n_fuse)
     start = time.monotonic()
     with bars() as bar:
         runs, problems, cycles, seconds = run_layers(setup, layers, given, bar)

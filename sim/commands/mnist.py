@@ -19,9 +19,8 @@ from sim.commands.twin import SPIKE, run_twin
 from sim.digits import soc as soc_mnist
 from sim.digits.network import DigitRun, Network, Setup, mismatch_wave, whole_test_set
 from sim.digits.soc import SocNetwork, SocSetup
-from sim.engines import accelerators, socs
+from sim.engines import registry
 from sim.engines.build_cache import verilog_sha256
-from sim.host.axi import AxiTiming
 from sim.options import (
     JitterOption,
     JsonOption,
@@ -35,7 +34,8 @@ from sim.options import (
     WorkersOption,
     window,
 )
-from sim.protocol.accelerator import MemoryTiming, WaveRequest
+from sim.protocol.base import WaveRequest
+from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.report.page import files_of
 from sim.results.environment import RISCV_COMPILER, command, commit, versions
 from sim.results.result import RunResult
@@ -76,8 +76,8 @@ def run_mnist(
         str, typer.Option(metavar="NAME", help="soc, or accelerator: that alone, without the core.")
     ] = "soc",
     engine: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(accelerators.NAMES)}; or {SPIKE}, the twin.")
-    ] = accelerators.DEFAULT,
+        str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(registry.names('soc'))}; or {SPIKE}, the twin.")
+    ] = registry.DEFAULT,
     preset: PresetOption = "default",
     n_fuse: NFuseOption = 3,
     latency: LatencyOption = 8,
@@ -126,11 +126,11 @@ def run_mnist(
         chosen = _select(load_digits(images), digits, images)
         if system == "soc":
             behaviour = AxiTiming(latency, jitter, "beats" if jitter else "fifo", stalls, seed=seed)
-            network = SocNetwork(SocSetup(socs.get(engine), config, behaviour, n_fuse), net, chosen)
+            network = SocNetwork(SocSetup(registry.get("soc", engine), config, behaviour, n_fuse), net, chosen)
             sha256 = verilog_sha256(network.setup.design)
         else:
             timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
-            setup = Setup(accelerators.get(engine), config, timing, n_fuse)
+            setup = Setup(registry.get("accelerator", engine), config, timing, n_fuse)
             network = Network(setup, net, chosen)
             sha256 = setup.engine.verilog_sha256(setup.design)
     except (CheckpointError, ValueError) as error:

@@ -35,7 +35,8 @@ from sim.options import (
     writable,
 )
 from sim.options import window as window_of
-from sim.protocol.accelerator import Design, EngineError, MemoryTiming
+from sim.protocol.base import Design, EngineError
+from sim.protocol.timing import MemoryTiming
 from sim.report.page import files_of
 from sim.report.timeline import LONGEST, Recorded, check_window, record, to_bytes
 from sim.report.timeline_page import DigitView, LayerView, View, digit_view, facts_of, layer_view, page

@@ -19,7 +19,7 @@ from sim.digits.stored import SYMBOLS, differences, golden_results, stored_resul
 from sim.engines.build_cache import scratch
 from sim.options import JsonOption, NFuseOption, PresetOption, RamOption, writable
 from sim.protocol import elf
-from sim.protocol.accelerator import EngineError
+from sim.protocol.base import EngineError
 from sim.results.environment import RISCV_COMPILER
 from sim.spike import twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits

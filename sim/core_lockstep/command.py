@@ -20,10 +20,12 @@ from rich.table import Table
 
 from sim.core_lockstep import stream as core_stream
 from sim.core_lockstep.isa import BRANCHES, MNEMONICS, TRAPPING, mnemonic, operands
+from sim.engines import registry
 from sim.engines.build_cache import scratch
 from sim.options import JsonOption, writable
 from sim.protocol import core as core_program
-from sim.protocol.accelerator import MemoryTiming, Segment
+from sim.protocol.base import Segment
+from sim.protocol.timing import MemoryTiming
 from sim.spike import simulator
 from software.cli import write_all
 from software.progress import bars
@@ -196,7 +198,7 @@ def run(seed: int, coverage: Coverage, units: int = 3000, rounds: int = 20) -> c
             stuck_cycles=10_000,
             trace=str(trace),
         )
-        outcome = core_program.run(job)
+        outcome = registry.get("core").run(core_program.DESIGN, job)
         reference = until_exit(normalized(simulator.commit_log(elf, core_stream.BASE, RAM_BYTES)), stream.tohost)
         with open(trace) as lines:
             try:

@@ -13,12 +13,13 @@ import numpy as np
 from golden.config import AcceleratorConfig
 from golden.isa import Flags
 from golden.layer import Layer, LayerResult, pack_layer
-from sim.engines.compiled import NativeEngine
+from sim.engines.compiled import CompiledAccelerator
 from sim.layers.compare import expected_h, judge
 from sim.layers.float_check import float_checks
 from sim.layers.jobs import LayerCall, RunFailed, decode, first_wrong_write, layer_job
 from sim.layers.record import layer_run
-from sim.protocol.accelerator import Design, Engine, MemoryTiming, WaveRequest
+from sim.protocol.base import Design, Engine, WaveRequest
+from sim.protocol.timing import MemoryTiming
 from sim.results.result import FloatCheck, InputRun
 from sim.threads import simulations
 from software.checkpoint import Checkpoint, CheckpointError, Digits
@@ -180,7 +181,7 @@ def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:
     wrong = next((n for n, record in enumerate(run.record.layers) if not record.exact), len(run.calls) - 1)
     call = run.calls[wrong]
     golden = Layer(call.packed).run(np.asarray(call.x), call.threshold)
-    engine = NativeEngine()
+    engine = CompiledAccelerator()
     job = layer_job(call, setup.timing)
     outcome = engine.run(setup.design, replace(job, log_writes=True))
     cycle = first_wrong_write(call, expected_h(call, golden), outcome)

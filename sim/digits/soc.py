@@ -11,13 +11,15 @@ from golden.config import WORD_BYTES, AcceleratorConfig, SocConfig
 from golden.isa import Counter, StatusWord
 from sim.digits.network import AFTER, BEFORE, FLAGS, DigitNetwork, DigitRun, WaveOf, no_wave
 from sim.digits.stored import checksum
-from sim.host.axi import AxiTiming
+from sim.engines.compiled import CompiledSoc
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, cycle_limit
 from sim.layers.record import layer_run
 from sim.protocol import elf
-from sim.protocol.accelerator import MEMORY_FILL, Design, MemoryTiming, Outcome, WaveRequest
-from sim.protocol.soc import NativeSoc, SocEngine, SocJob, SocOutcome
+from sim.protocol.accelerator import Outcome
+from sim.protocol.base import MEMORY_FILL, Design, Engine, WaveRequest
+from sim.protocol.soc import SocJob, SocOutcome
+from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.results.result import InputRun
 from software import image
 from software.checkpoint import Checkpoint, Digits
@@ -37,7 +39,7 @@ _NEVER_STORED = 2**64 - 1
 class SocSetup:
     """On what a network is run: engine, configuration of the accelerator, memory, fusion factor."""
 
-    engine: SocEngine
+    engine: Engine[SocJob, SocOutcome]
     config: AcceleratorConfig
     timing: AxiTiming
     n_fuse: int
@@ -162,7 +164,7 @@ def mismatch_wave(network: SocNetwork, run: DigitRun, path: Path) -> str:
 
     The fast engine makes it whatever engine found it: all take the same cycles.
     """
-    n, engine = run.record.index, NativeSoc()
+    n, engine = run.record.index, CompiledSoc()
     outcome = engine.run(network.setup.design, network.job(n, log_writes=True))
     cycle = first_wrong_store(network, n, outcome)
     what = "the end of the run" if cycle is None else f"the first wrong store of h, cycle {cycle}"

@@ -26,7 +26,7 @@ from hdl.verilog import BuildError, emit_rtlil, emit_verilog, run_yosys, verilog
 from sim.engines import designs
 from sim.engines.native.codegen import generate
 from sim.engines.native.netlist import NetlistError, parse
-from sim.protocol.accelerator import Design, EngineError
+from sim.protocol.base import Design, EngineError
 from software import places
 from software.places import cache_root
 

@@ -1,18 +1,18 @@
-"""The engines that compile the design to a program with the clock loop, host and memory model in C++."""
+"""The engines that compile a design to a program with the clock loop, host and memory model in C++."""
 
 import signal
 import subprocess
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from sim.engines.build_cache import compiler, executable, scratch, verilog_sha256
-from sim.engines.wire import decode_outcome, encode_job
-from sim.protocol.accelerator import AcceleratorJob, Design, EngineError, Outcome, Progress, WaveRequest, refuse_choice
-
-Console = Callable[[bytes], None]
-"""Called with what a program printed, when it ended a line."""
-
+from sim.engines.wire import accelerator, core, soc
+from sim.engines.wire.base import Reader, read_ranges
+from sim.protocol.accelerator import AcceleratorJob, Outcome
+from sim.protocol.base import Console, Design, EngineError, Progress, WaveRequest, refuse_choice
+from sim.protocol.core import ProgramJob, ProgramOutcome
+from sim.protocol.soc import SocJob, SocOutcome, config_of
 
 _running: set["subprocess.Popen[str]"] = set()
 
@@ -57,11 +57,14 @@ def run_program(program: Path, job: bytes, progress: Progress | None = None, con
         return outcome_path.read_bytes()
 
 
-class NativeEngine:
-    """The fast default: a program of plain C++ that ``sim.native`` makes of the netlist, built once a design."""
+class Compiled:
+    """What the compiled engines of all tops have in common. ``native``, the fast default: plain C++ that
+    ``sim.engines.native`` makes of the netlist, built once a design. ``cxxrtl``: the same harness around a model that
+    Yosys' CXXRTL makes, slower to build and to run, but not ours."""
 
-    name = "native"
-    backend: Literal["native", "cxxrtl"] = "native"
+    def __init__(self, backend: Literal["native", "cxxrtl"] = "native") -> None:
+        self._backend = backend
+        self.name: str = backend
 
     def missing(self) -> str | None:
         return None if compiler() else "no C++ compiler: install g++ or clang++, or pip install ziglang"
@@ -69,24 +72,51 @@ class NativeEngine:
     def verilog_sha256(self, design: Design) -> str:
         return verilog_sha256(design)
 
+    def _executable(self, design: Design, harness: str, wave: WaveRequest | None, **defines: str) -> Path:
+        """The compiled simulator of the design, able to write that waveform."""
+        if self._backend == "cxxrtl":
+            refuse_choice(self.name, wave)
+        signals = wave.signals if wave else ()
+        return executable(design, harness, defines, wave is not None, self._backend, signals)
+
+
+class CompiledAccelerator(Compiled):
+    """Runs jobs of the bare accelerator."""
+
     def program(self, design: Design, wave: WaveRequest | None = None) -> Path:
         """The compiled simulator of the design, able to write that waveform."""
-        signals = wave.signals if wave else ()
-        return executable(
-            design, "accelerator.cc", waves=wave is not None, backend=self.backend, signals=signals
-        )
+        return self._executable(design, "accelerator.cc", wave)
 
-    def run(self, design: Design, job: AcceleratorJob, progress: Progress | None = None) -> Outcome:
-        content = run_program(self.program(design, job.wave), encode_job(job), progress)
-        return decode_outcome(content, job)
+    def run(
+        self, design: Design, job: AcceleratorJob, progress: Progress | None = None, console: Console | None = None
+    ) -> Outcome:
+        content = run_program(self.program(design, job.wave), accelerator.encode_job(job), progress)
+        return accelerator.decode_outcome(content, job)
 
 
-class CxxrtlEngine(NativeEngine):
-    """The same program around a model that Yosys' CXXRTL makes: slower to build and to run, but not ours."""
+class CompiledCore(Compiled):
+    """Runs programs on the bare core, which needs its trace port (``sim.protocol.core.DESIGN``)."""
 
-    name = "cxxrtl"
-    backend = "cxxrtl"
+    def run(
+        self, design: Design, job: ProgramJob, progress: Progress | None = None, console: Console | None = None
+    ) -> ProgramOutcome:
+        if job.tohost is not None and job.tohost % 8:
+            raise EngineError(f"tohost must be a multiple of 8, not {job.tohost:#x}")
+        program = self._executable(design, "core_program.cc", job.wave)
+        reader = Reader(run_program(program, core.encode_job(job), progress, console))
+        return replace(core.decode_outcome(reader), memory=read_ranges(reader, job.keep))
 
-    def program(self, design: Design, wave: WaveRequest | None = None) -> Path:
-        refuse_choice(self.name, wave)
-        return super().program(design, wave)
+
+class CompiledSoc(Compiled):
+    """Runs programs on the SoC."""
+
+    def run(
+        self, design: Design, job: SocJob, progress: Progress | None = None, console: Console | None = None
+    ) -> SocOutcome:
+        config = config_of(design)
+        traced = config.core.rvfi
+        if job.trace and not traced:
+            raise EngineError("a trace of instructions needs the core's trace port (rvfi)")
+        program = self._executable(design, "soc_program.cc", job.wave, **({"RVFI": "1"} if traced else {}))
+        content = run_program(program, soc.encode_job(job, config), progress, console)
+        return soc.decode_outcome(content, job, traced)

@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 import golden
 import hdl
 from hdl.build import TOPS
-from sim.protocol.accelerator import Design, EngineError
+from sim.protocol.base import Design, EngineError
 
 _HDL = Path(hdl.__path__[0])
 _GOLDEN = Path(golden.__path__[0])

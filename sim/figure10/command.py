@@ -19,13 +19,14 @@ from rich.table import Table
 
 from golden.config import AcceleratorConfig
 from golden.config import preset as preset_of
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.figure10.picture import groups_of, mean_cycles, picture
 from sim.figure10.rows import SCHEMES, Run, Runner, runs_of
 from sim.layers.jobs import RunFailed
 from sim.layers.table2 import LAYERS, Case, h_sparsity_of_bar, random_case, threshold_for, trained_cases
 from sim.options import EngineOption, LatencyOption, PresetOption, WorkersOption
-from sim.protocol.accelerator import EngineError, MemoryTiming
+from sim.protocol.base import EngineError
+from sim.protocol.timing import MemoryTiming
 from sim.results.environment import command, commit, versions
 from sim.results.result import LayerRun, RunResult, write_whole
 from software.checkpoint import (
@@ -171,7 +172,7 @@ def main(
     ] = "all",
     sources: Annotated[str, typer.Option(metavar="LIST", help="random weights, trained networks, or all.")] = "all",
     schemes: Annotated[str, typer.Option(metavar="LIST", help=f"Of: all, {', '.join(SCHEMES)}.")] = "all",
-    engine: EngineOption = accelerators.DEFAULT,
+    engine: EngineOption = registry.DEFAULT,
     preset: PresetOption = "default",
     latency: LatencyOption = 8,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the random weights and inputs.")] = 1,
@@ -212,7 +213,7 @@ def main(
 
     try:
         config = preset_of(preset)
-        simulator = accelerators.get(engine)
+        simulator = registry.get("accelerator", engine)
         with console.status("") as status:
             runs = prepare(
                 names, chosen_sources, _chosen("--schemes", schemes, SCHEMES), config, trained, seed, status.update

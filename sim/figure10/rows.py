@@ -11,11 +11,13 @@ from threading import Event
 from golden.config import AcceleratorConfig
 from golden.isa import Flags
 from golden.layer import Layer, LayerResult
-from sim.engines.wire import encode_job
+from sim.engines.wire.accelerator import encode_job
 from sim.layers.jobs import LayerCall, layer_job
 from sim.layers.record import RunWords, predicted, simulate
 from sim.layers.table2 import Case
-from sim.protocol.accelerator import AcceleratorJob, Design, Engine, EngineError, MemoryTiming
+from sim.protocol.accelerator import AcceleratorJob
+from sim.protocol.base import Design, Engine, EngineError
+from sim.protocol.timing import MemoryTiming
 from sim.results.result import LayerRun, ResultError, layer_run_from, write_whole
 from sim.threads import simulations
 

@@ -10,17 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sim.host.memory import Answer, Image, Random, Responder, Stream, Violation, Violations
-from sim.protocol.accelerator import (
-    AcceleratorJob,
-    Command,
-    Outcome,
-    Progress,
-    Response,
-    WaitCycles,
-    WaitIdle,
-    WaitReads,
-    Write,
-)
+from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Response, WaitCycles, WaitIdle, WaitReads
+from sim.protocol.base import Progress, Write
 
 RESET_CYCLES = 4
 TAIL = 4

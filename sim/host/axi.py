@@ -7,41 +7,12 @@ Each cycle: ``drive()`` gives the slave's wires, which depend on former cycles o
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from hdl.axi4 import SIZE, Response
 from sim.host.memory import Image, Random
-from sim.protocol.accelerator import check_timing
+from sim.protocol.timing import AxiTiming
 
 _MASK64 = 2**64 - 1
-
-
-@dataclass(frozen=True)
-class AxiTiming:
-    """How the memory behaves.
-
-    Attributes:
-        latency: cycles from a read address, or the end of a write, to its first answer, at least 1.
-        jitter: up to that many cycles more, at random, for each burst.
-        order: of read beats: "fifo" burst by burst as asked; "bursts" whole bursts in the order they become due;
-            "beats" any beat that is due of any burst, at random.
-        stall_permille: probability, in 1/1000, that a channel is not ready, or does not answer, in a cycle.
-        writes: "together" takes addresses and data as they come; "address first" takes data only behind their address;
-            "data first" takes an address only when data are waiting.
-        seed: of all of the above.
-
-    Raises ValueError naming the number that is out of range.
-    """
-
-    latency: int = 8
-    jitter: int = 0
-    order: Literal["fifo", "bursts", "beats"] = "fifo"
-    stall_permille: int = 0
-    writes: Literal["together", "address first", "data first"] = "together"
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        check_timing(self.latency, self.jitter, self.stall_permille)
 
 
 def _response(exists: bool, error: bool) -> int:

@@ -8,7 +8,8 @@ from enum import IntEnum
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from sim.protocol.accelerator import MEMORY_FILL, MemoryTiming, Segment
+from sim.protocol.base import MEMORY_FILL, Segment
+from sim.protocol.timing import MemoryTiming
 
 _MASK64 = 2**64 - 1
 

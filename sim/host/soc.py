@@ -12,9 +12,9 @@ from sim.host.axi import AxiMemory
 from sim.host.axi_rules import MASTER, PAYLOADS, AxiChecker
 from sim.host.htif import Htif, HtifState
 from sim.host.memory import VIOLATIONS_KEPT, Image, Violations
-from sim.protocol.accelerator import EngineError, Progress, Write
+from sim.protocol.base import Console, EngineError, Progress, Write
 from sim.protocol.core import Stop, Trap
-from sim.protocol.soc import Console, SocJob, SocOutcome
+from sim.protocol.soc import SocJob, SocOutcome
 
 IDLE: dict[str, int] = {
     **dict.fromkeys(("arready", "awready", "wready", "bvalid", "bid", "rvalid", "rid"), 0),

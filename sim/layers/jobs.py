@@ -10,7 +10,9 @@ from golden.config import WORD_BYTES
 from golden.isa import Counter, Flags, Funct, StatusWord
 from golden.layer import PackedLayer, State
 from golden.memory import h_from_bytes, layer_bytes, x_bytes
-from sim.protocol.accelerator import AcceleratorJob, Command, MemoryTiming, Outcome, Segment, Step, WaitIdle
+from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Step, WaitIdle
+from sim.protocol.base import Segment
+from sim.protocol.timing import MemoryTiming
 
 GUARD = 0x1000
 """Bytes of nothing between two arrays, so that an access outside an array meets no other."""

@@ -14,7 +14,9 @@ from golden.isa import Flags
 from golden.layer import Layer, LayerResult, PackedLayer, State, pack_layer
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, RunFailed, decode, layer_job
-from sim.protocol.accelerator import Command, Design, Engine, MemoryTiming
+from sim.protocol.accelerator import Command
+from sim.protocol.base import Design, Engine
+from sim.protocol.timing import MemoryTiming
 
 CONFIGS = (
     AcceleratorConfig(n_pe=2, slots=12, max_x=64, max_h=64, max_t=255, window=16),

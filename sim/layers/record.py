@@ -11,7 +11,8 @@ from golden.isa import Counter, Flags
 from golden.layer import LayerResult
 from sim.layers.compare import Verdict, judge
 from sim.layers.jobs import LayerCall, LayerOutcome, decode
-from sim.protocol.accelerator import AcceleratorJob, Design, Engine, Outcome, Progress
+from sim.protocol.accelerator import AcceleratorJob, Outcome
+from sim.protocol.base import Design, Engine, Progress
 from sim.results.result import FloatCheck, LayerRun
 
 

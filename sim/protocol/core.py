@@ -1,15 +1,11 @@
-"""Programs on the core: the job, what came back, and the fast engine that runs it (``harness/core_program.cc``)."""
+"""Jobs of the bare core: a program in memory, from reset until it exits."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
-from pathlib import Path
 
 from golden.config import CoreConfig
-from sim.engines.build_cache import executable
-from sim.engines.compiled import run_program
-from sim.engines.designs import module_name
-from sim.engines.wire import NOWHERE, Reader, Writer, write_segments, write_timing, write_wave
-from sim.protocol.accelerator import Design, EngineError, MemoryTiming, Progress, Segment, WaveRequest
+from sim.protocol.base import Design, Segment, WaveRequest
+from sim.protocol.timing import MemoryTiming
 
 SINGLE_CYCLE = MemoryTiming(latency=1)
 """Memory that answers in the next cycle, always."""
@@ -147,60 +143,3 @@ class ProgramOutcome:
                 return f"tohost was written with {self.tohost:#x}, which is no known request; pc {self.pc:#x}"
             case Stop.BAD_RVFI:
                 return f"the core is broken: its trace contradicts itself at pc {self.pc:#x}"
-
-
-def program(design: Design = DESIGN, waves: bool = False) -> Path:
-    """The compiled simulator of the core. Raises EngineError."""
-    defines = {"TOP": f"cxxrtl_design::p_{module_name(design).replace('_', '__')}"}
-    return executable(design, "core_program.cc", defines, waves)
-
-
-def encode(job: ProgramJob) -> bytes:
-    """The job file."""
-    out = Writer()
-    write_timing(out, job.fetch)
-    write_timing(out, job.data)
-    out.u64(job.max_cycles, job.stuck_cycles, RESET_ADDRESS)
-    out.u64(*(NOWHERE if word is None else word for word in (job.tohost, job.fromhost)))
-    out.blob((job.trace or "").encode())
-    write_wave(out, job.wave)
-    write_ranges(out, job.keep)
-    write_segments(out, job.segments)
-    return out.content()
-
-
-def write_ranges(out: Writer, ranges: tuple[MemoryRange, ...]) -> None:
-    """What to bring back, in a job file."""
-    out.u64(len(ranges))
-    for kept in ranges:
-        out.u64(kept.address, kept.size)
-
-
-def read_ranges(reader: Reader, ranges: tuple[MemoryRange, ...]) -> dict[str, bytes]:
-    """What came back, by name."""
-    return {kept.name: reader.bytes(kept.size) for kept in ranges}
-
-
-def decode(reader: Reader) -> ProgramOutcome:
-    """The outcome file, or the head of a longer one."""
-    cycles, retired, stop, tohost, nanoseconds, pc, next_pc, insn, trapped, *trap = (reader.u64() for _ in range(12))
-    return ProgramOutcome(
-        stop=Stop(stop),
-        cycles=cycles,
-        retired=retired,
-        tohost=tohost,
-        pc=pc,
-        next_pc=next_pc,
-        insn=insn,
-        trap=Trap(*trap) if trapped else None,
-        console=reader.bytes(reader.u64()),
-        wall_seconds=nanoseconds / 1e9,
-    )
-
-
-def run(job: ProgramJob, progress: Progress | None = None) -> ProgramOutcome:
-    """Run a program on the fast engine. Raises EngineError when it cannot be built or breaks."""
-    if job.tohost is not None and job.tohost % 8:
-        raise EngineError(f"tohost must be a multiple of 8, not {job.tohost:#x}")
-    reader = Reader(run_program(program(waves=job.wave is not None), encode(job), progress))
-    return replace(decode(reader), memory=read_ranges(reader, job.keep))

@@ -9,7 +9,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 from elftools.elf.segments import Segment as ElfSegment
 
-from sim.protocol.accelerator import MEMORY_FILL, Segment
+from sim.protocol.base import MEMORY_FILL, Segment
 from software.firmware.build import MABI, MARCH, MAX_MEMORY
 
 RAM_ADDRESS = 0x8000_0000

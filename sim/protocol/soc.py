@@ -1,17 +1,12 @@
-"""Programs on the SoC: the job, what came back, and the engines that run it."""
+"""Jobs of the SoC: a program in the memory behind its AXI4 port, from reset until it exits."""
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
 
 from golden.config import SocConfig
-from sim.engines.build_cache import executable
-from sim.engines.compiled import Console, NativeEngine, run_program
-from sim.engines.wire import NOWHERE, Reader, Writer, write_segments, write_wave
-from sim.host.axi import AxiTiming
-from sim.host.memory import describe
-from sim.protocol.accelerator import Design, EngineError, Progress, Segment, WaveRequest, Write
-from sim.protocol.core import MemoryRange, ProgramOutcome, Stop, decode, read_ranges, write_ranges
+from sim.protocol.base import Design, EngineError, Segment, WaveRequest, Write
+from sim.protocol.core import MemoryRange, ProgramOutcome, Stop
 from sim.protocol.elf import Elf, ElfError
+from sim.protocol.timing import AxiTiming
 
 _TIMING = AxiTiming()
 
@@ -91,80 +86,8 @@ class SocOutcome(ProgramOutcome):
         return f"no exit within {self.cycles} cycles"
 
 
-class SocEngine(Protocol):
-    """A simulator of the SoC. All take the same cycles for the same job."""
-
-    name: str
-
-    def missing(self) -> str | None: ...
-
-    def run(
-        self, design: Design, job: SocJob, progress: Progress | None = None, console: Console | None = None
-    ) -> SocOutcome:
-        """Run one program from reset; ``console`` gets what it prints as it comes. Raises EngineError."""
-        ...
-
-
 def config_of(design: Design) -> SocConfig:
     """Raises EngineError when the design is no SoC."""
     if not isinstance(design.config, SocConfig):
         raise EngineError(f"design {design.top!r} is no SoC")
     return design.config
-
-
-def encode(job: SocJob, config: SocConfig) -> bytes:
-    """The job file."""
-    out, timing, ram = Writer(), job.timing, config.ram
-    order = ("fifo", "bursts", "beats").index(timing.order)
-    writes = ("together", "address first", "data first").index(timing.writes)
-    out.u64(timing.latency, timing.jitter, order, timing.stall_permille, writes, timing.seed)
-    out.u64(ram.start, ram.stop, job.max_cycles, job.stuck_cycles, job.log_writes)
-    out.u64(config.core.reset_address)
-    out.u64(*(NOWHERE if word is None else word for word in (job.tohost, job.fromhost)))
-    out.blob((job.trace or "").encode())
-    out.blob((job.mem_trace or "").encode())
-    write_wave(out, job.wave)
-    write_ranges(out, job.keep)
-    write_segments(out, job.segments)
-    return out.content()
-
-
-def decode_outcome(content: bytes, job: SocJob, traced: bool) -> SocOutcome:
-    """The outcome file."""
-    reader = Reader(content)
-    head = decode(reader)
-    reads, writes = reader.u64(), reader.u64()
-    busy = [cycles for (cycles,) in reader.rows(1)]
-    violations = [describe(*row) for row in reader.rows(4)]
-    log = [Write(*row) for row in reader.rows(4)]
-    return SocOutcome(
-        **vars(head) | {"memory": read_ranges(reader, job.keep)},
-        read_bursts=reads,
-        write_bursts=writes,
-        busy_cycles=busy,
-        violations=violations,
-        write_log=log,
-        traced=traced,
-    )
-
-
-class NativeSoc:
-    """The compiled engines, by the names they have for the accelerator: native and cxxrtl."""
-
-    def __init__(self, backend: Literal["native", "cxxrtl"] = "native") -> None:
-        self._backend = backend
-        self.name: str = backend
-
-    def missing(self) -> str | None:
-        return NativeEngine().missing()
-
-    def run(
-        self, design: Design, job: SocJob, progress: Progress | None = None, console: Console | None = None
-    ) -> SocOutcome:
-        config = config_of(design)
-        traced = config.core.rvfi
-        if job.trace and not traced:
-            raise EngineError("a trace of instructions needs the core's trace port (rvfi)")
-        defines = {"RVFI": "1"} if traced else {}
-        program = executable(design, "soc_program.cc", defines, job.wave is not None, self._backend)
-        return decode_outcome(run_program(program, encode(job, config), progress, console), job, traced)

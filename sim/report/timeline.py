@@ -18,11 +18,12 @@ from golden.config import AcceleratorConfig
 from golden.isa import COUNTER_MEANINGS, Counter
 from golden.layer import LayerResult
 from sim.engines.build_cache import scratch
-from sim.engines.compiled import NativeEngine
+from sim.engines.compiled import CompiledAccelerator
 from sim.engines.native.vcd import read_rows
 from sim.layers.compare import Verdict, judge
 from sim.layers.jobs import LayerCall, LayerOutcome, decode, layer_job
-from sim.protocol.accelerator import Design, MemoryTiming, Progress, WaveRequest
+from sim.protocol.base import Design, Progress, WaveRequest
+from sim.protocol.timing import MemoryTiming
 from software.cli import UserError
 
 SCHEMA = "elstm.timeline/1"
@@ -229,7 +230,7 @@ def record(
         path = folder / "signals.rows"
         # The commands before START take cycles too, and only from the run's beginning can steps be counted.
         wave = WaveRequest(str(path), 0, last + 1000, tuple(SIGNALS.values()))
-        outcome = NativeEngine().run(Design("accelerator", config), layer_job(call, timing, wave=wave), progress)
+        outcome = CompiledAccelerator().run(Design("accelerator", config), layer_job(call, timing, wave=wave), progress)
         rows = read_rows(path)
     rtl = decode(call, outcome)
     verdict = judge(title, call, golden, rtl, config)

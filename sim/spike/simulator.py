@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sim.engines.build_cache import scratch
-from sim.protocol.accelerator import EngineError
+from sim.protocol.base import EngineError
 from software.extras import install_line
 
 ISA = "rv64im_zicntr_zicsr_zifencei"

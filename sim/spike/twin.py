@@ -14,7 +14,7 @@ from pathlib import Path
 from golden.config import AcceleratorConfig, preset
 from sim.engines.build_cache import scratch
 from sim.protocol import elf
-from sim.protocol.accelerator import EngineError
+from sim.protocol.base import EngineError
 from sim.spike import simulator
 from sim.spike.accelerator import Start
 from software.extras import install_line

@@ -8,7 +8,7 @@ from typing import Any
 
 from golden.config import ACCELERATOR_PRESETS, LayerShape
 from golden.cycles import FULL_PORT
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.table2 import LAYERS
 from software.esell_format import MAX_ELEMENTS
 
@@ -88,7 +88,7 @@ def _layer(value: Any) -> tuple[str, LayerShape]:
 
 
 AXES: dict[str, Callable[[Any], Any]] = {
-    "engine": _name(MODEL, *accelerators.NAMES),
+    "engine": _name(MODEL, *registry.names("accelerator")),
     "layer": _layer,
     "w_sparsity": _share,
     "u_sparsity": _share,

@@ -16,12 +16,13 @@ from golden.cycles import FULL_PORT
 from golden.isa import ERROR_MEANINGS, Error, Flags
 from golden.layer import Layer, PackedLayer
 from hdl.accelerator.size import memory_bits
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.engines.build_cache import cached
 from sim.layers.jobs import LayerCall, RunFailed, layer_job
 from sim.layers.record import RunWords, simulate
 from sim.layers.table2 import random_data, threshold_for
-from sim.protocol.accelerator import Design, EngineError, MemoryTiming
+from sim.protocol.base import Design, EngineError
+from sim.protocol.timing import MemoryTiming
 from sim.results.result import LayerRun
 from sim.sweep.axes import MODEL
 from sim.sweep.spec import Point
@@ -109,7 +110,7 @@ def model_version() -> str:
 def verilog_sha256(engine: str, config: AcceleratorConfig) -> str | Failure:
     """Checksum of the accelerator's Verilog, which is emitted where the cache has none."""
     try:
-        return accelerators.get(engine).verilog_sha256(Design("accelerator", config))
+        return registry.get("accelerator", engine).verilog_sha256(Design("accelerator", config))
     except EngineError as error:
         return Failure(str(error))
 
@@ -159,7 +160,7 @@ def _simulated(point: Point, facts: _Facts, n_fuse: int, sha256: str) -> LayerRu
     """The RTL's run. Raises RunFailed when an h or a counter differs from golden's, or the Verilog from ``sha256``."""
     packed, x = _data(point.shape, point.w_sparsity, point.u_sparsity, point.seed)
     call = LayerCall(packed, x, facts.threshold, n_fuse, _FLAGS)
-    engine, design = accelerators.get(point.engine), Design("accelerator", point.config)
+    engine, design = registry.get("accelerator", point.engine), Design("accelerator", point.config)
     if (found := engine.verilog_sha256(design)) != sha256:
         raise RunFailed(f"the Verilog here is {found[:16]}, the sweep is of {sha256[:16]}")
     timing = MemoryTiming(point.latency or 1, stall_permille=FULL_PORT - point.port_permille, seed=point.seed)

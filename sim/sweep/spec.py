@@ -17,7 +17,7 @@ from typing import Any
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig, LayerShape
 from golden.cycles import FULL_PORT
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.table2 import LAYERS
 from sim.sweep.axes import AXES, BEST, DEFAULTS, FIT, MODEL, WrongValue
 from software.cli import UserError
@@ -156,7 +156,7 @@ def _values(table: dict[str, Any], label: str) -> dict[str, list[Any]]:
     if MODEL in values["engine"] and "latency" in table:
         raise UserError(
             f'{label}: latency = {table["latency"]!r}: the word-level model, engine "{MODEL}", has no latency; '
-            f"give it to a simulator: {', '.join(accelerators.NAMES)}"
+            f"give it to a simulator: {', '.join(registry.names('accelerator'))}"
         )
     if (size := prod(map(len, values.values()))) > MAX_POINTS:
         raise UserError(f"{label}: {size:,} combinations, at most {MAX_POINTS:,} are allowed")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from sim.engines import registry
 from sim.protocol import core as core_program
 from sim.protocol import elf
 from software.firmware import build
@@ -42,9 +43,8 @@ tohost: .dword 0
 
 def outcome_of(path: Path) -> core_program.ProgramOutcome:
     program = elf.load(path)
-    return core_program.run(
-        core_program.ProgramJob((program.ram,), program.tohost, program.fromhost, max_cycles=50_000)
-    )
+    job = core_program.ProgramJob((program.ram,), program.tohost, program.fromhost, max_cycles=50_000)
+    return registry.get("core").run(core_program.DESIGN, job)
 
 
 def symbols(path: Path) -> set[str]:

@@ -10,10 +10,10 @@ import pytest
 
 from golden.config import CoreConfig, SocConfig, preset
 from sim.core_lockstep.command import compare, normalized, until_exit
-from sim.engines import socs
+from sim.engines import registry
 from sim.protocol import core as core_program
 from sim.protocol import elf
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 from sim.protocol.soc import SocJob
 from sim.spike import simulator
 from software.firmware import build
@@ -36,7 +36,7 @@ def compiled(text: str, directory: Path, suffix: str = ".c") -> Path:
 def outcome_of(path: Path, **options) -> core_program.ProgramOutcome:
     program = elf.load(path)
     job = core_program.ProgramJob((program.ram,), program.tohost, program.fromhost, max_cycles=10**7, **options)
-    return core_program.run(job)
+    return registry.get("core").run(core_program.DESIGN, job)
 
 
 @pytest.mark.parametrize("tools", build.toolchains(), ids=lambda tools: tools.name)
@@ -127,11 +127,11 @@ def test_a_core_that_waits_from_the_start_says_where(before: str, pc: int, tmp_p
     text = f'.section .text.start, "ax"\n.globl _start\n_start: {before} wfi\n'
     program = elf.load(compiled(text, tmp_path, ".S"))
     # the timer, pending from reset, must be enabled to wake the core; it is not
-    outcome = core_program.run(core_program.ProgramJob((program.ram,), stuck_cycles=500))
+    outcome = registry.get("core").run(core_program.DESIGN, core_program.ProgramJob((program.ram,), stuck_cycles=500))
     assert outcome.reason() == f"nothing retires any more; waiting at pc {pc:#x}"
     design = Design("soc", SocConfig(preset("tiny"), CoreConfig(rvfi=True)))
     for engine in ("native", "pysim"):
-        found = socs.get(engine).run(design, SocJob.of(program, stuck_cycles=500))
+        found = registry.get("soc", engine).run(design, SocJob.of(program, stuck_cycles=500))
         assert found.reason() == f"nothing retires any more; waiting at pc {pc:#x}"
         assert found.next_pc == pc
 

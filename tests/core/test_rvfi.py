@@ -11,8 +11,9 @@ from hdl.core.rvfi import RVFI_FIELDS
 from hdl.core.top import Core
 from sim.core_lockstep import stream
 from sim.core_lockstep.isa import Encoder
+from sim.engines import registry
 from sim.protocol import core as core_program
-from sim.protocol.accelerator import Segment
+from sim.protocol.base import Segment
 from tests.core import iss
 
 BASE, DATA_AT = stream.BASE, 0x200
@@ -148,7 +149,7 @@ def test_the_commit_trace_counts_from_the_first_byte(tmp_path: Path) -> None:
     content = b"".join(word.to_bytes(4, "little") for word in words).ljust(DATA_AT, b"\0") + CONTENT
     ram = Segment("ram", BASE, 4096, content, write=True)
     job = core_program.ProgramJob((ram,), BASE + DATA_AT + 8, max_cycles=1000, trace=str(tmp_path / "trace"))
-    assert core_program.run(job).exit_code == 0
+    assert registry.get("core").run(core_program.DESIGN, job).exit_code == 0
     lines = (tmp_path / "trace").read_text().splitlines()
     at = BASE + DATA_AT
     accesses = [line.partition(" mem ")[2] for line in lines if " mem " in line]

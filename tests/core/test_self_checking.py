@@ -7,9 +7,11 @@ import pytest
 
 from sim.core_lockstep import stream
 from sim.core_lockstep.isa import BRANCHES, MNEMONICS, Encoder, mnemonic
+from sim.engines import registry
 from sim.protocol import core as core_program
 from sim.protocol import elf
-from sim.protocol.accelerator import MemoryTiming, Segment
+from sim.protocol.base import Segment
+from sim.protocol.timing import MemoryTiming
 from sim.spike import simulator
 from software.firmware import build
 from tests.core import iss
@@ -133,9 +135,8 @@ def every_instruction(seed: int) -> tuple[bytes, set[str]]:
 
 def run(content: bytes, tohost: int, timing: MemoryTiming) -> core_program.ProgramOutcome:
     ram = Segment("ram", stream.BASE, 1 << 20, content, write=True)
-    return core_program.run(
-        core_program.ProgramJob((ram,), tohost, fetch=timing, data=timing, max_cycles=200_000, stuck_cycles=5000)
-    )
+    job = core_program.ProgramJob((ram,), tohost, fetch=timing, data=timing, max_cycles=200_000, stuck_cycles=5000)
+    return registry.get("core").run(core_program.DESIGN, job)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -166,7 +167,7 @@ def test_program(name: str, timing: MemoryTiming, assembled: dict[str, Path]) ->
     job = core_program.ProgramJob(
         (program.ram,), program.tohost, fetch=timing, data=timing, max_cycles=200_000, stuck_cycles=5000
     )
-    outcome = core_program.run(job)
+    outcome = registry.get("core").run(core_program.DESIGN, job)
     assert outcome.exit_code == 0, outcome.reason() or f"check {outcome.exit_code}"
 
 

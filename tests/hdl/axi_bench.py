@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sim.host.axi import AxiMemory, AxiTiming
+from sim.host.axi import AxiMemory
 from sim.host.axi_rules import MASTER, PAYLOADS, AxiChecker
 from sim.host.memory import Image, Violations
-from sim.protocol.accelerator import Segment
+from sim.protocol.base import Segment
+from sim.protocol.timing import AxiTiming
 
 
 class AxiBench:

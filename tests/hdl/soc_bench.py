@@ -8,8 +8,8 @@ from amaranth.sim import Simulator
 from golden.config import RAM_BASE, SocConfig, preset
 from hdl.port import FETCH
 from hdl.soc import Soc
-from sim.host.axi import AxiTiming
-from sim.protocol.accelerator import Segment
+from sim.protocol.base import Segment
+from sim.protocol.timing import AxiTiming
 from tests.hdl.axi_bench import AxiBench
 
 RAM = RAM_BASE

@@ -11,7 +11,7 @@ from golden.memory import h_from_bytes
 from hdl.core.csr import Cause, Csr
 from sim.engines.icarus.accelerator import IcarusEngine, run_bench
 from sim.layers.jobs import LayerCall, layer_segments
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 from software.extras import install_line
 from tests.hdl.accelerator.test_axi4_accelerator import call_of
 from tests.hdl.axi_ram_job import Job, Result

@@ -9,8 +9,8 @@ from amaranth.sim import Simulator
 
 from hdl.core.cache import LINE_BYTES, LINE_WORDS
 from hdl.port import SharedPort
-from sim.host.axi import AxiTiming
-from sim.protocol.accelerator import Segment
+from sim.protocol.base import Segment
+from sim.protocol.timing import AxiTiming
 from tests.hdl.axi_bench import AxiBench
 
 BASE, SIZE, STORES = 0x8000_0000, 0x4000, 0x8000_4000

@@ -12,9 +12,10 @@ from hdl.core.csr import Cause, Csr
 from hdl.core.router import MTIME, MTIMECMP
 from sim.core_lockstep.isa import Encoder
 from sim.engines.pysim.accelerator import PysimEngine
-from sim.host.axi import AxiTiming
 from sim.layers.jobs import LayerCall, decode, layer_job, layer_segments, start_steps
-from sim.protocol.accelerator import Command, Design, MemoryTiming
+from sim.protocol.accelerator import Command
+from sim.protocol.base import Design
+from sim.protocol.timing import AxiTiming, MemoryTiming
 from tests.hdl.accelerator.test_axi4_accelerator import call_of
 from tests.hdl.soc_bench import CONFIG, DONE, RAM, RESULTS, SocRun, run
 

@@ -23,7 +23,7 @@ from hdl.build import TOPS
 from hdl.common.ram import Ram
 from scripts import same_verilog, wave_lists
 from sim.engines import build_cache, designs
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 from software.cli import UserError
 
 SMALL = {

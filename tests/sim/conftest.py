@@ -5,7 +5,7 @@ import pytest
 
 from sim.engines import designs
 from sim.engines.icarus.accelerator import IcarusEngine
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 from sim.sweep import command as sweep
 from software.cli import run as run_command
 from tests.sim import fake_unit

@@ -1,7 +1,9 @@
 """Jobs for the fake unit."""
 
 from golden.isa import Funct
-from sim.protocol.accelerator import AcceleratorJob, Command, MemoryTiming, Segment, WaitIdle
+from sim.protocol.accelerator import AcceleratorJob, Command, WaitIdle
+from sim.protocol.base import Segment
+from sim.protocol.timing import MemoryTiming
 
 SOURCE, TARGET = 0x1000, 0x8000_0000
 

@@ -11,7 +11,8 @@ from golden.memory import h_bytes
 from golden.numbers import fp16_from_bits
 from sim.layers.counters import expected
 from sim.layers.jobs import LayerCall
-from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Response, Write
+from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Response
+from sim.protocol.base import Write
 
 
 def registers(job: AcceleratorJob) -> dict[Funct, tuple[int, int]]:

@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 import pytest
 
 from sim import regress
-from sim.engines import accelerators
+from sim.engines import registry
 from software.cli import run
 
 
 @pytest.fixture
 def command(golden_rtl, monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(accelerators._ENGINES, "golden", lambda: golden_rtl)
+    monkeypatch.setitem(registry._ENGINES["accelerator"], "golden", lambda: golden_rtl)
 
     def invoke(*arguments, **environment):
         for name, value in ({"SIM": "golden"} | environment).items():

@@ -13,7 +13,8 @@ from typing import Any
 from sim.engines import designs
 from sim.engines.build_cache import HARNESS, cached, scratch, verilog, verilog_sha256
 from sim.host.accelerator import RESET_CYCLES
-from sim.protocol.accelerator import AcceleratorJob, Design, EngineError, Outcome, Progress, WaveRequest, refuse_choice
+from sim.protocol.accelerator import AcceleratorJob, Outcome
+from sim.protocol.base import Console, Design, EngineError, Progress, WaveRequest, refuse_choice
 from software.extras import install_line
 
 PERIOD = 10
@@ -122,6 +123,8 @@ class IcarusEngine:
     def verilog_sha256(self, design: Design) -> str:
         return verilog_sha256(design)
 
-    def run(self, design: Design, job: AcceleratorJob, progress: Progress | None = None) -> Outcome:
+    def run(
+        self, design: Design, job: AcceleratorJob, progress: Progress | None = None, console: Console | None = None
+    ) -> Outcome:
         outcome: Outcome = run_bench(design, "sim.engines.icarus.bench", job, job.wave, progress)
         return outcome

@@ -1,8 +1,8 @@
 """The SoC's emitted Verilog under Icarus, through cocotb (``sim.engines.icarus.soc_bench``)."""
 
-from sim.engines.compiled import Console
+from sim.engines.build_cache import verilog_sha256
 from sim.engines.icarus.accelerator import IcarusEngine, run_bench
-from sim.protocol.accelerator import Design, Progress
+from sim.protocol.base import Console, Design, Progress
 from sim.protocol.soc import SocJob, SocOutcome, config_of
 
 
@@ -13,6 +13,9 @@ class IcarusSoc:
 
     def missing(self) -> str | None:
         return IcarusEngine().missing()
+
+    def verilog_sha256(self, design: Design) -> str:
+        return verilog_sha256(design)
 
     def run(
         self, design: Design, job: SocJob, progress: Progress | None = None, console: Console | None = None

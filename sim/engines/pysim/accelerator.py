@@ -10,7 +10,8 @@ from amaranth.sim import Simulator
 from sim.engines import designs
 from sim.engines.build_cache import verilog_sha256
 from sim.host.accelerator import RESET_CYCLES, Drive, Host, Sample
-from sim.protocol.accelerator import AcceleratorJob, Design, Outcome, Progress, WaveRequest, refuse_choice
+from sim.protocol.accelerator import AcceleratorJob, Outcome
+from sim.protocol.base import Console, Design, Progress, WaveRequest, refuse_choice
 
 _PERIOD = 1e-8
 _INPUTS = tuple(Drive.__dataclass_fields__)
@@ -73,7 +74,9 @@ class PysimEngine:
     def verilog_sha256(self, design: Design) -> str:
         return verilog_sha256(design)
 
-    def run(self, design: Design, job: AcceleratorJob, progress: Progress | None = None) -> Outcome:
+    def run(
+        self, design: Design, job: AcceleratorJob, progress: Progress | None = None, console: Console | None = None
+    ) -> Outcome:
         top = designs.elaborate(design)
         ports = ports_of(top)
         host = Host(job, len(ports["mem__req_tag"]), progress)

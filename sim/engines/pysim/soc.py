@@ -5,10 +5,10 @@ from typing import Any
 from amaranth.hdl import ClockDomain, Module
 
 from sim.engines import designs
-from sim.engines.compiled import Console
+from sim.engines.build_cache import verilog_sha256
 from sim.engines.pysim.accelerator import run_cycles, simulate
 from sim.host.soc import CONTROLS, IDLE, PAYLOADS, RETIRED, SocHost
-from sim.protocol.accelerator import Design, Progress
+from sim.protocol.base import Console, Design, Progress
 from sim.protocol.soc import SocJob, SocOutcome, config_of
 
 
@@ -19,6 +19,9 @@ class PysimSoc:
 
     def missing(self) -> str | None:
         return None
+
+    def verilog_sha256(self, design: Design) -> str:
+        return verilog_sha256(design)
 
     def run(
         self, design: Design, job: SocJob, progress: Progress | None = None, console: Console | None = None

@@ -9,8 +9,9 @@ from amaranth.sim import Simulator
 from golden.config import RAM_BASE, AcceleratorConfig
 from hdl.accelerator.top import Accelerator
 from sim.host.accelerator import RESET_CYCLES, Drive, Host, Sample
-from sim.host.axi import AxiTiming
-from sim.protocol.accelerator import AcceleratorJob, Design, Outcome, Progress
+from sim.protocol.accelerator import AcceleratorJob, Outcome
+from sim.protocol.base import Design, Progress
+from sim.protocol.timing import AxiTiming
 from tests.hdl.axi_bench import AxiBench
 
 MEMORY = range(RAM_BASE, RAM_BASE + 2**31)

@@ -12,7 +12,7 @@ import pytest
 
 from golden.config import ACCELERATOR_PRESETS, preset
 from sim.engines.build_cache import rtlil_text, verilog_sha256
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 
 
 def build(preset_name: str, path: Path) -> Path:

@@ -10,10 +10,11 @@ from golden.config import AcceleratorConfig
 from golden.isa import Counter, Error, Flags, Funct, StatusWord
 from golden.layer import Layer, pack_layer
 from sim.engines.pysim.accelerator import PysimEngine
-from sim.host.axi import AxiTiming
 from sim.layers import random_layer
 from sim.layers.jobs import MEMORY_BASE, LayerCall, decode, layer_job, layer_segments, read_counters, start_steps
-from sim.protocol.accelerator import AcceleratorJob, Command, Design, MemoryTiming, WaitCycles, WaitIdle
+from sim.protocol.accelerator import AcceleratorJob, Command, WaitCycles, WaitIdle
+from sim.protocol.base import Design
+from sim.protocol.timing import AxiTiming, MemoryTiming
 from tests.hdl.accelerator.axi_engine import AxiEngine
 
 SMALL = Design("accelerator", AcceleratorConfig(n_pe=2, slots=4, max_x=16, max_h=16, max_t=15, window=32))

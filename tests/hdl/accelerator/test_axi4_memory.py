@@ -10,8 +10,8 @@ from amaranth.sim import Simulator
 from golden.config import AcceleratorConfig
 from hdl.accelerator.layout import Kind
 from hdl.accelerator.port.axi import AxiMemory
-from sim.host.axi import AxiTiming
-from sim.protocol.accelerator import Segment
+from sim.protocol.base import Segment
+from sim.protocol.timing import AxiTiming
 from tests.hdl.axi_bench import AxiBench
 
 CFG = AcceleratorConfig(max_x=64, max_h=64, max_t=255, window=16)

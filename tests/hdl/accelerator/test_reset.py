@@ -15,7 +15,8 @@ from hdl.accelerator.top import Accelerator
 from sim.engines.pysim.accelerator import outputs, ports_of, simulate
 from sim.host.accelerator import RESET_CYCLES, Drive, Host
 from sim.layers.jobs import MEMORY_BASE, LayerCall, decode, layer_job, layer_segments, read_counters, start_steps
-from sim.protocol.accelerator import Command, MemoryTiming, WaitCycles, WaitIdle
+from sim.protocol.accelerator import Command, WaitCycles, WaitIdle
+from sim.protocol.timing import MemoryTiming
 
 CFG = AcceleratorConfig(n_pe=2, slots=4, max_x=16, max_h=16, max_t=15, window=16)
 LATENCY = 200

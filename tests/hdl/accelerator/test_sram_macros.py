@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from hdl import verilog
-from sim.engines import accelerators, build_cache
+from sim.engines import build_cache, registry
 from sim.engines.icarus import accelerator as icarus
 from sim.layers import random_layer
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 
 TRAITS = (
     (31, random_layer.Traits(max_size=24, max_steps=5, density=0.5)),
@@ -60,7 +60,7 @@ def test_layers_are_exact_whatever_a_collision_gives(
     seed: int, traits: random_layer.Traits, unknown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also the control: a macro that cannot read while it writes elsewhere is noticed."""
-    engine = accelerators.get("icarus")
+    engine = registry.get("accelerator", "icarus")
     if missing := engine.missing():
         pytest.skip(missing)
     case = random_layer.generate(seed, "macros", traits)

@@ -10,7 +10,7 @@ from golden.isa import Error
 from sim import run
 from sim.commands.mnist import answers_line, versions
 from sim.digits.network import whole_test_set
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.results.result import InputRun, RunResult, from_json
 from software import checkpoint
 from software.checkpoint import MNIST_CHECKPOINT, load_checkpoint
@@ -43,7 +43,7 @@ def files(tmp_path):
 @pytest.fixture
 def engine(monkeypatch):
     chosen = GoldenEngine()
-    monkeypatch.setitem(accelerators._ENGINES, "golden", lambda: chosen)
+    monkeypatch.setitem(registry._ENGINES["accelerator"], "golden", lambda: chosen)
     return chosen
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from golden.config import preset
 from sim.digits.network import Network, Setup
-from sim.engines import accelerators
-from sim.protocol.accelerator import MemoryTiming
+from sim.engines import registry
+from sim.protocol.timing import MemoryTiming
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, Digits, load_checkpoint, load_digits
 
 PART = 20
@@ -15,7 +15,7 @@ PART = 20
 def network(engine: str, first: int, count: int) -> Network:
     digits = load_digits(MNIST_DIGITS)
     chosen = Digits(digits.images[first : first + count], digits.labels[first : first + count])
-    setup = Setup(accelerators.get(engine), preset("default"), MemoryTiming(), 3)
+    setup = Setup(registry.get("accelerator", engine), preset("default"), MemoryTiming(), 3)
     return Network(setup, load_checkpoint(MNIST_CHECKPOINT), chosen)
 
 
@@ -23,7 +23,7 @@ def network(engine: str, first: int, count: int) -> Network:
 @pytest.mark.parametrize("first", range(0, 100, PART))
 def test_all_shipped_digits_are_exact(first: int) -> None:
     # one simulation at a time: the tests beside this one need the other core
-    runs = network(accelerators.DEFAULT, first, PART).run(workers=1)
+    runs = network(registry.DEFAULT, first, PART).run(workers=1)
     assert len(runs) == PART
     wrong = {first + run.record.index: run.problems for run in runs if run.problems}
     assert not wrong
@@ -38,7 +38,7 @@ def test_all_shipped_digits_are_exact(first: int) -> None:
 @pytest.mark.first
 def test_a_digit_takes_the_same_cycles_on_the_emitted_verilog() -> None:
     """Minutes: Icarus simulates some two thousand cycles a second."""
-    (fast,) = network(accelerators.DEFAULT, 0, 1).run()
+    (fast,) = network(registry.DEFAULT, 0, 1).run()
     (slow,) = network("icarus", 0, 1).run()
     assert not slow.problems
     assert slow.record == fast.record

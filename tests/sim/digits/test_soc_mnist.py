@@ -15,10 +15,10 @@ from sim import run
 from sim.digits import soc as soc_mnist
 from sim.digits.network import Network, Setup
 from sim.digits.soc import SocNetwork, SocSetup
-from sim.engines import accelerators, socs
-from sim.host.axi import AxiTiming
-from sim.protocol.accelerator import Design, MemoryTiming
+from sim.engines import registry
+from sim.protocol.base import Design
 from sim.protocol.soc import SocJob, SocOutcome
+from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.results.result import from_json
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, Digits, load_checkpoint, load_digits
 from software.firmware import build
@@ -66,7 +66,7 @@ def command(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def tiny(files: Path, count: int = 1) -> SocNetwork:
     digits = load_digits(files / "digits.npz")
-    setup = SocSetup(socs.get("native"), preset("tiny"), AxiTiming(), 3)
+    setup = SocSetup(registry.get("soc", "native"), preset("tiny"), AxiTiming(), 3)
     chosen = Digits(digits.images[:count], digits.labels[:count])
     return SocNetwork(setup, load_checkpoint(files / "net.npz"), chosen)
 
@@ -116,7 +116,7 @@ class LyingCounter:
     name = "native"
 
     def __init__(self, layer: int) -> None:
-        self.engine, self.layer = socs.get("native"), layer
+        self.engine, self.layer = registry.get("soc", "native"), layer
 
     def missing(self) -> None:
         return None
@@ -264,8 +264,9 @@ def test_a_shipped_digit_in_the_soc_and_alone() -> None:
     digits = load_digits(MNIST_DIGITS)
     chosen, checkpoint = Digits(digits.images[:1], digits.labels[:1]), load_checkpoint(MNIST_CHECKPOINT)
     config = preset("default")
-    alone = Network(Setup(accelerators.get("native"), config, MemoryTiming(), 3), checkpoint, chosen).run_digit(0)
-    inside = SocNetwork(SocSetup(socs.get("native"), config, AxiTiming(), 3), checkpoint, chosen).run_digit(0)
+    bare = Setup(registry.get("accelerator"), config, MemoryTiming(), 3)
+    alone = Network(bare, checkpoint, chosen).run_digit(0)
+    inside = SocNetwork(SocSetup(registry.get("soc"), config, AxiTiming(), 3), checkpoint, chosen).run_digit(0)
     assert inside.problems == []
     assert inside.record.prediction == alone.record.prediction
     for a, b in zip(alone.record.layers, inside.record.layers, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sim.engines import build_cache
-from sim.protocol.accelerator import EngineError
+from sim.protocol.base import EngineError
 from tests.doc_commands import ROOT
 from tests.software.test_places import unshared
 

@@ -6,20 +6,11 @@ from dataclasses import replace
 import pytest
 
 from golden.isa import Funct
-from sim.engines import accelerators, designs
+from sim.engines import designs, registry
 from sim.host.memory import VIOLATIONS_KEPT
-from sim.protocol.accelerator import (
-    AcceleratorJob,
-    Command,
-    Design,
-    EngineError,
-    MemoryTiming,
-    Segment,
-    WaitCycles,
-    WaitIdle,
-    WaitReads,
-    WaveRequest,
-)
+from sim.protocol.accelerator import AcceleratorJob, Command, WaitCycles, WaitIdle, WaitReads
+from sim.protocol.base import Design, EngineError, Segment, WaveRequest
+from sim.protocol.timing import MemoryTiming
 from tests.sim.engines import read_vcd
 from tests.sim.fake_jobs import SOURCE, TARGET, copied, copy_job
 from tests.sim.fake_unit import Fault
@@ -34,7 +25,7 @@ TIMINGS = {
 
 
 def outcome(engine, design, job):
-    result = accelerators.get(engine).run(design, job)
+    result = registry.get("accelerator", engine).run(design, job)
     assert result.wall_seconds > 0
     return replace(result, wall_seconds=0)
 
@@ -164,18 +155,18 @@ def test_bad_jobs_are_refused():
 
 def test_unknown_engine_and_design(fake):
     with pytest.raises(EngineError, match="no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"):
-        accelerators.get("vcs")
+        registry.get("accelerator", "vcs")
     with pytest.raises(EngineError, match="no design 'gpu'; there are: accelerator, core"):
-        accelerators.get("cxxrtl").run(Design("gpu", None), copy_job())
+        registry.get("accelerator", "cxxrtl").run(Design("gpu", None), copy_job())
 
 
 def test_missing_engine_says_how_to_install(fake, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(EngineError, match="engine icarus: Icarus Verilog is not installed: apt install iverilog"):
-        accelerators.get("icarus")
+        registry.get("accelerator", "icarus")
     monkeypatch.setattr("sim.engines.compiled.compiler", lambda: ())
     with pytest.raises(EngineError, match="no C\\+\\+ compiler: install g\\+\\+"):
-        accelerators.get("cxxrtl")
+        registry.get("accelerator", "cxxrtl")
 
 
 def long_job():
@@ -185,7 +176,7 @@ def long_job():
 
 def test_progress_is_told(fake):
     seen = []
-    result = accelerators.get("cxxrtl").run(fake, long_job(), progress=seen.append)
+    result = registry.get("accelerator", "cxxrtl").run(fake, long_job(), progress=seen.append)
     assert seen == sorted(seen)
     assert 0 < seen[0] < result.cycles
 
@@ -201,7 +192,7 @@ def test_interrupted_run_leaves_no_process(fake, monkeypatch):
     def interrupt(cycles):
         raise KeyboardInterrupt
 
-    engine = accelerators.get("cxxrtl")
+    engine = registry.get("accelerator", "cxxrtl")
     engine.program(fake)
     monkeypatch.setattr("sim.engines.compiled.subprocess.Popen", remember)
     with pytest.raises(KeyboardInterrupt):
@@ -254,4 +245,4 @@ def test_wave_of_icarus(fake, icarus, tmp_path):
 @pytest.mark.parametrize("engine", ["native", "cxxrtl"])
 def test_unwritable_wave_is_an_error(fake, engine):
     with pytest.raises(EngineError, match="cannot write /nowhere/x.vcd"):
-        accelerators.get(engine).run(fake, copy_job(wave=WaveRequest("/nowhere/x.vcd")))
+        registry.get("accelerator", engine).run(fake, copy_job(wave=WaveRequest("/nowhere/x.vcd")))

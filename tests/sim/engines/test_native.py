@@ -15,7 +15,7 @@ from amaranth.sim import Simulator
 from golden.config import ACCELERATOR_PRESETS
 from hdl.build import TOPS
 from hdl.verilog import emit_rtlil, run_yosys
-from sim.engines import accelerators, build_cache, designs
+from sim.engines import build_cache, designs, registry
 from sim.engines.build_cache import executable, native_source
 from sim.engines.native.codegen import generate
 from sim.engines.native.netlist import NetlistError, parse
@@ -23,7 +23,8 @@ from sim.host.memory import Random
 from sim.layers.jobs import layer_job
 from sim.layers.random_layer import Traits, calls
 from sim.layers.random_layer import generate as generate_layer
-from sim.protocol.accelerator import AcceleratorJob, Design, WaveRequest
+from sim.protocol.accelerator import AcceleratorJob
+from sim.protocol.base import Design, WaveRequest
 from tests.sim.engines import random_design, read_vcd
 
 PROBE = str(Path(__file__).with_name("probe.cc"))
@@ -113,7 +114,7 @@ def test_accelerator_runs_as_in_cxxrtl(preset):
     """Minutes of compiling."""
     cycles = []
     for design, job in layers(preset):
-        engines = (accelerators.get(name) for name in ("native", "cxxrtl"))
+        engines = (registry.get("accelerator", name) for name in ("native", "cxxrtl"))
         found, expected = (replace(engine.run(design, job), wall_seconds=0) for engine in engines)
         assert found == expected
         cycles.append(found.cycles)
@@ -126,7 +127,7 @@ def test_accelerator_has_the_signals_of_cxxrtl(tmp_path):
     for engine in ("native", "cxxrtl"):
         path = tmp_path / f"{engine}.vcd"
         design, job = next(layers("tiny", wave=WaveRequest(str(path), 0, 1500)))
-        accelerators.get(engine).run(design, job)
+        registry.get("accelerator", engine).run(design, job)
         found[engine] = read_vcd.signals(path, f"{designs.module_name(design)}.")
     assert len(found["native"]) > 3000
     # each leaves out some of the names that mean the same wire

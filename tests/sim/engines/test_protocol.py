@@ -1,7 +1,9 @@
 import pytest
 
 from golden.isa import Funct, encode
-from sim.protocol.accelerator import Command, MemoryTiming, Segment
+from sim.protocol.accelerator import Command
+from sim.protocol.base import Segment
+from sim.protocol.timing import MemoryTiming
 
 
 def test_command_asks_for_a_response_only_with_rd() -> None:

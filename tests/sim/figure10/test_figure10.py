@@ -8,7 +8,7 @@ import pytest
 
 from golden.config import AcceleratorConfig
 from golden.layer import Layer
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.figure10 import command as figure10
 from sim.figure10.command import PTB_MODEL, ptb_cases
 from sim.figure10.picture import picture
@@ -27,7 +27,7 @@ SEED = 3
 @pytest.fixture
 def engine(monkeypatch):
     chosen = GoldenEngine()
-    monkeypatch.setitem(accelerators._ENGINES, "golden", lambda: chosen)
+    monkeypatch.setitem(registry._ENGINES["accelerator"], "golden", lambda: chosen)
     return chosen
 
 

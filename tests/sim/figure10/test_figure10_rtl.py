@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from golden.config import AcceleratorConfig, preset
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.figure10.command import mnist_cases, ptb_cases, table_of
 from sim.figure10.rows import SCHEMES, Runner, runs_of
 from sim.layers.table2 import LAYERS, Case, random_case
-from sim.protocol.accelerator import MemoryTiming
+from sim.protocol.timing import MemoryTiming
 from sim.results.result import LayerRun, from_json
 from tests.planting import must_fail, patches, planted
 
@@ -24,7 +24,7 @@ SMALL = frozenset(("mnist-l1", "mnist-l2"))
 def simulate(
     cases: list[Case], config: AcceleratorConfig, store: Path, latency: int = 8, schemes: tuple[str, ...] = SCHEMES
 ) -> list[LayerRun]:
-    runner = Runner(accelerators.get(accelerators.DEFAULT), config, MemoryTiming(latency), store)
+    runner = Runner(registry.get("accelerator", registry.DEFAULT), config, MemoryTiming(latency), store)
     runs = [run for case in cases for run in runs_of(case, schemes, config)]
     rows, problems = runner.rows(runs, 1, lambda run: lambda cycles: None)
     assert not problems

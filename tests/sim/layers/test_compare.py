@@ -9,7 +9,7 @@ from golden.isa import Counter
 from golden.layer import Layer
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, decode, layer_job
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 from tests.hdl.accelerator.test_axi4_accelerator import call_of
 from tests.sim.golden_engine import GoldenEngine
 

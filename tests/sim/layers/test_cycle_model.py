@@ -6,10 +6,11 @@ import pytest
 from golden.config import preset
 from golden.layer import Layer, pack_layer
 from sim.digits.network import FLAGS
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.jobs import LayerCall, layer_job
 from sim.layers.record import simulate
-from sim.protocol.accelerator import Design, MemoryTiming
+from sim.protocol.base import Design
+from sim.protocol.timing import MemoryTiming
 
 DESIGN = Design("accelerator", preset("default"))
 LOW, HIGH = 0.985, 1.02
@@ -26,7 +27,7 @@ def over_model(x: int, h: int, t: int, w: float, u: float, threshold: float, n_f
     call = LayerCall(packed, xs, threshold, n_fuse, FLAGS)
     golden = Layer(packed).run(xs[None], threshold).sequence(0)
     job = layer_job(call, MemoryTiming(8))
-    engine = accelerators.get(accelerators.DEFAULT)
+    engine = registry.get("accelerator", registry.DEFAULT)
     done = simulate(engine, DESIGN, job, "a layer", "L", call, golden, lambda cycles: None)
     assert not done.problems and done.row.cycles >= 100_000
     return done.row.cycles / done.row.word_model_cycles

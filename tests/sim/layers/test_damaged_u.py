@@ -10,10 +10,11 @@ from golden.config import BLOCK_COLS, AcceleratorConfig
 from golden.isa import Counter, Error, Flags, Funct, StatusWord
 from golden.layer import Layer, PackedLayer, pack_layer
 from golden.memory import h_from_bytes
-from sim.engines import accelerators
-from sim.host.axi import AxiTiming
+from sim.engines import registry
 from sim.layers.jobs import MEMORY_BASE, LayerCall, layer_segments, start_steps
-from sim.protocol.accelerator import AcceleratorJob, Command, Design, Engine, MemoryTiming, Segment, Step, WaitIdle
+from sim.protocol.accelerator import AcceleratorJob, Command, Step, WaitIdle
+from sim.protocol.base import Design, Engine, Segment
+from sim.protocol.timing import AxiTiming, MemoryTiming
 from tests.hdl.accelerator.axi_engine import AxiEngine
 
 DESIGN = Design("accelerator", AcceleratorConfig(n_pe=2, slots=4, max_x=16, max_h=16, max_t=15, window=16))
@@ -100,7 +101,7 @@ def check(engine: Engine, packed: PackedLayer) -> int:
 
 @pytest.mark.parametrize(("seed", "hidden"), [(None, 4), (1, 8), (2, 12)])
 def test_at_the_rocc_port(seed: int | None, hidden: int) -> None:
-    assert check(accelerators.get(accelerators.DEFAULT), sparse_layer(seed, hidden)) > 30
+    assert check(registry.get("accelerator", registry.DEFAULT), sparse_layer(seed, hidden)) > 30
 
 
 @pytest.mark.parametrize(("seed", "hidden"), [(None, 4), pytest.param(1, 8, marks=pytest.mark.slow)])

@@ -10,21 +10,12 @@ from golden.config import preset
 from golden.isa import Counter, Error, Flags, Funct, StatusWord, encode
 from golden.layer import Layer, PackedLayer, State, pack_layer
 from golden.memory import h_from_bytes
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, decode, layer_job, layer_segments, start_steps
-from sim.protocol.accelerator import (
-    AcceleratorJob,
-    Command,
-    Design,
-    MemoryTiming,
-    Outcome,
-    Segment,
-    Step,
-    WaitCycles,
-    WaitIdle,
-    WaitReads,
-)
+from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Step, WaitCycles, WaitIdle, WaitReads
+from sim.protocol.base import Design, Segment
+from sim.protocol.timing import MemoryTiming
 
 DESIGN = Design("accelerator", preset("tiny"))
 SECOND_BASE = 0x9000_0000
@@ -58,7 +49,7 @@ def run(segments: tuple[Segment, ...], steps: list[Step], timing: MemoryTiming =
     second = tuple(replace(s, name=f"good_{s.name}") for s in layer_segments(call, SECOND_BASE))
     steps = [*steps, status_read(STATUS), *start_steps(call, layer_segments(call, SECOND_BASE)), WaitIdle()]
     job = AcceleratorJob((*segments, *second), (*steps, status_read(STATUS + 1)), timing, 2_000_000, 20_000)
-    outcome = accelerators.get(accelerators.DEFAULT).run(DESIGN, job)
+    outcome = registry.get("accelerator", registry.DEFAULT).run(DESIGN, job)
     assert outcome.stopped is None, outcome.stopped
     assert not outcome.violations
     after = StatusWord.decode(outcome.responses[-1].data)
@@ -318,7 +309,7 @@ def test_an_overflow_that_comes_before_a_bad_bias_is_right(latency: int) -> None
     call = LayerCall(pack_layer(w, np.zeros((16, 4), np.float16), bias), np.full((1, 64), 60000, np.float32), 0.0, 1)
     golden = Layer(call.packed).run(call.x, call.threshold)
     assert golden.errors == {Error.BAD_BIAS, Error.ACC_OVERFLOW}
-    outcome = accelerators.get(accelerators.DEFAULT).run(DESIGN, layer_job(call, MemoryTiming(latency=latency)))
+    outcome = registry.get("accelerator", registry.DEFAULT).run(DESIGN, layer_job(call, MemoryTiming(latency=latency)))
     verdict = judge("layer", call, golden, decode(call, outcome), preset("tiny"))
     assert verdict.exact, verdict.problems
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sim import run
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.inputs import load_x
-from sim.protocol.accelerator import EngineError
+from sim.protocol.base import EngineError
 from software.cli import UserError
 
 Line = Callable[[str], tuple[int, str, str]]
@@ -147,7 +147,7 @@ def test_options_that_do_not_fit_are_one_line(arguments: str, message: str, line
 
 def test_the_layout_reaches_the_rtl(line: Line) -> None:
     try:
-        accelerators.get("native")
+        registry.get("accelerator", "native")
     except EngineError as missing:
         pytest.skip(str(missing))
     shapes = {}

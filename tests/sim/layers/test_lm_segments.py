@@ -6,9 +6,9 @@ import pytest
 from golden.config import preset
 from golden.isa import Error, Flags
 from golden.layer import Layer, State, pack_layer
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.jobs import LayerCall, decode, layer_job
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 from software.benchmark.lm.golden_perplexity import golden_loss, log_losses
 from software.checkpoint import KJV_MODEL, KJV_SAMPLE, load_language_model, load_tokens
 
@@ -19,7 +19,7 @@ FLAGS = Flags.H_SEQ | Flags.H_PRUNED | Flags.STATE_OUT
 def test_text_in_segments_on_the_rtl_has_golden_s_perplexity() -> None:
     model = load_language_model(KJV_MODEL)
     words = load_tokens(KJV_SAMPLE, len(model.embedding))[: SEGMENT * SEGMENTS + 1].astype(np.int64)
-    design, engine = Design("accelerator", preset("default")), accelerators.get(accelerators.DEFAULT)
+    design, engine = Design("accelerator", preset("default")), registry.get("accelerator", registry.DEFAULT)
     packed = [pack_layer(layer.w, layer.u, layer.b) for layer in model.layers]
     states: list[State | None] = [None] * len(packed)
     top = []

@@ -3,7 +3,7 @@
 import pytest
 
 from golden.layer import Layer
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.random_layer import CONFIGS, RandomLayer, Traits, calls, check, generate
 
 SEEDS = range(1000, 1208)
@@ -13,7 +13,7 @@ SMALL = Traits(max_size=16, max_steps=4)
 
 def run(seed: int, engine: str, traits: Traits = Traits()) -> int:
     case = generate(seed, traits=traits)
-    problems, cycles = check(case, accelerators.get(engine))
+    problems, cycles = check(case, registry.get("accelerator", engine))
     assert not problems, "\n".join([case.text, *problems])
     return cycles
 
@@ -64,7 +64,7 @@ def test_a_wrong_bit_is_found(golden_rtl):
 
 @pytest.mark.parametrize("seed", QUICK_SEEDS)
 def test_quick(seed):
-    run(seed, accelerators.DEFAULT, Traits(n_pe=3))
+    run(seed, registry.DEFAULT, Traits(n_pe=3))
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_all(config):
     cases: list[RandomLayer] = [case for case in map(generate, SEEDS) if case.config == config]
     wrong = {}
     for case in cases:
-        problems, cycles = check(case, accelerators.get(accelerators.DEFAULT))
+        problems, cycles = check(case, registry.get("accelerator", registry.DEFAULT))
         print(f"{case.text}: {cycles} cycles")
         if problems:
             wrong[case.text] = problems
@@ -83,10 +83,10 @@ def test_all(config):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3000, 3003))
 def test_some_in_pysim(seed):
-    assert run(seed, "pysim", SMALL) == run(seed, accelerators.DEFAULT, SMALL)
+    assert run(seed, "pysim", SMALL) == run(seed, registry.DEFAULT, SMALL)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4000, 4005))
 def test_some_in_icarus(icarus, seed):
-    assert run(seed, icarus, SMALL) == run(seed, accelerators.DEFAULT, SMALL)
+    assert run(seed, icarus, SMALL) == run(seed, registry.DEFAULT, SMALL)

@@ -8,10 +8,11 @@ import pytest
 from golden.isa import Counter, Error, Flags, Funct, StatusWord
 from golden.layer import Layer
 from golden.memory import h_from_bytes
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.layers.jobs import layer_segments, start_steps
 from sim.layers.random_layer import Traits, calls, check, generate
-from sim.protocol.accelerator import AcceleratorJob, Command, MemoryTiming, WaitIdle
+from sim.protocol.accelerator import AcceleratorJob, Command, WaitIdle
+from sim.protocol.timing import MemoryTiming
 
 ANY_ORDER = MemoryTiming(latency=3, jitter=9, order="random", stall_permille=200, seed=7)
 
@@ -48,7 +49,7 @@ ANY_ORDER = MemoryTiming(latency=3, jitter=9, order="random", stall_permille=200
 )
 def test_small_layers_are_exact(seed: int, traits: Traits) -> None:
     case = generate(seed, "small", traits)
-    problems, _ = check(case, accelerators.get("pysim"))
+    problems, _ = check(case, registry.get("accelerator", "pysim"))
     assert not problems, "\n".join([case.text, *problems])
 
 
@@ -65,7 +66,7 @@ def test_a_failing_load_is_reported_and_the_next_run_is_exact(array: str) -> Non
         *start_steps(call, layer_segments(call, base)), WaitIdle(), status[1],
     ]  # fmt: skip
     job = AcceleratorJob((*failing, *good), tuple(steps), ANY_ORDER, 100_000, 2_000)
-    outcome = accelerators.get("pysim").run(case.design, job)
+    outcome = registry.get("accelerator", "pysim").run(case.design, job)
     assert outcome.stopped is None, outcome.stopped
     assert not outcome.violations
     first, second = (StatusWord.decode(r.data) for r in outcome.responses)

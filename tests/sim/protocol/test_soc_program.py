@@ -10,15 +10,15 @@ import pytest
 from golden.config import RAM_BASE, AcceleratorConfig, CoreConfig, SocConfig, preset
 from golden.isa import Counter
 from golden.layer import Layer, LayerResult, pack_layer
-from sim.engines import designs, socs
-from sim.host.axi import AxiTiming
+from sim.engines import designs, registry
 from sim.layers.compare import describe, first_mismatch
 from sim.layers.counters import expected
 from sim.layers.jobs import LayerCall
 from sim.protocol import elf
-from sim.protocol.accelerator import Design, EngineError, Segment
+from sim.protocol.base import Design, EngineError, Segment
 from sim.protocol.core import Stop
 from sim.protocol.soc import SocJob, SocOutcome, config_of
+from sim.protocol.timing import AxiTiming
 from software.firmware.build import build, sources, toolchains
 from software.firmware.packing import PackedNetwork, build_network
 from tests.sim import fake_master
@@ -85,7 +85,7 @@ def check(layer: OneLayer, outcome: SocOutcome, design: Design = TINY) -> None:
 def test_a_layer_on_the_soc_is_exact(layer: OneLayer, timing: AxiTiming, tmp_path: Path) -> None:
     heard: list[bytes] = []
     job = layer.job(timing=timing, mem_trace=str(tmp_path / "reads"), log_writes=True)
-    outcome = socs.get("native").run(TINY, job, console=heard.append)
+    outcome = registry.get("soc", "native").run(TINY, job, console=heard.append)
     check(layer, outcome)
     assert heard == [b"ok\n"]
     counters = np.frombuffer(outcome.memory["counters"], "<u8")
@@ -107,7 +107,7 @@ def same_in(engine: str, design: Design, layer: OneLayer, timing: AxiTiming, fol
     outcomes = []
     for name in ("native", engine):
         job = layer.job(timing=timing, mem_trace=str(folder / name), log_writes=True)
-        outcomes.append(replace(socs.get(name).run(design, job), wall_seconds=0.0))
+        outcomes.append(replace(registry.get("soc", name).run(design, job), wall_seconds=0.0))
     check(layer, outcomes[1], design)
     assert outcomes[0] == outcomes[1]
     assert (folder / "native").read_text() == (folder / engine).read_text()
@@ -143,14 +143,14 @@ def test_cxxrtl_takes_the_same_cycles(layer: OneLayer, tmp_path: Path) -> None:
 def test_an_error_of_memory_reaches_the_program(layer: OneLayer) -> None:
     address, _ = layer.program.symbols["results"]
     ram = replace(layer.program.ram, write_error=address - RAM_BASE)
-    outcome = socs.get("native").run(TINY, layer.job(segments=(ram,)))
+    outcome = registry.get("soc", "native").run(TINY, layer.job(segments=(ram,)))
     assert (outcome.exit_code, outcome.console, outcome.violations) == (1, b"", [])
 
 
 @needs_compiler
 def test_h_read_without_a_fence_is_named(tmp_path: Path) -> None:
     layer = OneLayer(HERE / "early_copy.c", tmp_path)
-    outcome = socs.get("native").run(TINY, layer.job())
+    outcome = registry.get("soc", "native").run(TINY, layer.job())
     assert outcome.exit_code == 0
     found = first_mismatch("L1", layer.golden.h_pruned, layer.h(outcome))
     assert found is not None
@@ -160,7 +160,7 @@ def test_h_read_without_a_fence_is_named(tmp_path: Path) -> None:
 
 @needs_compiler
 def test_a_program_that_never_ends(layer: OneLayer) -> None:
-    engine = socs.get("native")
+    engine = registry.get("soc", "native")
     outcome = engine.run(TINY, layer.job(max_cycles=300))
     assert (outcome.cycles, outcome.reason()) == (300, "no exit within 300 cycles")
     # nothing at all at the reset address: every fetch is an error, and so is that of the trap vector
@@ -187,7 +187,7 @@ def test_system_calls_and_unknown_requests_are_taken_alike(tmp_path: Path) -> No
     )
     program = elf.load(build(sources(str(source)), tmp_path / "calls.elf"), RAM)
     job = SocJob.of(program, max_cycles=5000)
-    outcomes = [replace(socs.get(name).run(TINY, job), wall_seconds=0.0) for name in ("native", "pysim")]
+    outcomes = [replace(registry.get("soc", name).run(TINY, job), wall_seconds=0.0) for name in ("native", "pysim")]
     assert outcomes[0] == outcomes[1]
     assert (outcomes[0].stop, outcomes[0].console, outcomes[0].tohost) == (Stop.BAD_HTIF, b"hi\n", 7 << 56)
     # without the trace port no pc is known, so none is told
@@ -202,13 +202,13 @@ def test_jobs_are_checked(layer: OneLayer) -> None:
     with pytest.raises(elf.ElfError, match="the program has no symbol 'weights' with a size"):
         SocJob.of(layer.program, ("weights",))
     with pytest.raises(EngineError, match="no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"):
-        socs.get("vcs")
+        registry.get("soc", "vcs")
     with pytest.raises(EngineError, match="needs the core's trace port"):
-        socs.get("native").run(TINY, layer.job(trace="trace"))
+        registry.get("soc", "native").run(TINY, layer.job(trace="trace"))
     with pytest.raises(EngineError, match="only the compiled engines write a trace"):
-        socs.get("pysim").run(TRACED, layer.job(trace="trace"))
+        registry.get("soc", "pysim").run(TRACED, layer.job(trace="trace"))
     with pytest.raises(EngineError, match="design 'core' is no SoC"):
-        socs.get("native").run(Design("core", CoreConfig()), layer.job())
+        registry.get("soc", "native").run(Design("core", CoreConfig()), layer.job())
 
 
 def ar(address: int, identifier: int = 1, beats: int = 1, **more: int) -> dict[str, int]:
@@ -255,7 +255,7 @@ def test_a_broken_rule_is_noticed_in_every_engine(bad_master: Design, text: str)
     case = list(BAD).index(text).to_bytes(8, "little")
     ram = Segment("ram", RAM_BASE, 8192, case, write=True)
     job = SocJob((ram,), timing=AxiTiming(latency=3, stall_permille=300), max_cycles=200)
-    native, pysim = (socs.get(name).run(bad_master, job) for name in ("native", "pysim"))
+    native, pysim = (registry.get("soc", name).run(bad_master, job) for name in ("native", "pysim"))
     for outcome in (native, pysim):
         assert any(text in violation for violation in outcome.violations), outcome.violations
     assert native.cycles == pysim.cycles
@@ -265,4 +265,4 @@ def test_a_broken_rule_is_noticed_in_every_engine(bad_master: Design, text: str)
 def test_icarus_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(EngineError, match="engine icarus: Icarus Verilog is not installed"):
-        socs.get("icarus")
+        registry.get("soc", "icarus")

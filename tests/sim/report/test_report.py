@@ -12,7 +12,7 @@ from sim.layers.compare import judge
 from sim.layers.float_check import float_checks
 from sim.layers.jobs import LayerCall, decode, layer_job
 from sim.layers.record import layer_run
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 from sim.report import command as report
 from sim.report.model import VIEWS, as_json, bin_names, summarise
 from sim.results.result import InputRun, LayerRun, Mismatch, RunResult

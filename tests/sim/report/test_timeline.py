@@ -12,14 +12,15 @@ from golden.isa import Counter, Error
 from golden.layer import Layer
 from sim import run
 from sim.commands import timeline as timeline_command
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.engines.build_cache import cache_root
-from sim.engines.compiled import NativeEngine
+from sim.engines.compiled import CompiledAccelerator
 from sim.engines.native.vcd import read_rows
 from sim.layers.jobs import LayerCall, layer_job
 from sim.layers.random_layer import CONFIGS, RandomLayer, Traits, calls, generate
 from sim.layers.table2 import LAYERS, random_case
-from sim.protocol.accelerator import Design, EngineError, MemoryTiming, WaveRequest
+from sim.protocol.base import Design, EngineError, WaveRequest
+from sim.protocol.timing import MemoryTiming
 from sim.report import command as report
 from sim.report import timeline, timeline_page
 from sim.report.timeline import LONGEST, NO_STEP, SIGNALS, Recorded, record
@@ -92,13 +93,13 @@ def test_a_signal_that_lies_is_noticed():
 
 
 def test_a_counter_of_cycles_that_lies_is_noticed(monkeypatch):
-    class Lying(timeline.NativeEngine):
+    class Lying(timeline.CompiledAccelerator):
         def run(self, *arguments):
             outcome = super().run(*arguments)
             lying = [replace(r, data=r.data + (r.rd == Counter.CYCLES + 1)) for r in outcome.responses]
             return replace(outcome, responses=lying)
 
-    monkeypatch.setattr(timeline, "NativeEngine", Lying)
+    monkeypatch.setattr(timeline, "CompiledAccelerator", Lying)
     found = recorded(generate(3, traits=Traits(max_size=16, max_steps=4)), TINY)
     cycles = found.rtl.counters[Counter.CYCLES]
     assert any(f"counter CYCLES is {cycles}, the signals say {cycles - 1}" in text for text in found.problems)
@@ -122,7 +123,7 @@ def test_rows_are_what_a_vcd_of_the_same_signals_says(tmp_path):
     design, names = Design("accelerator", TINY), tuple(SIGNALS.values())
     for path in (tmp_path / "a.rows", tmp_path / "a.vcd"):
         job = layer_job(calls(case)[0], case.timing, wave=WaveRequest(str(path), 0, 800, names))
-        NativeEngine().run(design, job)
+        CompiledAccelerator().run(design, job)
     rows, vcd = read_rows(tmp_path / "a.rows"), signals(tmp_path / "a.vcd", "elstm_accelerator.")
     assert set(rows) == set(names) == set(vcd) - {"clk"}
     for name in names:
@@ -134,17 +135,18 @@ def test_a_signal_that_does_not_exist_is_named(tmp_path):
     case = generate(9, traits=Traits(max_size=16, max_steps=3))
     wave = WaveRequest(str(tmp_path / "a.vcd"), signals=("datapath.nothing",))
     with pytest.raises(EngineError, match="no signal datapath.nothing in elstm_accelerator"):
-        NativeEngine().run(Design("accelerator", TINY), layer_job(calls(case)[0], case.timing, wave=wave))
+        CompiledAccelerator().run(Design("accelerator", TINY), layer_job(calls(case)[0], case.timing, wave=wave))
 
 
-@pytest.mark.parametrize("name", [name for name in accelerators.NAMES if name != "native"])
+@pytest.mark.parametrize("name", [name for name in registry.names("accelerator") if name != "native"])
 def test_other_engines_say_that_they_cannot_choose(name, tmp_path):
-    if missing := accelerators._ENGINES[name]().missing():
+    if missing := registry._ENGINES["accelerator"][name]().missing():
         pytest.skip(f"engine {name}: {missing}")
     case = generate(9, traits=Traits(max_size=16, max_steps=3))
     wave = WaveRequest(str(tmp_path / "a.fst"), signals=("frontend.busy",))
     with pytest.raises(EngineError, match=f"engine {name} writes waveforms of all signals; native can choose"):
-        accelerators.get(name).run(Design("accelerator", TINY), layer_job(calls(case)[0], case.timing, wave=wave))
+        job = layer_job(calls(case)[0], case.timing, wave=wave)
+        registry.get("accelerator", name).run(Design("accelerator", TINY), job)
 
 
 def test_a_file_holds_it_all(tmp_path):

@@ -19,7 +19,7 @@ from sim.layers import counters
 from sim.layers.jobs import LayerCall, layer_segments, start_steps
 from sim.layers.random_layer import generate
 from sim.protocol.accelerator import Command as Step
-from sim.protocol.accelerator import EngineError
+from sim.protocol.base import EngineError
 from sim.protocol.elf import ElfError
 from sim.spike import twin
 from sim.spike.accelerator import Accelerator, Command, MemoryFault, Start

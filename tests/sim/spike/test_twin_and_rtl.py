@@ -7,9 +7,9 @@ from golden.config import SocConfig, preset
 from golden.isa import Counter
 from golden.layer import pack_layer
 from sim import run
-from sim.engines import socs
+from sim.engines import registry
 from sim.protocol import elf
-from sim.protocol.accelerator import Design
+from sim.protocol.base import Design
 from sim.protocol.soc import SocJob
 from sim.spike import twin
 from software.firmware.build import toolchains
@@ -44,7 +44,7 @@ def test_both_leave_the_same(program: str, tmp_path) -> None:
     there = twin.run(path, SYMBOLS, config=preset("tiny"))
     design = Design("soc", SocConfig(preset("tiny")))
     job = SocJob.of(elf.load(path), SYMBOLS, max_cycles=3_000_000)
-    here = socs.get("native").run(design, job)
+    here = registry.get("soc", "native").run(design, job)
     assert (here.exit_code, here.violations, there.exit_code) == (0, [], 0)
     for name in ("results", "checksum"):
         assert here.memory[name] == there.memory[name], f"{name}, seed {SEED}"

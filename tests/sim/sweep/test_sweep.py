@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.engines import accelerators
+from sim.engines import registry
 from sim.figure10.rows import runs_of
 from sim.layers.record import predicted
 from sim.layers.table2 import LAYERS, random_case
@@ -146,7 +146,7 @@ def test_a_simulator_s_run_is_compared_with_golden(sweep_command, monkeypatch, g
     seen = []
     simulate = golden_rtl.run
     monkeypatch.setattr(golden_rtl, "run", lambda d, job, p=None: seen.append(job.timing) or simulate(d, job, p))
-    monkeypatch.setitem(accelerators._ENGINES, "native", lambda: golden_rtl)
+    monkeypatch.setitem(registry._ENGINES["accelerator"], "native", lambda: golden_rtl)
     golden_rtl.wrong, golden_rtl.wrong_run = (5, 17), 1
     code, out, _ = sweep_command(RTL, "--json", "all.json")
     assert code == 1
@@ -170,10 +170,10 @@ def test_a_simulator_s_run_is_compared_with_golden(sweep_command, monkeypatch, g
 
 def test_a_design_that_cannot_be_emitted_fails_its_points(sweep_command, monkeypatch, golden_rtl):
     def broken(design):
-        raise accelerators.EngineError("yosys: planted")
+        raise registry.EngineError("yosys: planted")
 
     monkeypatch.setattr(golden_rtl, "verilog_sha256", broken)
-    monkeypatch.setitem(accelerators._ENGINES, "native", lambda: golden_rtl)
+    monkeypatch.setitem(registry._ENGINES["accelerator"], "native", lambda: golden_rtl)
     code, out, _ = sweep_command(RTL + SMALL)
     assert code == 1
     assert out.count("seed 1, bandwidth 0.75, latency 5: yosys: planted") == 1

@@ -16,8 +16,8 @@ torch.set_num_threads(1)
 from golden.layer import Layer, pack_layer  # noqa: E402
 from golden.reference import reference  # noqa: E402
 from sim import run  # noqa: E402
-from sim.engines import accelerators  # noqa: E402
-from sim.protocol.accelerator import EngineError  # noqa: E402
+from sim.engines import registry  # noqa: E402
+from sim.protocol.base import EngineError  # noqa: E402
 from sim.results.result import from_json  # noqa: E402
 from software.benchmark.common.spelling import run_spelled  # noqa: E402
 from software.benchmark.import_torch.command import app, load_tensors, lstm_layers  # noqa: E402
@@ -210,7 +210,7 @@ def sim_run(monkeypatch: pytest.MonkeyPatch, line: str) -> int:
 
 def test_the_layers_run_on_the_rtl(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
-        accelerators.get("native")
+        registry.get("accelerator", "native")
     except EngineError as missing:
         pytest.skip(str(missing))
     torch.manual_seed(5)
@@ -242,7 +242,7 @@ def test_the_page_leads_from_torch_to_the_rtl(
     command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        accelerators.get("native")
+        registry.get("accelerator", "native")
     except EngineError as missing:
         pytest.skip(str(missing))
     page = (Path(__file__).parents[3] / "docs/your-own-lstm.md").read_text()

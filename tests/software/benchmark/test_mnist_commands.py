@@ -14,8 +14,9 @@ torch.set_num_threads(1)
 from golden.config import preset  # noqa: E402
 from sim.digits.network import Network as OnRtl  # noqa: E402
 from sim.digits.network import Setup  # noqa: E402
-from sim.engines import accelerators  # noqa: E402
-from sim.protocol.accelerator import EngineError, MemoryTiming  # noqa: E402
+from sim.engines import registry  # noqa: E402
+from sim.protocol.base import EngineError  # noqa: E402
+from sim.protocol.timing import MemoryTiming  # noqa: E402
 from software.benchmark.common.network import Network  # noqa: E402
 from software.benchmark.common.spelling import run_spelled  # noqa: E402
 from software.benchmark.common.training import Data  # noqa: E402
@@ -87,7 +88,7 @@ def test_from_training_to_the_rtl(command: Command, tmp_path: Path) -> None:
     assert "H = 16, T = 28, 2 sequence(s)" in Path("headers/mnist-l2.h").read_text()
 
     try:
-        engine = accelerators.get("native")
+        engine = registry.get("accelerator", "native")
     except EngineError as missing:
         pytest.skip(str(missing))
     images, labels = bands(2, 5)

@@ -1,0 +1,1 @@
+"""Job and outcome files between the engines and the compiled simulators."""
