@@ -170,8 +170,8 @@ def test_missing_engine_says_how_to_install(fake, monkeypatch):
 
 
 def long_job():
-    """About ten million cycles."""
-    return copy_job(4000, MemoryTiming(latency=10_000), stuck_cycles=100_000)
+    """Some fifty million cycles: seconds on any machine, where progress is told twice a second."""
+    return copy_job(20_000, MemoryTiming(latency=10_000), stuck_cycles=100_000)
 
 
 def test_progress_is_told(fake):
