@@ -1,3 +1,3 @@
 """The version of the project, in its one place: packaging, results and emitted files take it from here."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

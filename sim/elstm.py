@@ -6,8 +6,11 @@ software.benchmark.mnist`` and ``... .lm``, as it needs PyTorch.
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from golden.version import __version__
 from hdl import build
 from sim import regress
 from sim.figure10 import command as figure10
@@ -20,6 +23,23 @@ from software.firmware import __main__ as firmware
 
 app = new_app(completion=True, no_args_is_help=True, help="Sparse LSTM inference in hardware.")
 add_commands(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"elstm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report.main,
     "figure9": figure9.main,

@@ -141,3 +141,12 @@ def memories(rtlil: str) -> dict[str, int]:
             where = f"{module}.{name.split('$')[0]}" if name else module
             bits[where] = bits.get(where, 0) + int(width or ram_width) * int(depth or ram_depth)
     return bits
+
+
+def test_the_map_of_the_rooms_names_what_is_there() -> None:
+    page = (DOCS / "rooms.md").read_text()
+    places = re.findall(r"`((?:golden|hdl|sim|software|scripts|tests)/[\w/.]*)`", page)
+    assert len(places) > 45
+    assert not [place for place in places if not (DOCS.parent / place).exists()]
+    answers = page[page.index("## Twenty answers") : page.index("## Words")]
+    assert answers.count("\n| ") == 2 + 20 - 1

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from golden.version import __version__
 from sim import elstm
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +68,17 @@ def test_the_shell_completes_commands():
     code = f"import sys; sys.argv = ['elstm']; {program}"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert sorted(done.stdout.split()) == ["figure10", "figure9"]
+
+
+def test_it_knows_its_version(command):
+    assert command("--version") == (0, f"elstm {__version__}\n", "")
+    code, out, _ = command("--help")
+    assert code == 0 and "Sparse LSTM inference in hardware." in out and "--version" in out
+
+
+def test_the_version_has_one_place():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "golden.version.__version__"}
+    newest = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ["))
+    assert newest.startswith(f"## [{__version__.partition('.dev')[0]}]")
