@@ -51,6 +51,7 @@ test: lint
 
 lint: $(INSTALLED)/dev
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy
 
 test-all: lint $(INSTALLED)/all

@@ -1,0 +1,1 @@
+"""Numbers, formats and the bit-exact model: what the hardware must equal."""

@@ -33,6 +33,7 @@ def wrap32(v: ArrayLike) -> Int64:
 
 
 def saturate32(v: ArrayLike) -> Int64:
+    """The nearest signed 32-bit number."""
     return np.clip(np.asarray(v, dtype=np.int64), -(1 << 31), (1 << 31) - 1)
 
 
@@ -51,10 +52,12 @@ def exact_in_fp16(values: ArrayLike) -> NDArray[np.bool_]:
 
 
 def fp16_bits(values: ArrayLike) -> NDArray[np.uint16]:
+    """The 16 bits of each fp16 value."""
     return np.ascontiguousarray(values, dtype=np.float16).view(np.uint16)
 
 
 def fp16_from_bits(bits: ArrayLike) -> Float16:
+    """The fp16 values of these bits."""
     return np.ascontiguousarray(bits, dtype=np.uint16).view(np.float16)
 
 

@@ -1,4 +1,4 @@
-"""The layer in float64, beside the bit-exact one: how far apart are they, and does pruning choose differently?
+"""The layer in float64, beside the bit-exact one: how far apart they are, and whether pruning chooses differently.
 
 Weights are the packed fp16 ones, x is taken as given (fp32, not rounded to fp16), nothing else is rounded. Run it
 free, pruning by its own h, or with golden's keep mask: one flipped block changes everything after it, so only the

@@ -54,7 +54,6 @@ TOPS: dict[str, Top] = {
 }
 
 
-
 def main(
     top: Annotated[str, typer.Option(metavar="NAME", help=f"What to build: {', '.join(TOPS)}.")] = "soc",
     preset: Annotated[

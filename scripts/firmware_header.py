@@ -59,6 +59,7 @@ static inline void elstm_run(const struct elstm_layer *layer, const void *x, voi
 
 
 def constants(title: str, prefix: str, values: dict[str, int], hexadecimal: bool = False) -> str:
+    """A comment and a ``#define`` for each value."""
     lines = [f"/* {title} */"]
     lines += [f"#define {prefix}{name} {f'{value:#x}' if hexadecimal else value}" for name, value in values.items()]
     return "\n".join(lines) + "\n"

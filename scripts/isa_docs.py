@@ -111,12 +111,14 @@ ABORTED. Without a run it clears status and errors. All registers are cleared in
 
 
 def table(titles: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    """A table in Markdown."""
     lines = [titles, tuple("---" for _ in titles), *rows]
     escaped = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped) + "\n"
 
 
 def bits(shift: int, width: int) -> str:
+    """Positions of a field, as high:low."""
     return f"{shift + width - 1}:{shift}"
 
 

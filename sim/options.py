@@ -17,9 +17,7 @@ PresetOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"Configuration of the accelerator: {', '.join(ACCELERATOR_PRESETS)}.")
 ]
 NFuseOption = Annotated[int, typer.Option(metavar="N", min=1, help="Fusion factor asked for.")]
-LatencyOption = Annotated[
-    int, typer.Option(metavar="N", help="Cycles from a request to its response, 1 to 10,000.")
-]
+LatencyOption = Annotated[int, typer.Option(metavar="N", help="Cycles from a request to its response, 1 to 10,000.")]
 JitterOption = Annotated[int, typer.Option(metavar="N", help="Up to so many cycles more, at random.")]
 StallsOption = Annotated[
     int,

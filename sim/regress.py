@@ -63,6 +63,7 @@ def select(name: str) -> dict[str, Traits]:
 
 
 def rerun_line(sim: str, outcome: Outcome) -> str:
+    """The command that runs one case again."""
     return f"make regress SIM={sim} TEST={outcome.case.name} SEED={outcome.case.seed}"
 
 
@@ -123,7 +124,10 @@ def main(
     sim: Annotated[
         str,
         typer.Option(
-            "--engine", "--sim", metavar="NAME", envvar="SIM",
+            "--engine",
+            "--sim",
+            metavar="NAME",
+            envvar="SIM",
             help=f"Simulator: {', '.join(registry.names('accelerator'))}.",
         ),
     ] = "icarus",

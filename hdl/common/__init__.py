@@ -1,0 +1,1 @@
+"""What accelerator and core both use."""

@@ -120,9 +120,7 @@ def layers_table(runs: Sequence[InputRun]) -> Table:
 
 
 def run_layer(
-    checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="Any checkpoint with LSTM layers, .npz.")
-    ],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Any checkpoint with LSTM layers, .npz.")],
     x: Annotated[
         Path | None,
         typer.Option("--x", metavar="FILE", help="Inputs: an .npy of (T, X) or (N, T, X) numbers, X of layer 1."),

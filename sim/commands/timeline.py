@@ -116,8 +116,15 @@ def golden_of(packed: PackedLayer, x: NDArray[np.float32], threshold: float, nam
 
 
 def finish(
-    story: Story, where: Where, title: str, kind: str, inputs: InputRun, digit: DigitView | None, started: float,
-    seed: int, files: tuple[Path, Path | None, list[Path]],
+    story: Story,
+    where: Where,
+    title: str,
+    kind: str,
+    inputs: InputRun,
+    digit: DigitView | None,
+    started: float,
+    seed: int,
+    files: tuple[Path, Path | None, list[Path]],
 ) -> None:
     """Page, JSON and timelines, all or none; then the table. Exit code 1 when something disagreed."""  # fmt: skip
     out, json_path, traces = files
@@ -179,9 +186,7 @@ def _traces(trace: Path | None, layers: int) -> list[Path]:
 
 Window = Annotated[
     str | None,
-    typer.Option(
-        metavar="FIRST:LAST", help=f"Cycles to draw, at most {LONGEST:,}; else the run, or its beginning."
-    ),
+    typer.Option(metavar="FIRST:LAST", help=f"Cycles to draw, at most {LONGEST:,}; else the run, or its beginning."),
 ]
 Trace = Annotated[
     Path | None,

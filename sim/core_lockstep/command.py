@@ -211,9 +211,7 @@ def run(seed: int, coverage: Coverage, units: int = 3000, rounds: int = 20) -> c
 
 
 def main(
-    retired: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Instructions to retire at least.")
-    ] = 1_000_000,
+    retired: Annotated[int, typer.Option(metavar="N", min=1, help="Instructions to retire at least.")] = 1_000_000,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the first program; the next ones follow.")] = 0,
     json_path: JsonOption = None,
 ) -> None:

@@ -9,6 +9,8 @@ _WRITE, _EXIT = 64, 93
 
 
 class HtifState(Enum):
+    """What the program has asked for so far."""
+
     RUNNING = 0
     EXIT = 1
     UNKNOWN = 2

@@ -123,6 +123,8 @@ class Violations(list[str]):
 
 
 class Answer(NamedTuple):
+    """What a load or store is answered with."""
+
     data: int
     error: bool
 
@@ -143,7 +145,7 @@ class Image:
         return {s.name: bytes(content) for s, content in self._segments if s.write}
 
     def exists(self, address: int) -> bool:
-        """Is the byte in a segment?"""
+        """Whether the byte is in a segment."""
         return self._find(address) is not None
 
     def word(self, address: int) -> int | None:

@@ -51,9 +51,7 @@ def describe(m: Mismatch) -> str:
     return f"{m.layer} h[{m.step}, {m.unit}] must be {m.golden!r} and {what}"
 
 
-def judge(
-    layer: str, call: LayerCall, golden: LayerResult, rtl: LayerOutcome, config: AcceleratorConfig
-) -> Verdict:
+def judge(layer: str, call: LayerCall, golden: LayerResult, rtl: LayerOutcome, config: AcceleratorConfig) -> Verdict:
     """Compare a run on a design of this configuration with golden's result of the same call.
 
     What must be follows from call, golden and configuration alone, never from another counter of the run.

@@ -18,6 +18,7 @@ def number(value: float | None) -> str:
 
 
 def percent(value: float) -> str:
+    """A share as the pages write it."""
     return f"{100 * value:.1f} %"
 
 

@@ -33,7 +33,7 @@ def commit() -> str:
 
 
 def command(module: str) -> str:
-    """This process' command line as a user would type it, without any path of the sources."""
+    """The command line of this process as a user would type it, without any path of the sources."""
     return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 

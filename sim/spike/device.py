@@ -93,6 +93,7 @@ def note(record: dict[str, object]) -> None:
 
 
 def started(start: Start) -> None:
+    """Write a START that ended to the log."""
     note(asdict(start))
 
 

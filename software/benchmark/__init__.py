@@ -1,0 +1,1 @@
+"""The benchmarks: the only place for PyTorch."""

@@ -1,0 +1,1 @@
+"""C programs for the core."""

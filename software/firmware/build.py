@@ -121,7 +121,11 @@ def build(files: Sequence[Path], output: Path, tools: Toolchain | None = None, f
         command = [*tools.command, *flags, "-T", str(HERE / "link.ld"), *map(str, files)]
         done = subprocess.run(
             [*command, *tools.libraries, "-o", str(made)],
-            env=compiler_environment(directory), capture_output=True, text=True, errors="replace", check=False,
+            env=compiler_environment(directory),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         )
         if done.returncode:
             raise FirmwareError(f"{tools.name} failed:\n{done.stderr.strip()}")

@@ -26,9 +26,7 @@ def attributes(architecture: str, damage: int | None = None) -> tuple[str, int, 
     return ".riscv.attributes", 0x7000_0003, content
 
 
-def image(
-    flags: int = 0, section: tuple[str, int, bytes] | None = None, address: int = RAM, size: int = 8
-) -> bytes:
+def image(flags: int = 0, section: tuple[str, int, bytes] | None = None, address: int = RAM, size: int = 8) -> bytes:
     """An ELF with one segment of ``size`` bytes of memory at ``address`` and a section: name, type and content."""
     code = struct.pack("<II", 0x0000006F, 0x00000013)
     name, kind, extra = section or ("", 0, b"")

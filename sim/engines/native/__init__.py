@@ -1,0 +1,1 @@
+"""C++ on machine words, made of a flattened netlist."""

@@ -45,10 +45,12 @@ def storage(width: int) -> str:
 
 
 def literal(value: int, width: int) -> str:
+    """A C++ constant of the word that holds ``width`` bits."""
     return f"{value:#x}u" if width <= 32 else f"{value:#x}ull"
 
 
 def ones(width: int) -> int:
+    """The number with ``width`` low bits set."""
     return (1 << width) - 1
 
 

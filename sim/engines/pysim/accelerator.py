@@ -24,6 +24,7 @@ def ports_of(top: Any) -> dict[str, Any]:
 
 def outputs(ctx: Any, ports: dict[str, Any]) -> Sample:
     """The outputs of the accelerator that settled in this cycle."""
+
     def get(name: str) -> int:
         value = ctx.get(ports[name])
         return int(getattr(value, "value", value))

@@ -50,15 +50,18 @@ class Reader:
 
 
 def write_timing(out: Writer, timing: MemoryTiming) -> None:
+    """How memory behaves, in a job file."""
     out.u64(timing.latency, timing.jitter, timing.order == "fifo", timing.stall_permille, timing.seed)
 
 
 def write_wave(out: Writer, wave: WaveRequest | None) -> None:
+    """The waveform that is wanted, in a job file."""
     out.blob(wave.path.encode() if wave else b"")
     out.u64(wave.first if wave else 0, wave.last if wave else 0)
 
 
 def write_segments(out: Writer, segments: tuple[Segment, ...]) -> None:
+    """What is in memory, in a job file."""
     out.u64(len(segments))
     for s in segments:
         read_error = NOWHERE if s.read_error is None else s.read_error

@@ -123,6 +123,7 @@ def read(name: str, folder: Path, splits: Sequence[str] = SPLITS) -> Texts:
 
 
 def complete(name: str, folder: Path, splits: Sequence[str] = SPLITS) -> bool:
+    """Whether every file of a text is in the folder."""
     return all(file_of(folder, [DATASETS[name].file.format(split), f"{split}.txt"]) for split in splits)
 
 

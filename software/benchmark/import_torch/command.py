@@ -116,9 +116,7 @@ def _layer(module: Module, number: int | None, tensors: Mapping[str, Any], below
     if u.shape[0] != GATES * hidden:
         kind = {hidden: "nn.RNN", 3 * hidden: "nn.GRU"}.get(u.shape[0])
         what = f", as an {kind} has; only nn.LSTM is supported" if kind else ""
-        raise UserError(
-            f"{u_name} must have 4H = {GATES * hidden} rows (H = {hidden} columns), not {u.shape[0]}{what}"
-        )
+        raise UserError(f"{u_name} must have 4H = {GATES * hidden} rows (H = {hidden} columns), not {u.shape[0]}{what}")
     # nn.LSTM(bias=False) has neither
     biases = [take("bias_ih"), take("bias_hh")] if module.has_biases else []
     if below is not None and w.shape[1] != below and number in (None, 0):

@@ -220,6 +220,7 @@ def is_initial(name: str, module: Module) -> bool:
 
 
 def is_numbers(value: Any) -> bool:
+    """Whether a value is a tensor or an array."""
     return isinstance(value, torch.Tensor | np.ndarray)
 
 

@@ -91,6 +91,7 @@ def evaluation(options: Options) -> None:
 
 
 def print_score(result: dict[str, Any], verbose: bool) -> None:
+    """Print what an evaluation found."""
     dropped = " / ".join(f"{share:.2%}" for share in result["hidden_sparsity"])
     kind = "bit-exact layers" if result["arithmetic"] == "golden" else "float"
     print(

@@ -34,6 +34,7 @@ VALID_PART = 10
 
 
 def settings_of(options: Options, pruning: Pruning | None, gradual: Gradual | None = None) -> LmSettings:
+    """The settings of a training, with the defaults of its command."""
     new = not retrains(options) and options.command == "train"
     return LmSettings(
         seed=options.seed,

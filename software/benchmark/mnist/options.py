@@ -89,4 +89,5 @@ def set_thresholds(model: Model, hs: str | None, ht: str | None, validation: Dat
 
 
 def listed(values: Sequence[float], form: str = "{:g}") -> str:
+    """Numbers as a command line takes them."""
     return " ".join(form.format(value) for value in values)

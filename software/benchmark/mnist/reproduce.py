@@ -119,6 +119,7 @@ def tested(trainer: Trainer, stages: Sequence[Stage], outcomes: Sequence[Outcome
 
 
 def report(results: Sequence[StageResult], seconds: float) -> Table:
+    """The table of all stages."""
     table = Table(title=f"MNIST, {LAYERS} x {HIDDEN} LSTM, {seconds:.0f} s of training")
     for column in ("stage", "epochs", "validation", "test", "h blocks dropped (layer 1, 2)", "seconds"):
         table.add_column(column, justify="left" if column == "stage" else "right")

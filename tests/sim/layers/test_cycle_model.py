@@ -45,7 +45,5 @@ def test_dense_and_short(steps: int) -> None:
         (64, 200, 14, 0.3, 1, 0.2, 3), (200, 128, 24, 1, 0.3, 9.0, 3), (256, 200, 4, 0.6, 0.6, 0.0, 3),
     ],
 )  # fmt: skip
-def test_w_and_u_of_any_density(
-    x: int, h: int, t: int, w: float, u: float, threshold: float, n_fuse: int
-) -> None:
+def test_w_and_u_of_any_density(x: int, h: int, t: int, w: float, u: float, threshold: float, n_fuse: int) -> None:
     assert LOW < over_model(x, h, t, w, u, threshold, n_fuse) < HIGH
