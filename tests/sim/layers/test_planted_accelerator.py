@@ -6,12 +6,13 @@ import pytest
 
 from tests.planting import must_fail, patches, planted
 
-REGRESSION = ("tests/sim/layers/test_small_regression.py", "tests/hdl/accelerator/test_decoder_any_words.py")
+DRAIN = "tests/sim/layers/test_drain.py"
+REGRESSION = ("tests/sim/layers/test_small_regression.py", "tests/hdl/accelerator/test_decoder_any_words.py", DRAIN)
 PATCHES = patches("accelerator-")
 
 
 def test_there_is_a_bug_for_every_part() -> None:
-    for part in ("decoder", "pe", "bank", "pruning", "gates", "loader", "error-path", "counters"):
+    for part in ("decoder", "pe", "bank", "pruning", "gates", "loader", "error-path", "counters", "drain"):
         assert any(patch.startswith(f"accelerator-{part}-") for patch in PATCHES), part
 
 
