@@ -104,6 +104,8 @@ def main(
             verilog, kinds = emit_verilog(text), ram_kinds(text)
         except BuildError as error:
             raise UserError(str(error)) from None
+        if blackbox_ram and not kinds:
+            raise UserError(f"{chosen.module} has no RAM to leave out: run it without --blackbox-ram")
         if blackbox_ram:
             verilog, declared = blackboxes(verilog, kinds)
             files[blackbox_ram] = declared.encode()

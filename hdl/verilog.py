@@ -51,8 +51,8 @@ _BARE_BLOCK = re.compile(r"(?m)^  always @\*\n    (.*;)\n")
 _MEMORY = re.compile(r"(?m)^  memory width (\d+) size (\d+)")
 _MODULE = re.compile(r"(?m)^module \\(\S+)\n(?:.*\n)*?end$")
 _VERILOG_MODULE = re.compile(r"(?m)^(?:\(\*.*\*\)\n)*module (elstm_ram_\w+)\((?:.*\n)*?endmodule\n\n?")
-_PATHS = (Path(__file__).parents[1], Path(amaranth.__file__).parents[1])
-"""What source attributes are relative to."""
+_PATHS = (Path(amaranth.__file__).parents[1], Path(__file__).parents[1])
+"""What source attributes are relative to; an environment may lie inside the project."""
 
 LICENCE = "BSD-2-Clause"
 _WAIVED = ("WIDTH", "CASEINCOMPLETE", "INITIALDLY", "SYMRSVDWORD")

@@ -194,6 +194,8 @@ class _Npz:
             raise self.fail(f"{name}[{', '.join(map(str, index))}] is {array[index]}, {why}")
 
 
+BESIDE = ("thresholds", "out.w", "out.b", "embedding", "decoder", "decoder_bias", "words", "sample", "meta")
+"""Arrays that a checkpoint has beside its layers; any other would be ignored, so it is refused."""
 PARTS = ("w", "u", "b")
 PACKED_PARTS = ("w.bits", "w.values", "u.bits", "u.values", "b", "inputs")
 
@@ -228,6 +230,9 @@ def _layers(npz: _Npz, pruned: bool = True) -> tuple[LayerWeights, ...]:
         weights.append((w, npz.float16(f"{prefix}.u", (rows, rows // 4)), npz.float16(f"{prefix}.b", (rows,))))
     if not pruned and "thresholds" not in npz.arrays:
         npz.arrays["thresholds"] = np.zeros(len(weights), np.float32)
+    unknown = [name for name in npz.arrays if name not in BESIDE and not re.fullmatch(r"l\d+\..+", name)]
+    if unknown:
+        raise npz.fail(f"{unknown[0]} is not used; beside layers a file here has {', '.join(BESIDE)}")
     thresholds = npz.float32("thresholds", (len(weights),))
     return tuple(LayerWeights(w, u, b, float(th)) for (w, u, b), th in zip(weights, thresholds, strict=True))
 

@@ -14,6 +14,8 @@ from software.files.inputs import to_inputs
 Float32 = NDArray[np.float32]
 STEPS = 10
 """Time steps of random inputs, unless told otherwise."""
+LAYER = ("w", "u", "b")
+"""What an .npz of a layer has beside x: of another layer than the checkpoint's, perhaps, and not looked at here."""
 TO_NPY = {
     "torch": ": numpy.save('x.npy', x.numpy()) in Python makes one of a tensor",
     "text": ": numpy.save('x.npy', numpy.loadtxt(FILE)) in Python makes one of columns of numbers",
@@ -36,6 +38,9 @@ def read_x(path: Path) -> NDArray[Any]:
         raise UserError(f"{path}: not an .npy file of numbers, or damaged: {error}") from None
     if "x" not in arrays and len(arrays) != 1:
         raise UserError(f"{path}: must be one array of numbers (.npy), or have one called x, not {', '.join(arrays)}")
+    unused = [name for name in arrays if name != "x" and "x" in arrays and name not in LAYER]
+    if unused:
+        raise UserError(f"{path}: {unused[0]} is not used: --x takes x alone, or the .npz of a layer")
     return arrays["x"] if "x" in arrays else next(iter(arrays.values()))
 
 

@@ -102,6 +102,13 @@ def test_a_wrong_command_line_is_one_line(monkeypatch, capsys):
     assert err.startswith("error: No such option: --tip")
 
 
+def test_there_must_be_rams_to_leave_out(adder, tmp_path):
+    result = run("--top", "adder", "-o", tmp_path / "a.v", "--blackbox-ram", tmp_path / "r.v")
+    wanted = "error: small_adder has no RAM to leave out: run it without --blackbox-ram\n"
+    assert (result.exit_code, result.output, result.stderr) == (2, "", wanted)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_soc_is_what_is_built_by_default(adder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run().output.splitlines()[-1] == "wrote build/elstm_soc_default.v"

@@ -63,6 +63,9 @@ def test_wider_floats_are_taken_if_exact(tmp_path):
         ({"l1.h0": np.zeros(8, np.float16)}, "l1.h0 is not used; a layer here has ln.w, ln.u, ln.b"),
         ({"l1.w.bits": np.zeros((32, 1), np.uint8)}, "l1.w.bits is not used"),
         ({"l01.w": np.zeros((32, 5), np.float16)}, "l01.w is not used"),
+        ({"L2.w": np.zeros((32, 8), np.float16)}, "L2.w is not used; beside layers a file here has thresholds, out.w"),
+        ({"h0": np.zeros(8, np.float16)}, "h0 is not used"),
+        ({"threshold": np.zeros(2, np.float32)}, "threshold is not used"),
     ],
 )
 def test_every_array_of_a_layer_is_used_or_named(changes, message, tmp_path):

@@ -32,6 +32,7 @@ except ModuleNotFoundError:
 from software.benchmark.import_torch.files import inside, read_saved
 from software.benchmark.import_torch.state import (
     Module,
+    check_beside,
     check_parts,
     chosen_modules,
     find_state,
@@ -220,6 +221,7 @@ def import_torch(
     tensors, beside = _state(model, pickled)
     chosen = chosen_modules(tensors, None if name is None else name.split(","))
     layers = layers_of(chosen, tensors)
+    check_beside(beside)
     shares = sparsities(sparsity, len(layers), "--sparsity") if sparsity is not None else (0.0,) * (2 * len(layers))
     th = thresholds(ht, len(layers), "--thresholds") if ht is not None else (0.0,) * len(layers)
     sizes = ", ".join(f"{layer.w.shape[1]} -> {layer.u.shape[1]}" for layer in layers)

@@ -157,7 +157,7 @@ def read_safetensors(content: bytes, path: Path) -> dict[str, torch.Tensor]:
     except (ValueError, RecursionError) as error:
         raise fail(f"its header is no JSON: {error}") from None
     data = memoryview(content)[8 + size :]
-    tensors = {}
+    tensors, places = {}, []
     for name, entry in header.items():
         if name == "__metadata__":
             continue
@@ -173,9 +173,13 @@ def read_safetensors(content: bytes, path: Path) -> dict[str, torch.Tensor]:
         length = math.prod(shape) * SAFETENSORS[kind].itemsize
         if end > len(data) or end - begin != length:
             raise fail(f"{name}, {kind} of shape {shape}, cannot lie at {begin}..{end} of {len(data)} bytes")
-        if not length:
-            continue
-        tensors[name] = torch.frombuffer(bytearray(data[begin:end]), dtype=SAFETENSORS[kind]).reshape(shape)
+        places.append((begin, end))
+        # torch makes no tensor of an empty buffer
+        values = torch.frombuffer(bytearray(data[begin:end]), dtype=SAFETENSORS[kind]) if length else torch.empty(0)
+        tensors[name] = values.reshape(shape).to(SAFETENSORS[kind])
+    ends = [0, *(end for _, end in sorted(places))]
+    if [*(begin for begin, _ in sorted(places)), len(data)] != ends:
+        raise fail("its tensors overlap, or leave bytes between or behind them")
     return tensors
 
 

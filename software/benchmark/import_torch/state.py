@@ -25,7 +25,9 @@ NAME = re.compile(
     r"(?P<form>_orig|_mask|_raw|_g|_v|_u|\..+)?"
 )
 """Of a weight of nn.LSTM, or without a layer of nn.LSTMCell, in any form."""
-INITIAL = re.compile(r"(init(ial)?_)?[hc](_?0|x|_?init)|init(ial)?_(h|c|hidden|cell|state)")
+INITIAL = re.compile(
+    r"((init(ial)?|learned)_)?(h|c|hidden|cell|state)(_?0|x|_?init)(_l\d+)?|(init(ial)?|learned)_(h|c|hidden|cell|state)(_state)?"
+)
 """What people call a tensor with which h or c begins."""
 COPY_ERROR = 2.0**-8, 2.0**-24
 """Largest difference between a dropped-out copy and its scaled original, relative (bf16) and absolute (fp16)."""
@@ -195,12 +197,12 @@ def check_parts(module: Module, tensors: Mapping[str, Any]) -> None:
     elsewhere = [prefix for prefix in prefixes if prefix.startswith(module.prefix)]
     for name, value in tensors.items():
         is_other = any(name.startswith(prefix) for prefix in elsewhere)
-        if name.startswith(module.prefix) and name not in module.parts and not is_other and is_numbers(value):
+        if name.startswith(module.prefix) and name not in module.parts and not is_other and is_data(value):
             is_state = INITIAL.fullmatch(name.rpartition(".")[2])
             what = "an initial state; the hardware starts from 0" if is_state else "not of an nn.LSTM"
             raise UserError(f"{name} is {what}: a model that needs it cannot be run, else save it without")
-        if is_initial(name, module) and is_numbers(value) and tensor_of(name, value).to(torch.float32).any():
-            raise UserError(f"{name} is an initial state that is not 0, as the hardware's is: save it without")
+        if is_initial(name, module):
+            check_zero(name, value)
     if None in module.layers and not module.is_cell:
         raise UserError(f"{module.prefix}weight_ih and {module.prefix}weight_ih_l0: one is of a cell, one of nn.LSTM")
     for number, layer in enumerate(module.layers):
@@ -209,19 +211,41 @@ def check_parts(module: Module, tensors: Mapping[str, Any]) -> None:
 
 
 def is_initial(name: str, module: Module) -> bool:
-    """Whether a tensor is called h0 or the like, or NAME_h0, and stands in a module around this one."""
-    around, _, own = module.name.rpartition(".")
-    head, _, last = name.rpartition(".")
+    """Whether a tensor, or what it lies in, is called h0 or the like, or NAME_h0, and is in no recurrent module."""
+    own = module.name.rpartition(".")[2]
     return (
-        (head == "" or f"{around}.".startswith(f"{head}."))
-        and module.prefix != ""
-        and INITIAL.fullmatch(last.removeprefix(f"{own}_")) is not None
+        module.prefix != ""
+        and not name.startswith(module.prefix)
+        and any(INITIAL.fullmatch(word.removeprefix(f"{own}_")) for word in name.split("."))
     )
+
+
+def check_zero(name: str, value: Any) -> None:
+    """Raise UserError for an initial state that is not 0."""
+    array = np.array(value) if isinstance(value, float) or _are_numbers(value) else value
+    if is_numbers(array) and tensor_of(name, array).to(torch.float32).any():
+        raise UserError(f"{name} is an initial state that is not 0, as the hardware's is: save it without")
+
+
+def check_beside(beside: Mapping[str, Any]) -> None:
+    """Raise UserError for an initial state that lies beside the state_dict."""
+    for name, value in beside.items():
+        if any(map(INITIAL.fullmatch, name.split("."))):
+            check_zero(name, value)
 
 
 def is_numbers(value: Any) -> bool:
     """Whether a value is a tensor or an array."""
     return isinstance(value, torch.Tensor | np.ndarray)
+
+
+def is_data(value: Any) -> bool:
+    """Whether a value is a tensor or an array, or numbers that stand for one; sizes and names are not."""
+    return is_numbers(value) or isinstance(value, float) or _are_numbers(value)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, int | float) for v in value)
 
 
 def tensor_of(name: str, value: Any) -> torch.Tensor:

@@ -83,6 +83,7 @@ BAD = {
     "huge": (npy(np.ones((4, INPUTS))).replace(b"(4, 3)", b"(4000000000000, 3)"), "not an .npy file of numbers"),
     "objects": (npz(x=np.zeros(2)).replace(b"<f8", b"|O "), "not an .npy file of numbers, or damaged"),
     "several": (npz(a=np.ones(2), b=np.ones(2)), "must be one array of numbers (.npy), or have one called x"),
+    "state": (npz(x=np.ones((4, INPUTS)), h0=np.ones(2)), "h0 is not used: --x takes x alone"),
     "large": (npy(np.array([[0, 70000, 0]])), "x[0, 1] is 70000: fp16 holds magnitudes below 65520"),
     "nan": (npy(np.array([[0, 0, np.nan]])), "x[0, 2] is nan: fp16 holds"),
     "one": (npy(np.ones(INPUTS)), "x must have shape (T, 3) or (N, T, 3), not (3,)"),

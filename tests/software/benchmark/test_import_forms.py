@@ -396,6 +396,21 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: {"net.lstm_c0": torch.ones(8)} | {f"net.body.lstm.{key}": value for key, value in lstm().items()},
         "net.lstm_c0 is an initial state that is not 0",
     ),
+    "h0 beside the state_dict": (
+        lambda: {"state_dict": {f"lstm.{key}": value for key, value in lstm().items()}, "h0": torch.ones(8)},
+        "h0 is an initial state that is not 0",
+    ),
+    "an initial state in a list": (
+        lambda: {"model": {f"lstm.{key}": value for key, value in lstm().items()}, "init_h": [1.0, 2.0]},
+        "init_h is an initial state that is not 0",
+    ),
+    "a learned one elsewhere": (
+        lambda: {"enc.learned_h0": torch.ones(8)} | {f"dec.rnn.{key}": value for key, value in lstm().items()},
+        "enc.learned_h0 is an initial state that is not 0",
+    ),
+    "a mask as a list": (lambda: lstm(weight_hh_l0_mask=[0.0] * 8), "weight_hh_l0_mask must be a tensor, not list"),
+    "a mask of lists": (lambda: lstm(weight_hh_l0_mask=[[0, 0]] * 8), "weight_hh_l0_mask.0 is not of an nn.LSTM"),
+    "a scale": (lambda: lstm(scale=2.0), "scale is not of an nn.LSTM"),
     "peepholes": (lambda: lstm(weight_ci_l0=torch.zeros(8)), "weight_ci_l0 is not of an nn.LSTM"),
     "layer norm": (lambda: {**lstm(), "norm.weight": torch.zeros(8)}, "norm.weight is not of an nn.LSTM"),
     "a mask of another name": (lambda: lstm(mask_weight_hh_l0=ONES), "mask_weight_hh_l0 is not of an nn.LSTM"),
@@ -540,12 +555,27 @@ def entry(**changes: Any) -> Callable[[dict[str, Any]], None]:
         (entry(dtype="F4"), "weight_hh_l0 has type F4; known are F64, F32"),
         (entry(dtype=[1]), "weight_hh_l0 has type [1]"),
         (lambda header: header.update(weight_hh_l0=3), "weight_hh_l0 lacks dtype, shape or data_offsets"),
-        (lambda header: header.pop("weight_hh_l0"), "weight_hh_l0 is missing"),
+        (lambda header: header.pop("weight_hh_l0"), "its tensors overlap, or leave bytes"),
     ],
 )
 def test_a_damaged_safetensors_file_is_named(change: Any, message: str, command: Command) -> None:
     Path("m.safetensors").write_bytes(safetensors(lstm(), change=change))
     assert message in refused(command, "m.safetensors")
+
+
+def test_every_byte_of_a_safetensors_file_belongs_to_one_tensor(command: Command) -> None:
+    content = safetensors(lstm())
+    for changed, message in (
+        (content + b"behind", "its tensors overlap, or leave bytes between or behind them"),
+        (
+            safetensors(lstm(), change=lambda header: header["bias_hh_l0"].update(header["bias_ih_l0"])),
+            "its tensors overlap",
+        ),
+        (safetensors(lstm(weight_hh_l0_mask=torch.zeros(0))), "weight_hh_l0_mask"),
+        (safetensors(lstm(h0=torch.zeros(0, 8))), "h0 is an initial state"),
+    ):
+        Path("m.safetensors").write_bytes(changed)
+        assert message in refused(command, "m.safetensors")
 
 
 def zipped(**members: bytes) -> bytes:
