@@ -48,7 +48,7 @@ from software.checkpoint import (
     load_language_model,
 )
 from software.cli import UserError, check_outputs, run, write_all
-from software.files.content import arrays_of, instead
+from software.files.content import arrays_of, instead, read_file
 from software.files.inputs import FP16_RANGE, check_all, check_real, to_inputs
 from software.header import header
 
@@ -60,11 +60,9 @@ Layers = list[tuple[str, PackedLayer, float]]
 
 def load(path: Path) -> dict[str, NDArray]:
     """The arrays w, u, b, x of a file, as they are stored. Raises UserError."""
+    content = read_file(path)
     try:
-        content = path.read_bytes()
         arrays = arrays_of(content)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise UserError(f"{path}: not a readable .npz archive: {error}{instead(content)}") from None
     if "" in arrays:
@@ -98,9 +96,9 @@ def to_layer(arrays: dict[str, NDArray]) -> tuple[PackedLayer, NDArray[np.float3
 def has_array(path: Path, name: str) -> bool:
     """Whether a file is an .npz with that array; one that cannot be read is not."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(read_file(path))) as archive:
             return f"{name}.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (UserError, zipfile.BadZipFile):
         return False
 
 

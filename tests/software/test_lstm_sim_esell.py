@@ -1,3 +1,4 @@
+import gzip
 import os
 import re
 import shutil
@@ -315,3 +316,12 @@ def test_networks_that_cannot_be_packed(
         err = capsys.readouterr().err
         assert err.startswith("error: ") and text in err and err.count("\n") == 1
     assert not (tmp_path / "r.npz").exists()
+
+
+def test_a_packed_layer_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = save(tmp_path / "l.npz")
+    (tmp_path / "l.npz.gz").write_bytes(gzip.compress(source.read_bytes()))
+    for path, out in ((source, "a"), (tmp_path / "l.npz.gz", "b")):
+        assert call(monkeypatch, path, "--out", tmp_path / out) == 0
+    with np.load(tmp_path / "a") as a, np.load(tmp_path / "b") as b:
+        assert all(np.array_equal(a[name], b[name]) for name in a.files)
