@@ -59,7 +59,7 @@ NEEDS: tuple[tuple[str, str], ...] = (
 # no training set of that size ships, and the original's is checked by its sum
 _MADE_UP_DIGITS = """
 import numpy as np
-from software.benchmark import mnist_data
+from software.benchmark.mnist import data as mnist_data
 rng = np.random.default_rng(2)
 def some(count):
     return rng.integers(0, 256, (count, 28, 28), "u1"), rng.integers(0, 10, count, "u1")

@@ -157,7 +157,7 @@ def test_a_weight_beyond_fp16_is_an_error() -> None:
 def test_the_script_trains_resumes_and_exports(tmp_path: Path) -> None:
     code = """
 import numpy as np
-from software.benchmark import mnist, mnist_data
+from software.benchmark.mnist import command as mnist, data as mnist_data
 from software.cli import run_app
 rng = np.random.default_rng(1)
 def some(n): return rng.integers(0, 256, (n, 28, 28), "u1"), rng.integers(0, 10, n, "u1")
