@@ -13,7 +13,7 @@ from rich.table import Table
 from golden.config import CoreConfig, SocConfig, preset
 from sim.engines import registry
 from sim.engines.build_cache import scratch
-from sim.options import JsonOption, writable
+from sim.options import JsonOption
 from sim.protocol import core as core_program
 from sim.protocol import elf
 from sim.protocol.base import Design
@@ -21,7 +21,7 @@ from sim.protocol.core import ProgramOutcome
 from sim.protocol.soc import SocJob
 from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.results.environment import RISCV_COMPILER
-from software.cli import UserError, run, write_all
+from software.cli import UserError, check_outputs, run, write_all
 from software.firmware import build
 from software.progress import bars
 
@@ -88,7 +88,7 @@ def main(
       python -m sim.core_cpi
       python -m sim.core_cpi --toolchain zig --json build/cpi.json
     """
-    writable(json_path)
+    check_outputs(json_path)
     compiler = build.toolchain(tools)
     rows: list[Row] = []
     made_by = ""

@@ -8,7 +8,7 @@ import typer
 from golden.config import ACCELERATOR_PRESETS
 from sim.engines import registry
 from sim.protocol import elf
-from software.cli import UserError, check_outputs
+from software.cli import UserError
 
 EngineOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(registry.names('accelerator'))}.")
@@ -46,8 +46,3 @@ def window(text: str, option: str = "--wave-window") -> tuple[int, int]:
     if not (colon and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
         raise UserError(f"{option} must be FIRST:LAST in cycles, not {text!r}")
     return int(first), int(last)
-
-
-def writable(path: Path | None) -> None:
-    """Raise UserError now rather than after a long run when ``path`` cannot be written."""
-    check_outputs(path)

@@ -20,10 +20,10 @@ from rich.table import Table
 
 from sim.engines import registry
 from sim.layers.random_layer import RandomLayer, Traits, check, generate
-from sim.options import JsonOption, writable
+from sim.options import JsonOption
 from sim.protocol.base import EngineError
 from sim.protocol.timing import MemoryTiming
-from software.cli import UserError, run, write_all
+from software.cli import UserError, check_outputs, run, write_all
 
 SIZE = 24
 """X and H at most: Icarus simulates some two thousand cycles a second."""
@@ -155,7 +155,7 @@ def main(
     except EngineError as error:
         raise UserError(str(error)) from None
     for path in (xml, json_path):
-        writable(path)
+        check_outputs(path)
     console = Console()
     outcomes = []
     for name, traits in chosen.items():

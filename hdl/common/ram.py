@@ -1,7 +1,5 @@
 """Memories, each in a module of its own with a plain one-read one-write interface, so that a macro can replace it."""
 
-from collections import Counter
-
 from amaranth import ClockSignal, Instance, Module, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -65,19 +63,17 @@ class RamInstances:
     """The platform of an elaboration in which each Ram becomes an instance of the module of its kind.
 
     Attributes:
-        kinds: a Ram of each kind, by name; count: how many instances there are of it.
+        kinds: a Ram of each kind, by name.
     """
 
     def __init__(self) -> None:
         self.kinds: dict[str, Ram] = {}
-        self.count: Counter[str] = Counter()
 
     def instance(self, ram: Ram) -> Instance:
         """An instance for this Ram. Raises ValueError when two tables of one size differ."""
         known = self.kinds.setdefault(ram.kind, ram)
         if known.init != ram.init:
             raise ValueError(f"two tables of kind {ram.kind} have different contents")
-        self.count[ram.kind] += 1
         members = ram.signature.members
         wires = {f"{'i' if members[name].flow == In else 'o'}_{name}": getattr(ram, name) for name in members}
         return Instance(ram.kind, i_clk=ClockSignal(), **wires)

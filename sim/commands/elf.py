@@ -97,7 +97,7 @@ def run_elf(
     engine: Annotated[
         str,
         typer.Option(metavar="NAME", help=f"Simulator: {', '.join(registry.names('soc'))}; or {SPIKE}, the twin."),
-    ] = (registry.DEFAULT),
+    ] = registry.DEFAULT,
     preset: PresetOption = "default",
     max_cycles: Annotated[
         int, typer.Option(metavar="N", min=1, help="End the run as a failure after that many cycles.")
@@ -191,7 +191,7 @@ def run_elf(
             else:
                 design = core_program.DESIGN
                 core_job = _core_job(program, latency or 1, stalls, seed, max_cycles, trace_file, shown)
-                outcome = registry.get("core").run(core_program.DESIGN, replace(core_job, keep=keep))
+                outcome = registry.get("core").run(design, replace(core_job, keep=keep))
             stdout.rest(outcome.console)
         files = {}
         if json_path:

@@ -36,14 +36,13 @@ from sim.options import (
     PresetOption,
     ReportOption,
     StallsOption,
-    writable,
 )
 from sim.protocol.timing import MemoryTiming
 from sim.report.page import files_of
 from sim.results.environment import command, commit, versions
 from sim.results.result import InputRun, RunResult
 from software.checkpoint import CheckpointError, load_layers
-from software.cli import UserError, write_all
+from software.cli import UserError, check_outputs, write_all
 from software.progress import bars
 
 Float32 = NDArray[np.float32]
@@ -167,7 +166,7 @@ def run_layer(
     if x is None and (time_major or batch_first):
         raise UserError(f"--{'time-major' if time_major else 'batch-first'} is for --x, which is not given")
     for path in (json, report):
-        writable(path)
+        check_outputs(path)
     try:
         weights = load_layers(checkpoint)
         config = preset_of(preset)

@@ -32,7 +32,6 @@ from sim.options import (
     LatencyOption,
     NFuseOption,
     PresetOption,
-    writable,
 )
 from sim.options import window as window_of
 from sim.protocol.base import Design, EngineError
@@ -50,7 +49,7 @@ from software.checkpoint import (
     load_digits,
     load_layers,
 )
-from software.cli import UserError, write_all
+from software.cli import UserError, check_outputs, write_all
 from software.options import CheckpointOption, ImagesOption
 from software.progress import bars
 
@@ -234,7 +233,7 @@ def run_digit(
     check_fits([packed for packed, _ in layers], len(x), where.config, preset)
     traces = _traces(trace, len(layers))
     for path in (out, json, *traces):
-        writable(path)
+        check_outputs(path)
     story, golden_x = Story(), x
     for number, (packed, threshold) in enumerate(layers, 1):
         golden = golden_of(packed, x, threshold, f"layer {number}")
@@ -302,7 +301,7 @@ def run_timeline(
     name = source if source in LAYERS else f"{Path(source).stem}-l{layer}"
     out = out or BUILD / f"timeline-{name}-{scheme}.html"
     for path in (out, json, trace):
-        writable(path)
+        check_outputs(path)
     started = time.monotonic()
     if source in LAYERS:
         if x is not None or steps is not None or layer != 1:

@@ -17,13 +17,13 @@ from rich.console import Console
 from golden.config import preset as preset_of
 from sim.digits.stored import SYMBOLS, differences, golden_results, stored_results
 from sim.engines.build_cache import scratch
-from sim.options import JsonOption, NFuseOption, PresetOption, RamOption, writable
+from sim.options import JsonOption, NFuseOption, PresetOption, RamOption
 from sim.protocol import elf
 from sim.protocol.base import EngineError
 from sim.results.environment import RISCV_COMPILER
 from sim.spike import twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
-from software.cli import UserError, write_all
+from software.cli import UserError, check_outputs, write_all
 from software.firmware.packing import PackedNetwork, build_network
 from software.options import CheckpointOption, ImagesOption
 
@@ -54,7 +54,7 @@ def run_twin(
       python -m sim.run twin --digits 10
       python -m sim.run twin build/firmware/mnist-l1.elf
     """
-    writable(json_path)
+    check_outputs(json_path)
     try:
         config = preset_of(preset)
         if (text := twin.missing()) is not None:

@@ -22,12 +22,12 @@ from sim.core_lockstep import stream as core_stream
 from sim.core_lockstep.isa import BRANCHES, MNEMONICS, TRAPPING, mnemonic, operands
 from sim.engines import registry
 from sim.engines.build_cache import scratch
-from sim.options import JsonOption, writable
+from sim.options import JsonOption
 from sim.protocol import core as core_program
 from sim.protocol.base import Segment
 from sim.protocol.timing import MemoryTiming
 from sim.spike import simulator
-from software.cli import write_all
+from software.cli import check_outputs, write_all
 from software.progress import bars
 
 RAM_BYTES = 1 << 20
@@ -222,7 +222,7 @@ def main(
       python -m sim.core_lockstep
       python -m sim.core_lockstep --retired 100000 --seed 7
     """
-    writable(json_path)
+    check_outputs(json_path)
     coverage = Coverage()
     cycles, first = 0, seed
     try:

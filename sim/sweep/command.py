@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from golden.config import AcceleratorConfig
-from sim.options import writable
 from sim.sweep.axes import MODEL
 from sim.sweep.output import csv_bytes, front_table, json_bytes, parquet_bytes, pyarrow
 from sim.sweep.pareto import picture
@@ -23,7 +22,7 @@ from sim.sweep.point import Failure, Row, evaluate, identity, model_version, ver
 from sim.sweep.pool import dask, local
 from sim.sweep.spec import Point, Spec, load_spec
 from sim.sweep.store import Store, opened
-from software.cli import Interrupted, UserError, write_all
+from software.cli import Interrupted, UserError, check_outputs, write_all
 from software.progress import bars
 
 OUT = Path("build") / "sweep"
@@ -162,7 +161,7 @@ def main(
     console = Console(stderr=True)
     with opened(folder, fresh) as store:
         for path in outputs:
-            writable(path)
+            check_outputs(path)
         if store.damaged:
             console.print(f"{folder}: {store.damaged} damaged lines count as never written", highlight=False)
         pool: AbstractContextManager[Executor] = dask(scheduler) if scheduler else local(workers or os.cpu_count() or 1)
