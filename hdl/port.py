@@ -20,6 +20,9 @@ class SharedPort(wiring.Component):
     Parameters:
         addr_bits, id_bits: of the accelerator's port; ``axi`` has one id bit more.
 
+    ``fetch``: lines for the instruction cache; ``data``: the core's loads and stores of RAM; ``accelerator``: an AXI4
+    port of its own; ``axi``: the one to memory.
+
     The highest id bit is 0 for the accelerator, whose own id is below it, and 1 for the core (DATA, FETCH). The core
     comes first: it has at most one line, one load or one store under way, so it cannot keep the accelerator from the
     port, and the accelerator, whatever it has asked for, not the core.

@@ -28,7 +28,9 @@ def sign_extend(value, bits: int = 64):
 
 
 class Alu(wiring.Component):
-    """Combinational. ``word``: operate on the low 32 bits and sign-extend the result (the -W instructions)."""
+    """Combinational. ``result``: ``op`` of ``a`` and ``b``; ``word``: of their low 32 bits, sign-extended (the -W
+    instructions). ``equal``, ``less``, ``less_unsigned``: how ``a`` compares with ``b``, all 64 bits, whatever ``op``.
+    """
 
     op: In(AluOp)
     word: In(1)

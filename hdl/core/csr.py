@@ -74,9 +74,13 @@ EVENT_COUNTERS = 29
 class CsrFile(wiring.Component):
     """Access in one cycle: ``rdata`` and ``illegal`` follow ``address`` and ``write``; ``commit`` does the write.
 
-    ``funct3`` is the instruction's: bits 1:0 write 1, set 2, clear 3. ``write`` is low for csrrs/csrrc with x0, which
-    only read. ``trap`` stores ``cause`` (bit 63 as in mcause), ``epc`` and ``tval``; ``vector`` is where it goes.
-    ``retired`` counts minstret, except in a cycle in which that register is written.
+    ``funct3`` is the instruction's: bits 1:0 write 1, set 2, clear 3, each with ``operand``; ``wdata`` is what the
+    register gets, before fields that cannot change. ``write`` is low for csrrs/csrrc with x0, which only read.
+    ``trap`` stores ``cause`` (bit 63 as in mcause), ``epc`` and ``tval``; ``vector`` is where it goes. ``mret`` undoes
+    what it did to mstatus; ``mepc`` is where it goes. ``status``: mstatus. ``retired`` counts minstret, except in a
+    cycle in which that register is written. ``mtime``: what the time CSR reads.
+    ``lines``: interrupt lines by their bits of mip. ``wake``: an interrupt enabled in mie is pending; ``interrupt``:
+    and mstatus.MIE is set; ``interrupt_cause``: mcause of the one of highest priority.
     """
 
     address: In(12)
@@ -101,9 +105,7 @@ class CsrFile(wiring.Component):
     lines: In(64)
     mtime: In(64)
     interrupt: Out(1)
-    """An enabled interrupt is pending and mstatus.MIE is set."""
     wake: Out(1)
-    """An interrupt enabled in mie is pending."""
     interrupt_cause: Out(64)
 
     def __init__(self, hart_id: int) -> None:

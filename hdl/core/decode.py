@@ -1,12 +1,28 @@
 """The instruction decoder: 32 bits in, what to do out. What RV64IM_Zicsr_Zifencei and RoCC do not define is illegal."""
 
-from amaranth import C, Cat, Module, Signal, unsigned
+from amaranth import C, Cat, Module, Signal, Value, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.core.alu import AluOp, sign_extend
 
-__all__ = ["Decoded", "Decoder", "Unit"]
+__all__ = ["Decoded", "Decoder", "Instruction", "Unit"]
+
+
+class Instruction(data.Struct):
+    """The fields of a 32-bit instruction that stand in one place in all formats that have them."""
+
+    opcode: unsigned(7)
+    rd: unsigned(5)
+    funct3: unsigned(3)
+    rs1: unsigned(5)
+    rs2: unsigned(5)
+    funct7: unsigned(7)
+
+    @property
+    def csr(self) -> Value:
+        """Address of the control and status register, 12 bits."""
+        return Cat(self.rs2, self.funct7)
 
 
 class Opcode(enum.IntEnum):
@@ -74,7 +90,7 @@ class Decoded(data.Struct):
 
 
 class Decoder(wiring.Component):
-    """Combinational."""
+    """Combinational: ``out`` says what to do for the instruction word ``insn``."""
 
     insn: In(32)
     out: Out(Decoded)
@@ -82,7 +98,8 @@ class Decoder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         i, o = self.insn, self.out
-        funct3, funct7 = i[12:15], i[25:32]
+        fields = Signal(Instruction)
+        funct3, funct7 = fields.funct3, fields.funct7
         legal = Signal()
         writes = Signal()
         word = Signal()  # not read back from the output: that would look like a loop to a simulator
@@ -94,12 +111,13 @@ class Decoder(wiring.Component):
         imm_j = sign_extend(Cat(C(0, 1), i[21:31], i[20], i[12:20], i[31]))
 
         m.d.comb += [
+            fields.eq(i),
             o.immediate.eq(imm_i),
             o.illegal.eq(~legal),
-            o.write_rd.eq(writes & (i[7:12] != 0)),
+            o.write_rd.eq(writes & (fields.rd != 0)),
             o.word.eq(word),
         ]
-        with m.Switch(i[:7]):
+        with m.Switch(fields.opcode):
             with m.Case(Opcode.LUI):
                 m.d.comb += [legal.eq(1), writes.eq(1), o.immediate.eq(imm_u)]
             with m.Case(Opcode.AUIPC):

@@ -2,32 +2,37 @@
 
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, Signature
 
 from hdl.core.bus import FETCH_DEPTH, InstructionBusSignature
 
-__all__ = ["Fetch"]
+__all__ = ["Fetch", "FetchedSignature"]
 
 Entry = data.StructLayout({"insn": unsigned(32), "error": unsigned(1)})
 
 
-class Fetch(wiring.Component):
-    """Instructions in program order from ``reset_address`` on.
+class FetchedSignature(Signature):
+    """One instruction in program order, seen from F: ``valid``, until ``ready`` takes it or F is redirected.
 
-    ``redirect``: from this cycle on fetch at ``target`` (a multiple of 4); what was fetched before is dropped, and
-    ``valid`` must be ignored in that cycle. ``valid``, ``insn``, ``error`` (the fetch was answered with an error) and
-    ``pc`` are one instruction; ``ready`` takes it.
+    ``pc``: its address in bytes; ``insn``: its word; ``error``: the fetch was answered with an error.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "ready": In(1), "insn": Out(32), "error": Out(1), "pc": Out(64)})
+
+
+class Fetch(wiring.Component):
+    """Instructions in program order from ``reset_address`` on, at ``out``.
+
+    ``bus``: `hdl.core.bus`. ``redirect``: from this cycle on fetch at ``target`` (a multiple of 4); what was fetched
+    before is dropped, and ``out.valid`` must be ignored in that cycle. ``flush``: FENCE.I retires; goes to the bus.
     """
 
     bus: Out(InstructionBusSignature())
     redirect: In(1)
     target: In(64)
     flush: In(1)
-    valid: Out(1)
-    ready: In(1)
-    insn: Out(32)
-    error: Out(1)
-    pc: Out(64)
+    out: Out(FetchedSignature())
 
     def __init__(self, reset_address: int) -> None:
         self._reset_address = reset_address
@@ -69,11 +74,11 @@ class Fetch(wiring.Component):
         taken = Signal()
         m.d.comb += [
             head.as_value().eq(Mux(queued == 0, arriving.as_value(), queue[0].as_value())),
-            self.valid.eq((queued != 0) | fresh),
-            self.insn.eq(head.insn),
-            self.error.eq(head.error),
-            self.pc.eq(pc),
-            taken.eq(self.valid & self.ready),
+            self.out.valid.eq((queued != 0) | fresh),
+            self.out.insn.eq(head.insn),
+            self.out.error.eq(head.error),
+            self.out.pc.eq(pc),
+            taken.eq(self.out.valid & self.out.ready),
         ]
         with m.If(self.redirect):
             m.d.sync += [queued.eq(0), pc.eq(self.target)]

@@ -39,7 +39,9 @@ class StoreLanes(wiring.Component):
 
 
 class LoadLanes(wiring.Component):
-    """Combinational: the value that a load with this ``funct3`` makes of the word's ``lanes``."""
+    """Combinational: the ``value`` that a load with this ``funct3`` makes of the word's ``lanes``, from byte ``offset``
+    of the word on.
+    """
 
     offset: In(3)
     funct3: In(3)

@@ -10,7 +10,7 @@ __all__ = ["Divider", "Multiplier"]
 
 
 class Multiplier(wiring.Component):
-    """64 x 64 bits: operands in one cycle, the result in the next, one multiplication per cycle.
+    """64 x 64 bits: operands ``a`` and ``b`` in one cycle, the result in the next, one multiplication per cycle.
 
     ``funct3`` selects MUL 0, MULH 1, MULHSU 2, MULHU 3; ``word`` MULW. ``result`` belongs to the operands of the last
     cycle in which ``enable`` was high.
@@ -57,8 +57,9 @@ class Multiplier(wiring.Component):
 class Divider(wiring.Component):
     """Restoring division, two quotient bits per cycle: 32 steps, 16 for the -W instructions, plus one to load.
 
-    ``funct3`` selects DIV 4, DIVU 5, REM 6, REMU 7. While ``enable`` is high with steady operands the division runs;
-    ``done`` comes with ``result``. Dropping ``enable`` for a cycle ends or abandons it.
+    ``funct3`` selects DIV 4, DIVU 5, REM 6, REMU 7 of ``a`` by ``b``; ``word`` their -W forms. While ``enable`` is high
+    with steady operands the division runs; ``done`` comes with ``result``. Dropping ``enable`` for a cycle ends or
+    abandons it.
     """
 
     enable: In(1)

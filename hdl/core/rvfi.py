@@ -9,11 +9,11 @@ The value of a RoCC response is written outside the record of its instruction.
 
 from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, Signature
 
 from hdl.core.csr import Csr
 
-__all__ = ["RVFI_FIELDS", "Tracer"]
+__all__ = ["RVFI_FIELDS", "ExecutedSignature", "FinishedSignature", "Tracer"]
 
 RVFI_FIELDS: dict[str, int] = {
     "valid": 1,
@@ -49,49 +49,70 @@ RVFI_FIELDS: dict[str, int] = {
 }
 """Width in bits of each ``rvfi_`` port."""
 
-_INPUTS: dict[str, int] = {
-    "enter_handler": 1,
-    "cause": 64,
-    "tval": 64,
-    "next_pc": 64,
-    "x_start": 1,
-    "x_trap": 1,
-    "x_insn": 32,
-    "x_pc": 64,
-    "x_rs1_addr": 5,
-    "x_rs2_addr": 5,
-    "x_rs1_rdata": 64,
-    "x_rs2_rdata": 64,
-    "x_mem_addr": 64,
-    "x_mem_mask": 8,
-    "x_mem_wdata": 64,
-    "x_load": 1,
-    "x_store": 1,
-    "x_csr": 1,
-    "x_csr_write": 1,
-    "x_csr_rdata": 64,
-    "x_csr_wdata": 64,
-    "m_finish": 1,
-    "m_fault": 1,
-    "m_rd_addr": 5,
-    "m_rd_wdata": 64,
-    "m_mem_rdata": 64,
-}
+
+class ExecutedSignature(Signature):
+    """What X tells the tracer.
+
+    ``start``: an instruction goes on to M, ``trap``: without effects. ``insn``, ``pc`` (bytes), ``rs1_``, ``rs2_``: its
+    own, registers that it does not read 0; ``mem_addr`` (bytes), ``mem_mask``, ``mem_wdata``: its access's lanes;
+    ``load``, ``store``, ``csr``: what it is; ``csr_write``, ``csr_rdata``, ``csr_wdata``: its CSR access.
+    ``enter_handler``: control goes to the trap vector in this cycle, for ``cause`` and ``tval``; ``next_pc`` is where
+    it goes in any case.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "enter_handler": Out(1),
+                "cause": Out(64),
+                "tval": Out(64),
+                "next_pc": Out(64),
+                "start": Out(1),
+                "trap": Out(1),
+                "insn": Out(32),
+                "pc": Out(64),
+                "rs1_addr": Out(5),
+                "rs2_addr": Out(5),
+                "rs1_rdata": Out(64),
+                "rs2_rdata": Out(64),
+                "mem_addr": Out(64),
+                "mem_mask": Out(8),
+                "mem_wdata": Out(64),
+                "load": Out(1),
+                "store": Out(1),
+                "csr": Out(1),
+                "csr_write": Out(1),
+                "csr_rdata": Out(64),
+                "csr_wdata": Out(64),
+            }
+        )
+
+
+class FinishedSignature(Signature):
+    """What M tells the tracer.
+
+    ``finish``: the instruction leaves M; ``fault``: by an access fault. ``rd_addr``, ``rd_wdata``: what it writes, 0
+    if nothing; ``mem_rdata``: the lanes of the word that memory answered.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"finish": Out(1), "fault": Out(1), "rd_addr": Out(5), "rd_wdata": Out(64), "mem_rdata": Out(64)}
+        )
+
 
 MCAUSE_BITS = 1 << 63 | 0x3F
 
 
 class Tracer(wiring.Component):
-    """Collects a record in two steps and emits it, as outputs named like RVFI_FIELDS, one cycle later.
+    """Collects a record in two steps, from ``x`` and from ``m``, and emits it one cycle later.
 
-    ``x_start``: the instruction described by the other ``x_`` inputs enters its last stage. ``m_finish``: it leaves it,
-    described by the ``m_`` inputs; ``m_fault``: it traps there. ``enter_handler``: control goes to the trap vector in
-    this cycle, for ``cause`` and ``tval``; ``next_pc`` is where it goes in any case.
+    The outputs are named like RVFI_FIELDS.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            {name: In(width) for name, width in _INPUTS.items()}
+            {"x": In(ExecutedSignature()), "m": In(FinishedSignature())}
             | {name: Out(width) for name, width in RVFI_FIELDS.items()}
         )
 
@@ -101,67 +122,67 @@ class Tracer(wiring.Component):
         held = {name: Signal(width, name=f"held_{name}") for name, width in RVFI_FIELDS.items()}
         handler = Signal()
         order = Signal(64)
-        with m.If(self.x_start):
+        with m.If(self.x.start):
             m.d.sync += handler.eq(0)
-        with m.If(self.enter_handler):
+        with m.If(self.x.enter_handler):
             m.d.sync += handler.eq(1)
 
-        loads = self.x_load & ~self.x_trap
-        stores = self.x_store & ~self.x_trap
-        word = Cat(C(0, 3), self.x_mem_addr[3:])
-        with m.If(self.x_start):
+        loads = self.x.load & ~self.x.trap
+        stores = self.x.store & ~self.x.trap
+        word = Cat(C(0, 3), self.x.mem_addr[3:])
+        with m.If(self.x.start):
             m.d.sync += [
-                held["insn"].eq(self.x_insn),
-                held["trap"].eq(self.x_trap),
+                held["insn"].eq(self.x.insn),
+                held["trap"].eq(self.x.trap),
                 held["intr"].eq(handler),
-                held["rs1_addr"].eq(self.x_rs1_addr),
-                held["rs2_addr"].eq(self.x_rs2_addr),
-                held["rs1_rdata"].eq(self.x_rs1_rdata),
-                held["rs2_rdata"].eq(self.x_rs2_rdata),
-                held["pc_rdata"].eq(self.x_pc),
-                held["pc_wdata"].eq(self.next_pc),
+                held["rs1_addr"].eq(self.x.rs1_addr),
+                held["rs2_addr"].eq(self.x.rs2_addr),
+                held["rs1_rdata"].eq(self.x.rs1_rdata),
+                held["rs2_rdata"].eq(self.x.rs2_rdata),
+                held["pc_rdata"].eq(self.x.pc),
+                held["pc_wdata"].eq(self.x.next_pc),
                 held["mem_addr"].eq(Mux(loads | stores, word, 0)),
-                held["mem_rmask"].eq(Mux(loads, self.x_mem_mask, 0)),
-                held["mem_wmask"].eq(Mux(stores, self.x_mem_mask, 0)),
-                held["mem_wdata"].eq(Mux(stores, self.x_mem_wdata, 0)),
+                held["mem_rmask"].eq(Mux(loads, self.x.mem_mask, 0)),
+                held["mem_wmask"].eq(Mux(stores, self.x.mem_mask, 0)),
+                held["mem_wdata"].eq(Mux(stores, self.x.mem_wdata, 0)),
             ]
             for name, address, bits, value in (
-                ("mcause", Csr.MCAUSE, MCAUSE_BITS, self.cause),
-                ("mtval", Csr.MTVAL, (1 << 64) - 1, self.tval),
+                ("mcause", Csr.MCAUSE, MCAUSE_BITS, self.x.cause),
+                ("mtval", Csr.MTVAL, (1 << 64) - 1, self.x.tval),
             ):
                 mine = Signal(name=f"{name}_accessed")
                 written = Signal(name=f"{name}_written")
                 m.d.comb += [
-                    mine.eq(self.x_csr & ~self.x_trap & (self.x_insn[20:32] == address)),
-                    written.eq((mine & self.x_csr_write) | self.x_trap),
+                    mine.eq(self.x.csr & ~self.x.trap & (self.x.insn[20:32] == address)),
+                    written.eq((mine & self.x.csr_write) | self.x.trap),
                 ]
                 m.d.sync += [
                     held[f"csr_{name}_rmask"].eq(mine.replicate(64)),
-                    held[f"csr_{name}_rdata"].eq(Mux(mine, self.x_csr_rdata, 0)),
+                    held[f"csr_{name}_rdata"].eq(Mux(mine, self.x.csr_rdata, 0)),
                     held[f"csr_{name}_wmask"].eq(written.replicate(64)),
-                    held[f"csr_{name}_wdata"].eq(Mux(self.x_trap, value, Mux(mine, self.x_csr_wdata & bits, 0))),
+                    held[f"csr_{name}_wdata"].eq(Mux(self.x.trap, value, Mux(mine, self.x.csr_wdata & bits, 0))),
                 ]
 
         constants = {"halt": 0, "mode": 3, "ixl": 2}
-        m.d.sync += self.valid.eq(self.m_finish)
-        with m.If(self.m_finish):
+        m.d.sync += self.valid.eq(self.m.finish)
+        with m.If(self.m.finish):
             m.d.sync += [getattr(self, name).eq(signal) for name, signal in held.items() if name not in constants]
             m.d.sync += [
                 order.eq(order + 1),
                 self.order.eq(order),
                 self.valid.eq(1),
-                self.rd_addr.eq(self.m_rd_addr),
-                self.rd_wdata.eq(self.m_rd_wdata),
-                self.mem_rdata.eq(Mux(held["mem_rmask"].any(), self.m_mem_rdata, 0)),
+                self.rd_addr.eq(self.m.rd_addr),
+                self.rd_wdata.eq(self.m.rd_wdata),
+                self.mem_rdata.eq(Mux(held["mem_rmask"].any(), self.m.mem_rdata, 0)),
             ]
-            with m.If(self.m_fault):
+            with m.If(self.m.fault):
                 m.d.sync += [
                     self.trap.eq(1),
-                    self.pc_wdata.eq(self.next_pc),
+                    self.pc_wdata.eq(self.x.next_pc),
                     Cat(self.mem_addr, self.mem_rmask, self.mem_wmask, self.mem_rdata, self.mem_wdata).eq(0),
                     Cat(self.csr_mcause_wmask, self.csr_mtval_wmask).eq(C((1 << 128) - 1, 128)),
-                    self.csr_mcause_wdata.eq(self.cause),
-                    self.csr_mtval_wdata.eq(self.tval),
+                    self.csr_mcause_wdata.eq(self.x.cause),
+                    self.csr_mtval_wdata.eq(self.x.tval),
                 ]
         m.d.comb += [getattr(self, name).eq(value) for name, value in constants.items()]
         return m

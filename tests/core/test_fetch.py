@@ -43,17 +43,17 @@ def test_order(seed: int, latency: int, stall: int, busy: int, redirects: int) -
             target = RESET + 4 * r.randrange(1000)
             ctx.set(fetch.redirect, redirect)
             ctx.set(fetch.target, target)
-            ctx.set(fetch.ready, not redirect and r.randrange(100) >= busy)
+            ctx.set(fetch.out.ready, not redirect and r.randrange(100) >= busy)
             if ctx.get(fetch.bus.req_valid) and ctx.get(fetch.bus.req_ready):
                 address = ctx.get(fetch.bus.req_addr)
                 assert address % 4 == 0
                 due = cycle + r.randint(1, latency)
                 pending.append((max(due, pending[-1][0] + 1) if pending else due, address))
             assert len(pending) <= FETCH_DEPTH
-            assert ctx.get(fetch.pc) == expected
-            if ctx.get(fetch.valid) and ctx.get(fetch.ready):
-                assert ctx.get(fetch.error) == fails_at(expected), f"cycle {cycle}, {expected:#x}"
-                assert ctx.get(fetch.insn) == word_at(expected), f"cycle {cycle}, {expected:#x}"
+            assert ctx.get(fetch.out.pc) == expected
+            if ctx.get(fetch.out.valid) and ctx.get(fetch.out.ready):
+                assert ctx.get(fetch.out.error) == fails_at(expected), f"cycle {cycle}, {expected:#x}"
+                assert ctx.get(fetch.out.insn) == word_at(expected), f"cycle {cycle}, {expected:#x}"
                 expected += 4
                 taken += 1
             if redirect:
@@ -73,13 +73,13 @@ def test_one_instruction_a_cycle() -> None:
 
     async def bench(ctx):
         address = None
-        ctx.set(fetch.ready, 1)
+        ctx.set(fetch.out.ready, 1)
         ctx.set(fetch.bus.req_ready, 1)
         for cycle in range(50):
             ctx.set(fetch.bus.resp_valid, address is not None)
             ctx.set(fetch.bus.resp_data, word_at(address or 0))
             address = ctx.get(fetch.bus.req_addr) if ctx.get(fetch.bus.req_valid) else None
-            assert ctx.get(fetch.valid) == (cycle > 0)
+            assert ctx.get(fetch.out.valid) == (cycle > 0)
             await ctx.tick()
 
     simulator = Simulator(fetch)

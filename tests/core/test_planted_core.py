@@ -13,6 +13,7 @@ CAUGHT_BY = {
     "core-late-trap": "tests/core/test_rocc_port.py",
     "core-command-not-withdrawn": "tests/core/test_rocc_port.py",
     "core-fence-ignores-busy": "tests/core/test_rocc_port.py",
+    "core-exceptions-upside-down": "tests/core/test_stages.py",
     "core-stale-fetch": "tests/core/test_instructions.py",
     "core-trace-load-lanes": "tests/core/test_rvfi.py",
     "core-trace-wrong-next-pc": "tests/core/test_self_checking.py",
