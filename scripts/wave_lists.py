@@ -41,7 +41,8 @@ PORT = (
     "mem__resp_error"
 )
 CORE = (
-    "core.x_pc:64 core.x_insn:32 core.x_done core.trap core.m_done core.m_rd:5 rocc__cmd__valid rocc__cmd__ready "
+    "core.execute.exceptions.pc:64 core.execute.exceptions.insn:32 core.execute.leaves core.execute.trap "
+    "core.finish.done core.finish.bypass__rd:5 rocc__cmd__valid rocc__cmd__ready "
     "rocc__busy ibus__req_valid ibus__resp_valid dbus__req_valid dbus__req_write dbus__req_addr:64 dbus__resp_valid "
     "timer"
 )
