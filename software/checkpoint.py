@@ -3,6 +3,8 @@
 A checkpoint is an .npz with, for each LSTM layer n = 1, 2, ...: ``ln.w`` (4H, X), ``ln.u`` (4H, H), ``ln.b`` (4H,)
 float16, gate rows in the order f, i, g, o; ``out.w`` (classes, H), ``out.b`` (classes,) float32, the output layer;
 ``thresholds`` (layers,) float32, of block pruning; ``meta``, a JSON object as text.
+``schema`` in ``meta`` numbers these contents; files of version 0.1 have none and are read as they are, those of later
+numbers are refused.
 
 A language model has ``embedding`` (words, X) float16, which is its output layer too unless there is ``decoder``
 (words, H) float16, ``decoder_bias`` (words,) float16, and may have ``words``, its vocabulary as text, a word a line,
@@ -18,7 +20,7 @@ Digits are an .npz with ``images`` (N, 28, 28) uint8 and ``labels`` (N,) uint8.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,8 @@ PTB_LAYERS = SHIPPED / "ptb_2x800_layers.npz"
 KJV_MODEL = SHIPPED / "kjv_2x200.npz"
 KJV_SAMPLE = SHIPPED / "kjv_sample.npz"
 FP16_MAX = 65504.0
+SCHEMA = 1
+"""Number of what a checkpoint holds, in ``meta``; it grows when a file's arrays change their meaning."""
 
 
 class CheckpointError(ValueError):
@@ -133,6 +137,19 @@ class _Npz:
         if "" in self.arrays:
             raise CheckpointError(f"{path}: not an .npz file, or truncated or damaged{instead(content)}")
         self.what = instead(content)
+        self._check_schema()
+
+    def _check_schema(self) -> None:
+        """Raises CheckpointError for a file that a later version wrote, whose arrays may mean something else."""
+        try:
+            meta = json.loads(str(self.arrays.get("meta", "{}")))
+        except json.JSONDecodeError:
+            return
+        schema = meta.get("schema", SCHEMA) if isinstance(meta, dict) else SCHEMA
+        if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+            raise self.fail(f"schema in meta must be a whole number from 1 up, not {schema!r}")
+        if schema > SCHEMA:
+            raise self.fail(f"of schema {schema}, written by a later version of elstm; this one reads up to {SCHEMA}")
 
     def fail(self, text: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: {text}")
@@ -261,6 +278,16 @@ def load_language_model(path: Path) -> LanguageModel:
     return LanguageModel(layers, embedding, decoder, bias, words, sample, npz.meta() if "meta" in npz.arrays else {})
 
 
+def with_schema(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """``meta`` with the number of the schema, as every file has it that is written."""
+    return {**meta, "schema": SCHEMA}
+
+
+def meta_text(meta: Mapping[str, Any]) -> str:
+    """``meta`` as a file has it."""
+    return json.dumps(with_schema(meta))
+
+
 def pack_layers(layers: Sequence[LayerWeights], meta: dict[str, Any]) -> dict[str, NDArray[Any]]:
     """The arrays of a file of packed layers."""
     arrays: dict[str, NDArray[Any]] = {}
@@ -271,7 +298,7 @@ def pack_layers(layers: Sequence[LayerWeights], meta: dict[str, Any]) -> dict[st
             arrays[f"l{number}.{name}.values"] = matrix[matrix != 0]
         arrays[f"l{number}.b"] = layer.b
     arrays["thresholds"] = np.array([layer.threshold for layer in layers], np.float32)
-    return arrays | {"meta": np.array(json.dumps(meta))}
+    return arrays | {"meta": np.array(meta_text(meta))}
 
 
 def load_packed_layers(path: Path) -> tuple[LayerWeights, ...]:

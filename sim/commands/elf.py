@@ -27,10 +27,11 @@ from sim.protocol.core import ProgramJob, ProgramOutcome
 from sim.protocol.signature import GRANULARITY, NAME, signature_range, signature_text
 from sim.protocol.soc import SocJob, SocOutcome
 from sim.protocol.timing import AxiTiming, MemoryTiming
-from sim.results.environment import commit, versions
+from sim.results.environment import versions
 from software.cli import UserError, check_outputs, write_all
 from software.places import whole
 from software.progress import bars
+from software.provenance import commit
 
 SCHEMA = "elstm.program/1"
 SYSTEMS = ("soc", "core")

@@ -39,11 +39,12 @@ from sim.options import (
 )
 from sim.protocol.timing import MemoryTiming
 from sim.report.page import files_of
-from sim.results.environment import command, commit, versions
+from sim.results.environment import command, versions
 from sim.results.result import InputRun, RunResult
 from software.checkpoint import CheckpointError, load_layers
 from software.cli import UserError, check_outputs, write_all
 from software.progress import bars
+from software.provenance import commit
 
 Float32 = NDArray[np.float32]
 

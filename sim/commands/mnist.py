@@ -37,13 +37,14 @@ from sim.options import (
 from sim.protocol.base import WaveRequest
 from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.report.page import files_of
-from sim.results.environment import RISCV_COMPILER, command, commit, versions
+from sim.results.environment import RISCV_COMPILER, command, versions
 from sim.results.result import RunResult
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
 from software.options import CheckpointOption, ImagesOption
 from software.places import whole
 from software.progress import bars
+from software.provenance import commit
 
 SYSTEMS = ("soc", "accelerator")
 

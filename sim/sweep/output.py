@@ -10,12 +10,13 @@ from typing import Any, get_args, get_type_hints
 
 from rich.table import Table
 
-from sim.results.environment import command, commit, versions
+from sim.results.environment import command, versions
 from sim.sweep.pareto import front, titles, works_of
 from sim.sweep.point import Failure, Row
 from sim.sweep.spec import Point
 from software.cli import UserError
 from software.extras import install_line
+from software.provenance import commit
 
 SCHEMA = "elstm.sweep/1"
 COLUMNS = (*(field.name for field in fields(Row) if field.name != "run"), "pareto")

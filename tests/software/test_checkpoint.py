@@ -7,7 +7,17 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from software.checkpoint import CheckpointError, load_checkpoint, load_digits, load_layers, pack_layers
+from software.checkpoint import (
+    MNIST_CHECKPOINT,
+    CheckpointError,
+    load_checkpoint,
+    load_digits,
+    load_language_model,
+    load_layers,
+    load_packed_layers,
+    meta_text,
+    pack_layers,
+)
 
 SEED = 11
 
@@ -27,6 +37,10 @@ def arrays():
     }  # fmt: skip
 
 
+def meta(**values):
+    return np.array(json.dumps(values))
+
+
 def save(path, **changes):
     content = arrays() | changes
     np.savez(path, **{name: value for name, value in content.items() if value is not None})
@@ -39,6 +53,22 @@ def test_reads_every_layer(tmp_path):
     assert [layer.threshold for layer in checkpoint.layers] == [np.float32(0.3), np.float32(0.8)]
     assert checkpoint.meta == {"note": "synthetic"}
     assert (checkpoint.layers[1].u == arrays()["l2.u"]).all()
+
+
+def test_files_say_their_schema_and_those_of_0_1_are_read_without(tmp_path):
+    """The shipped networks were made by version 0.1: nothing in them says so."""
+    assert "schema" not in load_checkpoint(MNIST_CHECKPOINT).meta
+    path = save(tmp_path / "c.npz", meta=np.array(meta_text({"note": "new"})))
+    assert load_checkpoint(path).meta == {"note": "new", "schema": 1}
+    # one that came from an older file and is written again
+    assert json.loads(meta_text({"schema": 0, "note": "old"})) == {"schema": 1, "note": "old"}
+
+
+@pytest.mark.parametrize("load", [load_checkpoint, load_language_model, load_layers, load_packed_layers])
+def test_every_reader_refuses_files_of_a_schema_to_come(tmp_path, load):
+    path = save(tmp_path / "c.npz", meta=meta(schema=7), anything=np.zeros(3))
+    with pytest.raises(CheckpointError, match=r"c.npz: of schema 7, written by a later version of elstm"):
+        load(path)
 
 
 def test_logits_ignore_padding(tmp_path):
@@ -136,6 +166,10 @@ def changed(name, index, value, dtype=np.float32):
         ({"meta": np.array("{")}, "meta must be a JSON object as text"),
         ({"meta": np.array("[1]")}, "meta must be a JSON object as text"),
         ({"meta": None}, "meta must be a JSON object as text"),
+        ({"meta": meta(schema=2)}, "of schema 2, written by a later version of elstm; this one reads up to 1"),
+        ({"meta": meta(schema="1")}, "schema in meta must be a whole number from 1 up, not '1'"),
+        ({"meta": meta(schema=True)}, "schema in meta must be a whole number from 1 up, not True"),
+        ({"meta": meta(schema=0)}, "schema in meta must be a whole number from 1 up, not 0"),
     ],
 )
 def test_bad_checkpoint_is_named(tmp_path, changes, message):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from software.benchmark.common.npz import npz
 from software.benchmark.common.spelling import sparsities, thresholds
-from software.checkpoint import FP16_MAX
+from software.checkpoint import FP16_MAX, meta_text
 from software.cli import SETTINGS, UserError, check_outputs, new_app, write_all
 from software.extras import no_torch
 
@@ -171,7 +171,7 @@ def checkpoint_arrays(
         arrays[f"l{n + 1}.u"] = prune(layer.u, sparsity[2 * n + 1]).astype(np.float16)
         arrays[f"l{n + 1}.b"] = layer.b.astype(np.float16)
     arrays["thresholds"] = np.array(th, dtype=np.float32)
-    return arrays | {"meta": np.array(json.dumps(meta))}
+    return arrays | {"meta": np.array(meta_text(meta))}
 
 
 def import_torch(

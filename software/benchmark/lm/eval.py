@@ -17,10 +17,10 @@ from software.benchmark.lm.golden_perplexity import golden_loss
 from software.benchmark.lm.model import corpus_for, opened, prune_weights, pruning_for
 from software.benchmark.lm.options import Options
 from software.benchmark.lm.training import Score, evaluate, streams
-from software.benchmark.mnist.model import commit
 from software.checkpoint import KJV_MODEL, KJV_SAMPLE, CheckpointError, load_tokens, pack_layers
 from software.cli import UserError, write_all
 from software.header import header
+from software.provenance import commit
 
 SAMPLE_WORDS = 10_000
 

@@ -17,11 +17,12 @@ from software.benchmark.data.corpus import Corpus
 from software.benchmark.import_torch.files import load_own
 from software.benchmark.import_torch.state import tensor_of
 from software.benchmark.lm.language_model import LanguageNet, Pruning, Size, by_gate
-from software.checkpoint import CheckpointError, LanguageModel, LayerWeights, load_language_model
+from software.checkpoint import CheckpointError, LanguageModel, LayerWeights, load_language_model, meta_text
 from software.cli import UserError, write_all
 from software.files.content import is_npz
 
-FORMAT = "elstm language model 1"
+_KIND = "elstm language model "
+FORMAT = f"{_KIND}1"
 SAMPLE = (10, 35)
 """Sequences and words of an exported file's sample."""
 
@@ -44,8 +45,11 @@ def load_model(path: Path) -> Model:
         except CheckpointError as error:
             raise UserError(str(error)) from None
     saved = load_own(path, "neither a trained model nor an .npz file")
+    form = saved.get("format") if isinstance(saved, dict) else None
+    if isinstance(form, str) and form.startswith(_KIND) and form != FORMAT:
+        raise UserError(f"{path}: {form}, written by a later version of elstm; this one reads {FORMAT}")
     try:
-        if not isinstance(saved, dict) or saved["format"] != FORMAT:
+        if form != FORMAT:
             raise ValueError("format")
         net = LanguageNet(Size(**saved["size"]))
         net.load_state_dict({name: tensor_of(f"{path}: {name}", value) for name, value in saved["net"].items()})
@@ -154,7 +158,7 @@ def npz_of(model: LanguageModel) -> bytes:
         arrays |= {f"l{number}.w": layer.w, f"l{number}.u": layer.u, f"l{number}.b": layer.b}
     arrays["thresholds"] = np.array([layer.threshold for layer in model.layers], np.float32)
     optional = {"decoder": model.decoder, "sample": model.sample}
-    arrays |= {"embedding": model.embedding, "decoder_bias": model.decoder_bias, "meta": json.dumps(model.meta)}
+    arrays |= {"embedding": model.embedding, "decoder_bias": model.decoder_bias, "meta": meta_text(model.meta)}
     arrays |= {name: array for name, array in optional.items() if array is not None}
     if model.words is not None:
         arrays["words"] = "\n".join(model.words)

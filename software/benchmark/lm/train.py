@@ -26,8 +26,8 @@ from software.benchmark.lm.model import (
 )
 from software.benchmark.lm.options import Options, retrains
 from software.benchmark.lm.training import LmSettings, LmTrainer, Score, ctrl_c, streams
-from software.benchmark.mnist.model import commit
 from software.cli import UserError, write_all
+from software.provenance import commit
 
 VALID_PART = 10
 """--tokens N in training keeps N / 10 words of the valid text."""

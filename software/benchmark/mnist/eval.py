@@ -31,7 +31,7 @@ from software.benchmark.common.spelling import thresholds
 from software.benchmark.common.training import evaluate
 from software.benchmark.mnist import data as mnist_data
 from software.benchmark.mnist.golden_accuracy import golden_accuracy
-from software.benchmark.mnist.model import commit, split
+from software.benchmark.mnist.model import split
 from software.benchmark.mnist.options import (
     SAVE_DIR,
     BlockOption,
@@ -48,9 +48,10 @@ from software.benchmark.mnist.options import (
     prune_weights,
     set_thresholds,
 )
-from software.checkpoint import MNIST_CHECKPOINT
+from software.checkpoint import MNIST_CHECKPOINT, meta_text
 from software.cli import UserError, check_outputs, within, write_all
 from software.header import header
+from software.provenance import commit
 
 SEQUENCES = 20
 """Digits in a C header, as in the original's."""
@@ -190,7 +191,7 @@ def export(
         "zeros": {name: float((arrays[name] == 0).mean()) for name, _ in network.weights()},
     }
     path = out or save_dir / "mnist.npz"
-    files = {path: npz({**arrays, "meta": np.array(json_text.dumps(meta))})}
+    files = {path: npz({**arrays, "meta": np.array(meta_text(meta))})}
     if headers:
         x = split(mnist_data.load(data), digits)[2].x.numpy()
         for number, layer in enumerate(model.checkpoint().layers, 1):

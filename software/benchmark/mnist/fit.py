@@ -10,9 +10,10 @@ import torch
 from software.benchmark.common.network import Masks, Network
 from software.benchmark.common.training import Data, Settings, Stage, Trainer
 from software.benchmark.common.weight_pruning import Gradual, zeros
-from software.benchmark.mnist.model import Model, commit
+from software.benchmark.mnist.model import Model
 from software.benchmark.mnist.reproduce import run_stages
 from software.cli import write_all
+from software.provenance import commit
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""What the MNIST commands share: the data as tensors, the network as a file, provenance, evaluation."""
+"""What the MNIST commands share: the data as tensors, the network as a file, evaluation."""
 
 import io
 import json
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from software.files.content import is_npz
 
 HIDDEN, LAYERS, CLASSES = 128, 2, 10
 VALIDATION = 5_000
+_KIND = "elstm mnist model "
+FORMAT = f"{_KIND}1"
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Model:
         """The file that ``load_model`` reads."""
         stream = io.BytesIO()
         saved = {
+            "format": FORMAT,
             "weights": self.network.state_dict(),
             "thresholds": list(self.thresholds),
             "history": json.dumps(self.history),
@@ -63,6 +65,9 @@ class Model:
 
 def _state_of(path: Path) -> tuple[dict[str, torch.Tensor], list[float] | None, list[dict[str, Any]]]:
     saved = load_own(path, "neither an .npz checkpoint nor a model of these commands")
+    # models of version 0.1 have no format
+    if isinstance(saved, dict) and (form := saved.get("format", FORMAT)) != FORMAT and str(form).startswith(_KIND):
+        raise UserError(f"{path}: {form}, written by a later version of elstm; this one reads {FORMAT}")
     if isinstance(saved, dict) and isinstance(saved.get("weights"), dict):
         weights = {name: tensor_of(f"{path}: {name}", value) for name, value in saved["weights"].items()}
         try:
@@ -115,19 +120,6 @@ def _network(path: Path, shape: tuple[int, int, int, int], block: int, dropout: 
     if block < 1 or hidden % block:
         raise UserError(f"-b must divide H = {hidden}, which {block} does not")
     return Network(inputs, hidden, layers, classes, block, dropout)
-
-
-def commit() -> str:
-    """Commit of the sources, "-dirty" when a file of the benchmarks differs from it, "unknown" outside a checkout."""
-    here = Path(__file__).parents[1]
-    try:
-        head, changes = (
-            subprocess.run(["git", "-C", str(here), *a], capture_output=True, text=True, check=True).stdout.strip()
-            for a in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no", "."))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head + ("-dirty" if changes else "")
 
 
 def tensor(images: np.ndarray) -> torch.Tensor:

@@ -25,10 +25,11 @@ from software.benchmark.common.options import FreshOption, JsonOption
 from software.benchmark.common.training import Data, Outcome, Settings, Stage, Trainer, evaluate
 from software.benchmark.mnist import data as mnist_data
 from software.benchmark.mnist.golden_accuracy import golden_accuracy
-from software.benchmark.mnist.model import CLASSES, HIDDEN, LAYERS, commit, split
+from software.benchmark.mnist.model import CLASSES, HIDDEN, LAYERS, split
 from software.benchmark.mnist.options import DataOption, LimitOption, SeedOption
-from software.checkpoint import load_checkpoint
+from software.checkpoint import load_checkpoint, meta_text, with_schema
 from software.cli import UserError, check_outputs, within, write_all
+from software.provenance import commit
 
 MATRICES = ("l1.w", "l1.u", "l2.w", "l2.u")
 SHIPPED = 100
@@ -209,7 +210,7 @@ def reproduce(
     meta = provenance(settings, results, arrays)
     path, digits = out / made.file, out / f"mnist_{SHIPPED}.npz"
     shipped = {"images": mnist.test_images[:SHIPPED], "labels": mnist.test_labels[:SHIPPED]}
-    write_all({path: npz({**arrays, "meta": np.array(json_text.dumps(meta))}), digits: npz(shipped)})
+    write_all({path: npz({**arrays, "meta": np.array(meta_text(meta))}), digits: npz(shipped)})
     started = time.monotonic()
     with progress.bars() as bars:
         task = bars.add_task("golden, digits", total=len(test.x))
@@ -217,10 +218,12 @@ def reproduce(
             load_checkpoint(path), test.x.numpy(), test.y.numpy(), lambda n: bars.update(task, completed=n)
         )
     meta["golden"] = asdict(exact)
-    files = {path: npz({**arrays, "meta": np.array(json_text.dumps(meta))})}
+    files = {path: npz({**arrays, "meta": np.array(meta_text(meta))})}
     if json is not None:
         scores = {"accuracy": exact.accuracy, "loss": exact.loss, "hidden_sparsity": exact.pruned, "n": exact.digits}
-        files[json] = json_text.dumps(scores | {"arithmetic": "golden", "meta": meta}, indent=1).encode() + b"\n"
+        files[json] = (
+            json_text.dumps(scores | {"arithmetic": "golden", "meta": with_schema(meta)}, indent=1).encode() + b"\n"
+        )
     write_all(files)
     dropped = " / ".join(f"{100 * share:.1f} %" for share in exact.pruned)
     print(

@@ -37,7 +37,7 @@ from software.benchmark.common.training import CLIP, Stage
 from software.benchmark.common.weight_pruning import zeros
 from software.benchmark.mnist import data as mnist_data
 from software.benchmark.mnist.fit import TrainingSettings, digest, fit
-from software.benchmark.mnist.model import CLASSES, HIDDEN, LAYERS, Model, commit, split
+from software.benchmark.mnist.model import CLASSES, HIDDEN, LAYERS, Model, split
 from software.benchmark.mnist.options import (
     SAVE_DIR,
     BatchOption,
@@ -59,6 +59,7 @@ from software.benchmark.mnist.options import (
     set_thresholds,
 )
 from software.cli import UserError, check_outputs, write_all
+from software.provenance import commit
 
 
 def train(

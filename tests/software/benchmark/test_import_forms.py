@@ -697,6 +697,24 @@ def test_the_models_of_the_benchmarks_may_be_sparse_but_not_empty() -> None:
         language_files.load_model(Path(save(stream)))
 
 
+def test_models_of_a_later_version_are_refused_and_those_of_0_1_read() -> None:
+    old = {"weights": Network(28, 8, 2, 10).state_dict(), "thresholds": [0.0, 0.0], "history": "[]"}
+    assert mnist_model.load_model(Path(save(old))).network.hidden == 8
+    new = torch.load(io.BytesIO(mnist_model.load_model(Path(save(old))).to_bytes()))
+    assert new["format"] == "elstm mnist model 1" and mnist_model.load_model(Path(save(new))).network.hidden == 8
+    net = language_files.LanguageNet(language_files.Size(12, 8, 8, 2, True))
+    text = torch.load(io.BytesIO(language_files.model_bytes(language_files.Model(net, None, None, {}))))
+    for saved, load in ((new, mnist_model.load_model), (text, language_files.load_model)):
+        later = saved["format"].replace("1", "2")
+        path = Path(save(saved | {"format": later}))
+        with pytest.raises(UserError) as error:
+            load(path)
+        assert (
+            str(error.value)
+            == f"{path}: {later}, written by a later version of elstm; this one reads {saved['format']}"
+        )
+
+
 @pytest.mark.parametrize("suffix", ["pt", "pth.tar", "bin", "ckpt", "gz"])
 def test_the_name_of_a_file_does_not_matter(suffix: str, command: Command) -> None:
     state = lstm()
