@@ -55,7 +55,7 @@ class Bench:
                 value = self.memory[word] | self.memory[word + 4] << 32
                 self._line.append((self.cycle + self.latency + i, value, word in self.bad))
         accepted = address is not None and bool(ctx.get(cpu.req_ready))
-        if accepted:
+        if address is not None and accepted:
             self._asked.append((address, self.cycle))
         await ctx.tick()
         self.cycle += 1

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from sim.engines import registry
 from sim.protocol import core as core_program
@@ -49,7 +50,9 @@ def outcome_of(path: Path) -> core_program.ProgramOutcome:
 
 def symbols(path: Path) -> set[str]:
     with path.open("rb") as stream:
-        return {symbol.name for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols()}
+        table = ELFFile(stream).get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        return {symbol.name for symbol in table.iter_symbols()}
 
 
 @each_toolchain

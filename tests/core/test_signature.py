@@ -62,11 +62,11 @@ def test_spike_writes_the_same(tmp_path: Path) -> None:
     tree, written = tmp_path / "tree.dtb", tmp_path / "signature"
     tree.write_bytes(simulator.device_tree(elf.RAM_ADDRESS, elf.DEFAULT_RAM))
     memory = f"-m{elf.RAM_ADDRESS:#x}:{elf.DEFAULT_RAM:#x}"
-    spike = [simulator.executable(), f"--isa={simulator.ISA}", "--priv=m", memory, f"--dtb={tree}"]
+    spike: list[object] = [simulator.executable(), f"--isa={simulator.ISA}", "--priv=m", memory, f"--dtb={tree}"]
     path = program(tmp_path)
     for granularity, text in LINES.items():
         wanted = [f"+signature={written}", f"+signature-granularity={granularity}"]
-        done = subprocess.run([*spike, *wanted, path], check=False)
+        done = subprocess.run([*map(str, spike), *wanted, str(path)], check=False)
         assert done.returncode == 3
         assert written.read_text() == text
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -171,10 +173,17 @@ def test_bound_by_hand() -> None:
     ],
 )
 def test_bad_arguments_are_named(change: dict[str, object], error: type[Exception], text: str) -> None:
-    arguments = {"shape": TINY, "w_values": 16, "w_heads": 4, "kept": TINY_KEPT, "u_offsets": TINY_OFFSETS, "n_fuse": 2}
+    arguments: dict[str, Any] = {
+        "shape": TINY,
+        "w_values": 16,
+        "w_heads": 4,
+        "kept": TINY_KEPT,
+        "u_offsets": TINY_OFFSETS,
+        "n_fuse": 2,
+    }
     for model in (word_model_cycles, head_charging_cycles):
         with pytest.raises(error) as raised:
-            model(**arguments | change)  # type: ignore[operator]
+            model(**arguments | change)
         assert text in str(raised.value)
 
 
@@ -211,7 +220,7 @@ def test_a_slow_port_stretches_words_only(permille: int) -> None:
             assert getattr(slow, name) == stretched(getattr(full, name))
         assert (slow.gates, slow.port_words) == (full.gates, full.port_words)
         size = n_fuse * (n_pe - 1)
-        steps = [u[first : first + size] for first in range(0, shape.t, size)]
+        steps: list[Any] = [u[first : first + size] for first in range(0, shape.t, size)]
         left = 0
         for group, after, cycles in zip(steps, [*steps[1:], []], slow.groups, strict=True):
             port = stretched(values + heads + left + len(after) * shape.x // 2)

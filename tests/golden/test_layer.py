@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,7 +162,8 @@ def set_word(packed: PackedLayer, which: str, index: int, value: int) -> PackedL
     matrix: esell.Esell = getattr(packed, which)
     words = matrix.words.copy()
     words[index] = np.uint64(value)
-    return dataclasses.replace(packed, **{which: dataclasses.replace(matrix, words=words)})
+    changed: dict[str, Any] = {which: dataclasses.replace(matrix, words=words)}
+    return dataclasses.replace(packed, **changed)
 
 
 def test_bad_weights_in_w() -> None:

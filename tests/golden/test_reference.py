@@ -117,7 +117,7 @@ def test_layers_chain_through_the_pruned_h() -> None:
     x = data((3, 9, 8), 6)
     one = run(first, x, 0.5)
     assert one.h_pruned.shape[-1] == second.x
-    blocks = one.h_pruned.reshape(3, 9, 4, 4).any(axis=3)
+    blocks = np.any(one.h_pruned.reshape(3, 9, 4, 4), axis=3)
     assert np.array_equal(blocks[:, :-1], one.kept[:, 1:])
     assert np.array_equal(one.h_pruned[one.h_pruned != 0], one.h[one.h_pruned != 0])
     two = run(second, one.h_pruned, 0.2)

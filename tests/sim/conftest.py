@@ -16,7 +16,7 @@ from tests.sim.golden_engine import GoldenEngine
 def fake() -> Design:
     """A design for the engines that is not the accelerator."""
     designs.register("fake", "fake_unit", fake_unit.FakeUnit, [Path(fake_unit.__file__)])
-    return Design("fake", fake_unit.FakeConfig())
+    return Design("fake", fake_unit.FakeConfig())  # type: ignore[arg-type]  # registered for this test alone
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ START copies the words, each with 1 added, and sums them; rs2 plants a fault (``
 
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import Any
 
 from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -52,7 +53,8 @@ class FakeUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         slots = self._slots
-        m.submodules.data = data = Memory(shape=64, depth=slots, init=[])
+        data: Any = Memory(shape=64, depth=slots, init=[])
+        m.submodules.data = data
         write, read = data.write_port(), data.read_port(domain="comb")
 
         src = Signal(64)

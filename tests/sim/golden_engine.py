@@ -54,7 +54,7 @@ class GoldenEngine:
         )  # fmt: skip
         flags = Flags(reg[Funct.START][1])
         state_at = at.get(reg.get(Funct.EXTENSION, (0, 0))[1])
-        state = State.from_bytes(state_at.data) if flags & Flags.STATE_IN else None
+        state = State.from_bytes(state_at.data) if state_at and flags & Flags.STATE_IN else None
         inputs = np.frombuffer(at[reg[Funct.DATA][0]].data, "<f4").reshape(steps, x)
         result = Layer(packed).run(inputs, float(np.uint32(th).view(np.float32)), state)
 
@@ -66,7 +66,7 @@ class GoldenEngine:
         target = at[reg[Funct.DATA][1]]
         memory = {s.name: s.data.ljust(s.size, b"\xff") for s in job.segments if s.write}
         memory[target.name] = h_bytes(rows)
-        if flags & Flags.STATE_OUT:
+        if state_at and flags & Flags.STATE_OUT:
             memory[state_at.name] = result.state.to_bytes()
         status = 1 << 1 | (self.code != 0) << 2 | self.code << 8 | steps << 32
         config = design.config

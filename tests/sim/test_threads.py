@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import time
+from functools import partial
+from operator import floordiv
 
 import pytest
 
@@ -11,7 +13,7 @@ from tests.doc_commands import ROOT
 
 
 def test_results_come_in_order_and_errors_where_they_belong() -> None:
-    with simulations([lambda n=n: 6 // n for n in (1, 2, 0, 3)], 2) as futures:
+    with simulations([partial(floordiv, 6, n) for n in (1, 2, 0, 3)], 2) as futures:
         assert [futures[n].result() for n in (0, 1, 3)] == [6, 3, 2]
         with pytest.raises(ZeroDivisionError):
             futures[2].result()
@@ -26,7 +28,7 @@ def test_no_further_one_is_begun_after_an_error_and_what_runs_is_waited_for() ->
         time.sleep(0.2)
         ended.append(n)
 
-    with pytest.raises(ZeroDivisionError), simulations([lambda n=n: job(n) for n in range(50)], 2) as futures:
+    with pytest.raises(ZeroDivisionError), simulations([partial(job, n) for n in range(50)], 2) as futures:
         futures[0].result()
         raise ZeroDivisionError
     assert len(begun) < 50 and sorted(begun) == sorted(ended)

@@ -3,6 +3,7 @@ import io
 import json
 import zipfile
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,8 +110,8 @@ def test_every_array_of_a_layer_is_used_or_named(changes, message, tmp_path):
 
 def test_packed_layers_beside_the_same_unpacked_are_named(tmp_path):
     layers = load_checkpoint(save(tmp_path / "c.npz")).layers
-    packed = pack_layers(layers, {})
-    np.savez(tmp_path / "p.npz", **packed, **{"l1.w": layers[0].w})
+    packed: dict[str, Any] = pack_layers(layers, {})
+    np.savez(tmp_path / "p.npz", **(packed | {"l1.w": layers[0].w}))
     with pytest.raises(CheckpointError, match="l1.w is not used; a layer here has ln.w.bits"):
         load_layers(tmp_path / "p.npz")
     del packed["l2.b"]

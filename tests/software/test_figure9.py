@@ -1,6 +1,7 @@
 """The comparison of formats over sparsity."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,8 +46,9 @@ def test_table_json_and_picture(command, tmp_path):
 
 def test_a_language_model_will_do(command, tmp_path):
     rng = np.random.default_rng(1)
-    arrays = {"l1.w": (32, 4), "l1.u": (32, 8), "l1.b": (32,), "embedding": (5, 4)}
-    np.savez(tmp_path / "m.npz", **{n: rng.normal(size=shape).astype(np.float16) for n, shape in arrays.items()})
+    shapes = {"l1.w": (32, 4), "l1.u": (32, 8), "l1.b": (32,), "embedding": (5, 4)}
+    arrays: dict[str, Any] = {n: rng.normal(size=shape).astype(np.float16) for n, shape in shapes.items()}
+    np.savez(tmp_path / "m.npz", **arrays)
     assert command("--checkpoint", "m.npz")[0] == 0
 
 

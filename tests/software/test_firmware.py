@@ -81,11 +81,13 @@ def test_the_output_layer_in_fixed_point() -> None:
     sums = (fixed_w.astype(object) * (h * 2**13).astype(object)).sum(axis=1) + fixed_b.astype(object)
     exact = w.astype(np.float64) @ (h / 2**11) + b
     assert np.abs(np.array([float(s) / 2**46 for s in sums]) - exact).max() < 128 * 2**-23
-    assert output_words(np.float32([[0.5, -1.0]]), np.float32([2.0]))[0].tolist() == [[1 << 21, -(1 << 22)]]
+    assert output_words(np.array([[0.5, -1.0]], np.float32), np.array([2.0], np.float32))[0].tolist() == [
+        [1 << 21, -(1 << 22)]
+    ]
     with pytest.raises(UserError, match="weights must be below 512, not 600"):
-        output_words(np.float32([[600.0]]), np.float32([0]))
+        output_words(np.array([[600.0]], np.float32), np.array([0], np.float32))
     with pytest.raises(UserError, match="sums must stay below 65536, not 70400"):
-        output_words(np.full((1, 200), 352, np.float32), np.float32([0]))
+        output_words(np.full((1, 200), 352, np.float32), np.array([0], np.float32))
 
 
 def test_a_network_must_fit_together() -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,8 +40,8 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return stop.value.code or 0  # type: ignore[return-value]
 
 
-def save(path: Path, **changes: object) -> Path:
-    arrays = {**layer(), **changes}
+def save(path: Path, **changes: Any) -> Path:
+    arrays: dict[str, Any] = {**layer(), **changes}
     np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
     return path
 
@@ -263,8 +264,8 @@ def _umask() -> int:
 def network_file(path: Path) -> Path:
     """Two layers of 6 inputs, 5 and 8 units."""
     first, second = layer(6, 5), layer(5, 8, seed=2)
-    arrays = {f"l{n}.{key}": a[key] for n, a in ((1, first), (2, second)) for key in ("w", "u", "b")}
-    output = {"out.w": np.zeros((3, 8), np.float32), "out.b": np.zeros(3, np.float32)}
+    arrays: dict[str, Any] = {f"l{n}.{key}": a[key] for n, a in ((1, first), (2, second)) for key in ("w", "u", "b")}
+    output: dict[str, Any] = {"out.w": np.zeros((3, 8), np.float32), "out.b": np.zeros(3, np.float32)}
     np.savez(path, **arrays, **output, thresholds=np.array([0.4, 0.6], np.float32), meta=np.array("{}"))
     return path
 

@@ -21,8 +21,10 @@ def over_model(x: int, h: int, t: int, w: float, u: float, threshold: float, n_f
     """The RTL's cycles over the model's for random weights of these densities; every h must be exact."""
     rng = np.random.default_rng(seed)
     shapes = (((4 * h, x), w), ((4 * h, h), u))
-    weights = [(rng.normal(size=shape) * (rng.random(shape) < part) / 5).astype(np.float16) for shape, part in shapes]
-    packed = pack_layer(*weights, np.zeros(4 * h, np.float16))
+    w_values, u_values = (
+        (rng.normal(size=shape) * (rng.random(shape) < part) / 5).astype(np.float16) for shape, part in shapes
+    )
+    packed = pack_layer(w_values, u_values, np.zeros(4 * h, np.float16))
     xs = rng.normal(size=(t, x)).astype(np.float32)
     call = LayerCall(packed, xs, threshold, n_fuse, FLAGS)
     golden = Layer(packed).run(xs[None], threshold).sequence(0)

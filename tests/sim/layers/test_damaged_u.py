@@ -91,8 +91,8 @@ def check(engine: Engine, packed: PackedLayer) -> int:
         bad, after = answers[2 * number : 2 * number + 2]
         assert bad.code in (golden.errors or {Error.NONE}), f"{name}: {bad.code.name}, golden says {golden.errors}"
         assert not bad.busy and not after.busy
-        for kind, status, result in (("bad", bad, golden), ("good", after, right)):
-            if status.code == Error.NONE:
+        for kind, found, result in (("bad", bad, golden), ("good", after, right)):
+            if found.code == Error.NONE:
                 h = h_from_bytes(outcome.memory[f"{kind}_{number}_h"], packed.h)
                 assert (h.view(np.uint32) == result.h.view(np.uint32)).all(), f"{name}: wrong h of the {kind} run"
         assert after == StatusWord(False, True, False, Error.NONE, good.steps), f"{name}: the right run after it"

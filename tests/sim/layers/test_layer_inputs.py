@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def npy(x: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def npz(**arrays: np.ndarray) -> bytes:
+def npz(**arrays: Any) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     return stream.getvalue()
@@ -116,7 +117,8 @@ def line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)
     shapes = {"l1.w": (16, INPUTS), "l1.u": (16, 4), "l1.b": (16,)}
-    np.savez("m.npz", **{name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()})
+    weights: dict[str, Any] = {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
+    np.savez("m.npz", **weights)
     np.save("x.npy", rng.integers(-3, 4, (2, 5, INPUTS)))
 
     def run_it(text: str) -> tuple[int, str, str]:

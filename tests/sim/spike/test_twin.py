@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ class Words:
 
 def begin(call: LayerCall) -> tuple[Words, Accelerator, list[Start]]:
     """An accelerator that has been given the START of a call."""
-    memory, starts = Words(call), []
+    memory = Words(call)
+    starts: list[Start] = []
     unit = Accelerator(preset("default"), memory, starts.append)
     for step in start_steps(call, memory.segments):
         assert isinstance(step, Step)
@@ -98,7 +100,7 @@ def test_random_layers_are_goldens(seed: int) -> None:
     assert starts[0].cycles == cycles
 
 
-def small_call(**changes: object) -> LayerCall:
+def small_call(**changes: Any) -> LayerCall:
     rng = np.random.default_rng(3)
     w, u = (rng.standard_normal((32, n)).astype(np.float16) for n in (4, 8))
     packed = pack_layer(w, u, np.zeros(32, np.float16))
@@ -183,7 +185,7 @@ def test_a_failing_store_ends_the_run_at_its_row() -> None:
     assert (status(unit).code, status(unit).rows) == (Error.MEM_WRITE, 3)
 
 
-def tiny_network(sequences: int = 2, **changes: object) -> PackedNetwork:
+def tiny_network(sequences: int = 2, **changes: Any) -> PackedNetwork:
     """Two layers of 10 inputs, 13 and 8 units, four classes."""
     rng = np.random.default_rng(11)
     packed, inputs = [], 10
@@ -209,6 +211,7 @@ def test_a_network_is_goldens_bit_for_bit(tools: build.Toolchain, tmp_path: Path
     lines = outcome.console.splitlines()
     assert len(lines) == 7 and lines[-1] == f"checksum {golden.checksum:#x}"
     assert lines[0].startswith(f"input 0 layer 1: {outcome.starts[0].cycles} cycles, W_WORDS ")
+    assert golden.predictions is not None
     assert lines[2] == f"input 0: class {golden.predictions[0]}"
     stored = np.frombuffer(outcome.memory["counters"], "<u8").reshape(4, max(Counter) + 1)
     assert stored[:, Counter.CYCLES].tolist() == [start.cycles for start in outcome.starts]
@@ -282,6 +285,7 @@ def test_the_originals_program(limit: int, tmp_path: Path, monkeypatch: pytest.M
 def test_differences_are_named() -> None:
     network = tiny_network()
     golden = network_results.golden_results(network)
+    assert golden.predictions is not None
     wrong = golden.h[1].copy()
     wrong[1, 2, 3] += 1
     found = replace(golden, h=(golden.h[0], wrong), predictions=golden.predictions + 1, checksum=5)

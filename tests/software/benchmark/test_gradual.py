@@ -110,7 +110,8 @@ def mnist_trainer(path: Path) -> Trainer:
     for _ in range(2):
         x = torch.rand(40, 5, 6, generator=generator)
         parts.append(Data(x, (x.sum((1, 2)) * 0.7).long() % 3))
-    return Trainer(network, *parts, Settings(1, 4, 0), path, masks=Masks.of_zeros(network))
+    train, valid = parts
+    return Trainer(network, train, valid, Settings(1, 4, 0), path, masks=Masks.of_zeros(network))
 
 
 @pytest.mark.parametrize("stop_after", [5, 12, 25])

@@ -33,7 +33,8 @@ def layers(seed: int = 1, inputs: int = 6, hidden: int = 12) -> list[LayerWeight
 
 
 def test_packed_layers_come_back_the_same(tmp_path: Path) -> None:
-    np.savez(tmp_path / "l.npz", **pack_layers(layers(), {"a": 1}))
+    arrays: dict[str, Any] = pack_layers(layers(), {"a": 1})
+    np.savez(tmp_path / "l.npz", **arrays)
     back = load_packed_layers(tmp_path / "l.npz")
     for old, new in zip(layers(), back, strict=True):
         assert all((getattr(old, name) == getattr(new, name)).all() for name in "wub")
@@ -69,7 +70,12 @@ def test_the_shipped_ptb_layers_fit_the_shipped_sentences() -> None:
 
 def model(**changes: Any) -> dict[str, Any]:
     first = layers()[0]
-    arrays = {"l1.w": first.w, "l1.u": first.u, "l1.b": first.b, "embedding": np.ones((3, 6), np.float16)}
+    arrays: dict[str, Any] = {
+        "l1.w": first.w,
+        "l1.u": first.u,
+        "l1.b": first.b,
+        "embedding": np.ones((3, 6), np.float16),
+    }
     arrays |= {"words": "a\nb\nc", "meta": json.dumps({}), "decoder": np.ones((3, 12), np.float16)}
     return arrays | changes
 

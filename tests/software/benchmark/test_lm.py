@@ -211,7 +211,7 @@ def test_a_block_of_any_size_is_kept_by_its_sum_or_by_one_unit() -> None:
 
 def test_pruning_is_exact_and_spares_biases() -> None:
     made = net()
-    biases = made.lstm.bias_ih_l0.detach().clone()
+    biases = made.lstm.get_parameter("bias_ih_l0").detach().clone()
     prune_to(made, (0.3, 0.0, 0.5, 0.99))
     assert [int((w == 0).sum()) for _, w in made.weights()] == [round(s * 256) for s in (0.3, 0.0, 0.5, 0.99)]
     prune_below(made, (0.0, 0.2, 0.0, 0.0))

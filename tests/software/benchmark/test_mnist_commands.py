@@ -177,7 +177,7 @@ def test_a_shipped_network_is_what_its_meta_says(recipe: str) -> None:
             # what is dropped, and what fp16 cannot tell from 0
             assert share - 1e-4 < (weights == 0).mean() < share + 0.01
     digits = load_digits(MNIST_DIGITS)
-    exact = golden_accuracy(checkpoint, digits.inputs(), digits.labels)
+    exact = golden_accuracy(checkpoint, digits.inputs(), digits.labels.astype(np.int64))
     assert exact.accuracy >= 0.97, "of 100 digits"
     assert exact.pruned == pytest.approx(checkpoint.meta["golden"]["pruned"], abs=0.05)
 
@@ -257,8 +257,8 @@ def test_a_wrong_command_line_is_one_clear_line(line: str, message: str, command
 
     nan, large = Network(28, 8, 2, 10), Network(28, 8, 2, 10)
     with torch.no_grad():
-        nan.lstm.weight_hh_l0[1, 2] = float("nan")
-        large.lstm.weight_ih_l0[0, 0] = 1e5
+        nan.lstm.get_parameter("weight_hh_l0")[1, 2] = float("nan")
+        large.lstm.get_parameter("weight_ih_l0")[0, 0] = 1e5
     files = {
         "m": MNIST_CHECKPOINT,
         "nan": saved("nan.pt", nan),

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,9 @@ def test_other_programs_names_and_folders_are_known(
 
 
 def test_the_digits_of_keras_are_the_same_or_refused(files: dict[str, bytes], tmp_path: Path) -> None:
-    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), map(parse_idx, files.values()), strict=True))
+    arrays: dict[str, Any] = dict(
+        zip(("x_train", "y_train", "x_test", "y_test"), map(parse_idx, files.values()), strict=True)
+    )
     np.savez(tmp_path / "mnist.npz", **arrays)
     np.testing.assert_array_equal(load(tmp_path).train_images, arrays["x_train"])
     np.savez(tmp_path / "mnist.npz", **(arrays | {"x_test": arrays["x_test"] ^ 1}))

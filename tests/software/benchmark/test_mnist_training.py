@@ -88,7 +88,7 @@ def test_a_block_is_kept_by_its_sum_or_by_one_large_unit() -> None:
 def test_masks_drop_exactly_the_smallest() -> None:
     net = network()
     masks = Masks.by_magnitude(net, {"l1.w": 0.3, "l1.u": 0.5, "l2.w": 0.0, "l2.u": 1.0})
-    biases = net.lstm.bias_ih_l0.detach().clone()
+    biases = net.lstm.get_parameter("bias_ih_l0").detach().clone()
     before = {name: weight.detach().clone() for name, weight in net.weights()}
     masks.apply(net)
     for (name, weight), share in zip(net.weights(), (0.3, 0.5, 0.0, 1.0), strict=True):
@@ -105,6 +105,7 @@ def test_training_learns_under_its_masks(tmp_path: Path) -> None:
     dense, _, hidden = run(done)
     done.network.load_state_dict(dense.weights)
     assert evaluate(done.network, data(1), None).accuracy > before
+    assert STAGES[1].sparsity is not None
     for name, share in STAGES[1].sparsity.items():
         weight = hidden.weights[f"lstm.weight_{'ih' if name[-1] == 'w' else 'hh'}_l{int(name[1]) - 1}"]
         assert int((weight == 0).sum()) == round(share * weight.numel())
@@ -148,7 +149,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
 def test_a_weight_beyond_fp16_is_an_error() -> None:
     net = network()
     with torch.no_grad():
-        net.lstm.weight_hh_l1[0, 0] = 1e5
+        net.lstm.get_parameter("weight_hh_l1")[0, 0] = 1e5
     with pytest.raises(ValueError, match=r"l2\.u has 1.*fp16 cannot hold"):
         export(net, (0.0, 0.0))
 
