@@ -95,10 +95,10 @@ def model_version() -> str:
     rooms = {name: Path(module.__path__[0]) for name, module in (("golden", golden), ("software", software))}
     sizes = Path(hdl.__path__[0]) / "accelerator"
     files = [
-        *sorted(rooms["golden"].glob("*.py")),
+        *sorted(rooms["golden"].rglob("*.py")),
         rooms["software"] / "esell_format.py",
         *(sizes / name for name in ("layout.py", "size.py")),
-        *(_SIM / "layers" / f"{name}.py" for name in ("compare", "jobs", "record", "table2")),
+        *(_SIM / "layers" / f"{name}.py" for name in ("compare", "jobs", "record", "table2", "words")),
         _SIM / "sweep" / "point.py",
     ]
     state = hashlib.sha256(np.__version__.encode())

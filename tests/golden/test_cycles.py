@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from golden import esell
 from golden.config import LayerShape
 from golden.cycles import (
     GATE_LATENCY,
@@ -12,6 +11,7 @@ from golden.cycles import (
     word_model,
     word_model_cycles,
 )
+from golden.formats import esell
 from golden.layer import Layer, pack_layer
 
 # Table 2 of the paper: X, H, T, sparsity of W and U, and the cycles of Figure 10's "original"

@@ -1,0 +1,69 @@
+"""The words of a run, for the cycle models."""
+
+from dataclasses import dataclass
+
+from golden.config import AcceleratorConfig
+from golden.cycles import CELL_FUSION, FULL_PORT, Counted, LayerWords, Parameters, Schedule
+from golden.formats import Packed, stored
+from golden.isa import Flags
+from golden.layer import LayerResult
+from sim.layers.jobs import LayerCall
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Cycles by the schedule's model, the published formula if it has one, and the bound, for golden's blocks."""
+
+    word: Counted
+    published: int | None
+    bound: int
+
+
+def heads(matrix: Packed) -> int:
+    """Head words of a packed matrix."""
+    form = stored(matrix.format)
+    return form.units(matrix.cols) * form.unit_heads(matrix.rows)
+
+
+class RunWords(LayerWords):
+    """All that the cycle models know of a run."""
+
+    @classmethod
+    def of(cls, call: LayerCall, golden: LayerResult) -> "RunWords":
+        """Of a call and golden's result of this one sequence."""
+        packed = call.packed
+        return cls(
+            packed.shape(call.steps),
+            len(packed.w.words) - heads(packed.w),
+            heads(packed.w),
+            golden.kept,
+            packed.u.offsets,
+            bool(call.flags & Flags.H_SEQ),
+            call.state is not None,
+            bool(call.flags & Flags.STATE_OUT),
+            stored(packed.u.format).unit_heads(packed.u.rows),
+        )
+
+    def by(
+        self, schedule: Schedule, config: AcceleratorConfig, values: Parameters, port_permille: int = FULL_PORT
+    ) -> Predicted:
+        """What the models say of a schedule with these parameters; the published formula knows a full port only."""
+        return Predicted(
+            schedule.model(self, config, values, port_permille),
+            schedule.published(self, config, values),
+            self.bound(config.n_pe, port_permille),
+        )
+
+    def predicted(self, n_fuse: int, n_pe: int, port_permille: int = FULL_PORT) -> Predicted:
+        """What the models say of cell fusion, which N_pe and N_fuse decide: slots are taken to be enough."""
+        config = AcceleratorConfig(n_pe=n_pe, slots=255)
+        return self.by(CELL_FUSION, config, (n_fuse,), port_permille)
+
+    def best_n_fuse(self, config: AcceleratorConfig, port_permille: int = FULL_PORT) -> int:
+        """The N_fuse within the capacity with the fewest cycles by the word-level model; of several the smallest."""
+        return CELL_FUSION.search(self, config, port_permille)[0]
+
+
+def predicted(call: LayerCall, golden: LayerResult, n_fuse: int, n_pe: int) -> Predicted:
+    """What the models say of a run; ``golden``: the result of this one sequence."""
+    return RunWords.of(call, golden).predicted(n_fuse, n_pe)
