@@ -14,7 +14,10 @@ from golden.cycles.words import FULL_PORT, bound_cycles, u_words_of_steps
 from golden.registry import Registry
 
 CELL_FUSION = CellFusion()
-SCHEDULES: Registry[Schedule] = Registry("schedule", CELL_FUSION)
+SCHEDULES: Registry[Schedule] = Registry(
+    "schedule",
+    CELL_FUSION,
+)
 
 __all__ = [
     "CELL_FUSION",

@@ -86,10 +86,21 @@ class Schedule(ABC):
         """Parameters to choose among; the one that needs least stands first."""
         return [()]
 
-    def search(self, words: LayerWords, config: AcceleratorConfig, port_permille: int = FULL_PORT) -> Parameters:
-        """The parameters with the fewest cycles by the model; of several the first choice."""
-        choices = self.choices(words, config)
+    def search(
+        self, words: LayerWords, config: AcceleratorConfig, port_permille: int = FULL_PORT, **fixed: int
+    ) -> Parameters:
+        """The parameters with the fewest cycles by the model; of several the first choice.
+
+        fixed: parameters that are settled, by name. Raises ValueError when no choice has them.
+        """
+        choices = [values for values in self.choices(words, config) if fixed.items() <= self.named(values).items()]
+        if not choices:
+            raise ValueError(f"schedule {self.name} has no choice with {fixed}")
         return min(choices, key=lambda values: self.model(words, config, values, port_permille).cycles)
+
+    def named(self, values: Parameters) -> dict[str, int]:
+        """The parameters by name."""
+        return dict(zip(self.parameters, values, strict=True))
 
     def published(self, words: LayerWords, config: AcceleratorConfig, values: Parameters) -> int | None:
         """Cycles by the paper's own formula at a full port; None where there is none."""
