@@ -34,6 +34,11 @@ class PackedLayer:
     hidden: int
 
     @property
+    def format_names(self) -> str:
+        """Of W and U, "A and B" where they differ."""
+        return " and ".join(dict.fromkeys(stored(matrix.format).name for matrix in (self.w, self.u)))
+
+    @property
     def x(self) -> int:
         """Input size of the hardware, X."""
         return self.w.cols

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden.formats import Packed, pack_offsets, stored
+from golden.formats import Packed, pack_offsets
 from golden.layer import PackedLayer
 from golden.memory import bias_words, padded_x
 
@@ -35,11 +35,10 @@ def header(packed: PackedLayer, x: ArrayLike, threshold: float) -> str:
     """
     values = padded_x(packed, x)
     steps, sequences = values.shape[-2], values.size // (values.shape[-2] * packed.x)
-    names = " and ".join(dict.fromkeys(stored(matrix.format).name for matrix in (packed.w, packed.u)))
     floats = _array(f"float x[{values.size}]", (f"{value.hex()}f" for value in values.ravel().tolist()))
     return "\n".join(
         (
-            f"/* {names} arrays of one LSTM layer: X = {packed.x}, "
+            f"/* {packed.format_names} arrays of one LSTM layer: X = {packed.x}, "
             f"H = {packed.h}, T = {steps}, {sequences} sequence(s), "
             f"threshold {np.float32(threshold)};\n   before padding {packed.inputs} inputs, {packed.hidden} units */",
             "#include <stdint.h>\n",

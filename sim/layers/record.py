@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 from golden.config import AcceleratorConfig
-from golden.cycles import CELL_FUSION
-from golden.formats import stored
 from golden.isa import Counter
 from golden.layer import LayerResult
 from sim.layers.compare import Verdict, judge
@@ -52,8 +50,8 @@ def layer_run(
         bound_cycles=models.bound,
         port_busy=counters[Counter.PORT_BUSY],
         counters={counter.name: count for counter, count in counters.items()},
-        schedule=CELL_FUSION.number,
-        format=stored(call.packed.w.format).name,
+        schedule=call.schedule,
+        format=call.packed.format_names,
     )
 
 

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 from golden.config import AcceleratorConfig
-from golden.cycles import CELL_FUSION, FULL_PORT, Counted, LayerWords, Parameters, Schedule
+from golden.cycles import CELL_FUSION, FULL_PORT, SCHEDULES, Counted, LayerWords, Parameters, Schedule
 from golden.formats import Packed, stored
 from golden.isa import Flags
 from golden.layer import LayerResult
 from sim.layers.jobs import LayerCall
+
+MAX_SLOTS = 255
+"""More than any N_fuse of a run needs."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class RunWords(LayerWords):
 
     def predicted(self, n_fuse: int, n_pe: int, port_permille: int = FULL_PORT) -> Predicted:
         """What the models say of cell fusion, which N_pe and N_fuse decide: slots are taken to be enough."""
-        config = AcceleratorConfig(n_pe=n_pe, slots=255)
+        config = AcceleratorConfig(n_pe=n_pe, slots=MAX_SLOTS)
         return self.by(CELL_FUSION, config, (n_fuse,), port_permille)
 
     def best_n_fuse(self, config: AcceleratorConfig, port_permille: int = FULL_PORT) -> int:
@@ -64,6 +67,13 @@ class RunWords(LayerWords):
         return CELL_FUSION.search(self, config, port_permille)[0]
 
 
+def parameters(schedule: Schedule, n_fuse: int) -> Parameters:
+    """The parameters of a run at this N_fuse, which not every schedule has."""
+    values = {"n_fuse": n_fuse}
+    return tuple(values[name] for name in schedule.parameters)
+
+
 def predicted(call: LayerCall, golden: LayerResult, n_fuse: int, n_pe: int) -> Predicted:
-    """What the models say of a run; ``golden``: the result of this one sequence."""
-    return RunWords.of(call, golden).predicted(n_fuse, n_pe)
+    """What the models say of a run under its schedule; ``golden``: the result of this one sequence."""
+    schedule, config = SCHEDULES.numbered(call.schedule), AcceleratorConfig(n_pe=n_pe, slots=MAX_SLOTS)
+    return RunWords.of(call, golden).by(schedule, config, parameters(schedule, n_fuse))

@@ -17,13 +17,13 @@ from golden import isa
 from golden.config import WORD_BYTES, AcceleratorConfig
 from golden.cycles import SCHEDULES, u_words_of_steps
 from golden.formats import FormatError, Packed, Words, stored, unpack_halves
-from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Status
+from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule, Status
 from golden.layer import Layer, LayerResult, PackedLayer, State
 from golden.memory import h_bytes
 from golden.numbers import fp16_from_bits
 from sim.layers.counters import expected
 from sim.layers.jobs import LayerCall
-from sim.layers.words import RunWords
+from sim.layers.words import RunWords, parameters
 
 _INFINITY = 0x7F80_0000
 _LAYERS_KEPT = 8
@@ -265,7 +265,8 @@ class Accelerator:
         if flags & Flags.STATE_OUT:
             run.stores.append((self._address["state"], result.state.to_bytes()))
             run.rows_before.append(steps)
-        call = LayerCall(layer.packed, x, 0.0, n_fuse, flags & ~Flags.STATE_IN, state)
+        schedule = Schedule(isa.SCHEDULE_FIELD.of(flags))
+        call = LayerCall(layer.packed, x, 0.0, n_fuse, flags & ~Flags.STATE_IN, state, schedule)
         self._account(run, call, result, n_fuse)
         return run
 
@@ -273,8 +274,9 @@ class Accelerator:
         """The counters of a run that succeeds, and its record."""
         packed, config = call.packed, self._config
         u_words = u_words_of_steps(result.kept, packed.u.offsets)
-        schedule = SCHEDULES.numbered(isa.SCHEDULE_FIELD.of(call.flags))
-        cycles = schedule.published(RunWords.of(call, result), config, (n_fuse,)) or 0
+        schedule, words = SCHEDULES.numbered(call.schedule), RunWords.of(call, result)
+        said = words.by(schedule, config, parameters(schedule, n_fuse))
+        cycles = said.word.cycles if said.published is None else said.published
         run.counters = expected(call, result, n_fuse, config.w_pes) | {Counter.CYCLES: cycles}
         for row in COUNTER_SUMS:
             if row.total == Counter.PORT_BUSY:
