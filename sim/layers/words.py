@@ -57,13 +57,8 @@ class RunWords(LayerWords):
             self.bound(config.n_pe, port_permille),
         )
 
-    def predicted(self, n_fuse: int, n_pe: int, port_permille: int = FULL_PORT) -> Predicted:
-        """What the models say of cell fusion, which N_pe and N_fuse decide: slots are taken to be enough."""
-        config = AcceleratorConfig(n_pe=n_pe, slots=MAX_SLOTS)
-        return self.by(CELL_FUSION, config, (n_fuse,), port_permille)
-
     def best_n_fuse(self, config: AcceleratorConfig, port_permille: int = FULL_PORT) -> int:
-        """The N_fuse within the capacity with the fewest cycles by the word-level model; of several the smallest."""
+        """Cell fusion's N_fuse within the capacity with the fewest cycles by its model; of several the smallest."""
         return CELL_FUSION.search(self, config, port_permille)[0]
 
 
