@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden import esell, numbers
+from golden import numbers
+from golden.formats import esell
 from golden.isa import Error
 from golden.layer import Layer, LayerResult, PackedLayer, State, pack_layer, run
 from golden.tables import TANH
@@ -159,7 +160,7 @@ def example() -> tuple[PackedLayer, np.ndarray]:
 
 
 def set_word(packed: PackedLayer, which: str, index: int, value: int) -> PackedLayer:
-    matrix: esell.Esell = getattr(packed, which)
+    matrix: esell.Packed = getattr(packed, which)
     words = matrix.words.copy()
     words[index] = np.uint64(value)
     changed: dict[str, Any] = {which: dataclasses.replace(matrix, words=words)}
