@@ -363,8 +363,9 @@ def test_the_slow_way_gives_the_fast_ways_bits(seed: int) -> None:
     ],
 )
 def test_shapes_that_do_not_fit_are_named(w: tuple, u: tuple, b: tuple, text: str) -> None:
+    arrays = [np.zeros(s, dtype=np.float16) for s in (w, u, b)]
     with pytest.raises(ValueError, match=re.escape(text)):
-        pack_layer(*(np.zeros(s, dtype=np.float16) for s in (w, u, b)))
+        pack_layer(arrays[0], arrays[1], arrays[2])
 
 
 def test_wrong_types_and_x_shapes_are_named() -> None:

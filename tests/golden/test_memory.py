@@ -11,7 +11,8 @@ from golden.layer import PackedLayer, pack_layer
 def example() -> PackedLayer:
     rng = np.random.default_rng(1)
     shapes = (40, 9), (40, 10), (40,)
-    return pack_layer(*(rng.standard_normal(s).astype(np.float16) for s in shapes))
+    w, u, b = (rng.standard_normal(s).astype(np.float16) for s in shapes)
+    return pack_layer(w, u, b)
 
 
 def test_arrays_are_little_endian_and_whole_words() -> None:

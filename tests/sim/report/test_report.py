@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from golden.config import preset
@@ -42,10 +43,11 @@ def result_of(**fields: object) -> RunResult:
 
 def layer_of(call: LayerCall, engine: GoldenEngine | None = None) -> LayerRun:
     config = preset("tiny")
-    golden = Layer(call.packed).run(call.x, call.threshold)
+    x = np.asarray(call.x, np.float32)
+    golden = Layer(call.packed).run(x, call.threshold)
     rtl = decode(call, (engine or GoldenEngine()).run(Design("accelerator", config), layer_job(call)))
-    batch = Layer(call.packed).run(call.x[None], call.threshold)
-    check = float_checks(call.packed, call.x[None], call.threshold, batch)[0]
+    batch = Layer(call.packed).run(x[None], call.threshold)
+    check = float_checks(call.packed, x[None], call.threshold, batch)[0]
     return layer_run("L1", call, golden, rtl, judge("L1", call, golden, rtl, config), config.n_pe, check)
 
 
@@ -106,7 +108,8 @@ def test_format_and_schedule_are_the_run_s_own(command, tmp_path, monkeypatch):
     assert "<td></td>" in row and "<td>0</td>" not in row, "a formula that it does not have"
 
     class Other(Schedule):
-        name, number = "other", 3
+        name = "other"
+        number = 3  # type: ignore[assignment]  # none of golden.isa
 
         def model(self, *_):
             raise AssertionError

@@ -114,7 +114,9 @@ def test_a_defect_in_one_point_does_not_end_the_others(sweep_command, monkeypatc
     evaluate = sweep_point._row
 
     def defective(point, sha256):
-        return evaluate(point, sha256) if point.config.n_pe != 4 else {}[4]
+        if point.config.n_pe == 4:
+            raise KeyError(4)
+        return evaluate(point, sha256)
 
     monkeypatch.setattr(sweep_point, "_row", defective)
     code, out, _ = sweep_command(SMALL)
@@ -147,7 +149,12 @@ preset = "tiny"
 def test_a_simulator_s_run_is_compared_with_golden(sweep_command, monkeypatch, golden_rtl):
     seen = []
     simulate = golden_rtl.run
-    monkeypatch.setattr(golden_rtl, "run", lambda d, job, p=None: seen.append(job.timing) or simulate(d, job, p))
+
+    def watched(design, job, progress=None):
+        seen.append(job.timing)
+        return simulate(design, job, progress)
+
+    monkeypatch.setattr(golden_rtl, "run", watched)
     monkeypatch.setitem(registry._ENGINES["accelerator"], "native", lambda: golden_rtl)
     golden_rtl.wrong, golden_rtl.wrong_run = (5, 17), 1
     code, out, _ = sweep_command(RTL, "--json", "all.json")
