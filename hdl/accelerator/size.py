@@ -6,7 +6,7 @@ from golden.config import BANK_LANES, AcceleratorConfig
 from golden.tables import TANH_SEGMENTS
 from hdl.accelerator.layout import Kind, Widths, column_layout, item_layout, segment_layout
 from hdl.accelerator.vector.activation import POINT_BITS, STEP_BITS
-from hdl.accelerator.vector.gates import GATE_BITS
+from hdl.accelerator.vector.gate_unit import GATE_BITS
 
 _SUM_BITS = 32
 _WORD_BITS = 64

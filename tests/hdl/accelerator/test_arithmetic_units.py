@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 
 from golden import numbers
 from hdl.accelerator.frontend import threshold_units
-from hdl.accelerator.pe import Multiplier
+from hdl.accelerator.spmv_pe import Multiplier
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
 from hdl.common import arith
 

@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.layout import Kind
-from hdl.accelerator.port.axi import AxiMemory
+from hdl.accelerator.port.axi_memory import AxiMemory
 from sim.protocol.base import Segment
 from sim.protocol.timing import AxiTiming
 from tests.hdl.axi_bench import AxiBench

@@ -10,9 +10,9 @@ from amaranth.sim import Simulator
 
 from golden.config import preset
 from golden.formats import esell
-from hdl.accelerator.bank import ResultBank
-from hdl.accelerator.formats.esell import EsellDecoder
+from hdl.accelerator.formats.esell_decoder import EsellDecoder
 from hdl.accelerator.layout import Kind
+from hdl.accelerator.result_bank import ResultBank
 from hdl.accelerator.ring import Ring
 from hdl.common.queue import Queue
 from hdl.common.ram import Ram

@@ -1,67 +1,28 @@
 """The U h path: columns of kept blocks only, one value word a cycle into one PE and two alternating results."""
 
 from amaranth import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator import formats
-from hdl.accelerator.bank import ResultBank
 from hdl.accelerator.layout import (
     FillSignature,
     Kind,
     OfferSignature,
     ParametersSignature,
     Widths,
-    burst_words,
     column_layout,
     segment_layout,
 )
-from hdl.accelerator.pe import SpmvPe
+from hdl.accelerator.result_bank import ResultBank
 from hdl.accelerator.ring import Ring
-from hdl.accelerator.u.scanner import ColumnScanner
+from hdl.accelerator.spmv_pe import SpmvPe
+from hdl.accelerator.u.column_scanner import ColumnScanner
+from hdl.accelerator.u.segment_loader import SegmentLoader
 from hdl.accelerator.u.setup import Setup, SetupResults
 from hdl.common.queue import Queue
 from hdl.common.ram import Ram
-
-
-class SegmentLoader(wiring.Component):
-    """Offers the bursts of one segment after the other, as far as the ring has room."""
-
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        self.cfg = cfg
-        w = Widths(cfg)
-        super().__init__(
-            {
-                "segments": In(stream.Signature(segment_layout())),
-                "burst": Out(OfferSignature(cfg)),
-                "next_index": In(w.ring),
-                "free": In(range(w.ring_depth + 1)),
-                "alloc": Out(5),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        current = Signal(segment_layout())
-        words = Signal(5)
-        finished = Signal()
-        m.d.comb += [
-            words.eq(burst_words(current.addr, current.words, self.free)),
-            self.burst.valid.eq(words != 0),
-            self.burst.addr.eq(current.addr),
-            self.burst.words.eq(words),
-            self.burst.kind.eq(Kind.U),
-            self.burst.index.eq(self.next_index),
-            self.alloc.eq(Mux(self.burst.taken, words, 0)),
-            finished.eq(current.words == self.alloc),
-            self.segments.ready.eq(finished),
-        ]
-        with m.If(finished & self.segments.valid):
-            m.d.sync += current.eq(self.segments.payload)
-        with m.Else():
-            m.d.sync += [current.addr.eq(current.addr + self.alloc), current.words.eq(current.words - self.alloc)]
-        return m
 
 
 class RecurrentPath(wiring.Component):

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import AcceleratorConfig
 from hdl.accelerator.layout import ParametersSignature, Widths
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
-from hdl.accelerator.vector.gates import GATE_BITS
+from hdl.accelerator.vector.gate_unit import GATE_BITS
 from hdl.common.arith import FRACTION_BITS, fp16_from_q20_magnitude, round_half_up, saturate
 from hdl.common.ram import Ram
 
