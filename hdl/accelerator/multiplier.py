@@ -1,13 +1,13 @@
 """One fp16 multiplier of a PE: exact products, rounded once to Q12.20."""
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arith import Fp16
+from hdl.common.component import Component
 
 
-class Multiplier(wiring.Component):
+class Multiplier(Component):
     """fp16 x fp16 as Q12.20, rounded half up, two cycles later.
 
     ``product`` holds the low 32 bits; ``overflow`` says that the product does not fit them. Inputs must be finite.

@@ -1,15 +1,16 @@
 """The result bank: 16 lanes of 32-bit sums with an adder each, one value word a cycle in any order."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BANK_LANES
 from hdl.common.arith import add_wrapping
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 
 
-class ResultBank(wiring.Component):
+class ResultBank(Component):
     """Adds four products a cycle to the sums of one row group; lane = row mod 16.
 
     Parameters:

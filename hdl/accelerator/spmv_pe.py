@@ -1,13 +1,14 @@
 """The SpMV processing element: four fp16 multipliers with exact products, rounded once to Q12.20."""
 
 from amaranth import Array, Module, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hdl.accelerator.multiplier import Multiplier
+from hdl.common.component import Component
 
 
-class SpmvPe(wiring.Component):
+class SpmvPe(Component):
     """Multiplies one value word with one block of four operands; products appear two cycles later.
 
     ``values``, ``selects``: the value word and, for each value, which operand it meets. ``operands``: four fp16.

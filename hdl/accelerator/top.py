@@ -3,19 +3,18 @@
 from typing import Any
 
 from amaranth import Module, ResetInserter
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
-from golden.isa import Error
 from hdl.accelerator.datapath import Datapath
-from hdl.accelerator.frontend import Frontend
+from hdl.accelerator.frontend.frontend import Frontend
 from hdl.accelerator.port.axi_memory import AxiMemory
 from hdl.accelerator.port.rocc_memory import RoccMemory
+from hdl.common.component import Component
 from hdl.rocc import CommandSignature, MemorySignature, ResponseSignature
 
 
-class Accelerator(wiring.Component):
+class Accelerator(Component):
     """The whole accelerator behind its RoCC port; one clock, synchronous reset.
 
     Parameters:
@@ -59,27 +58,9 @@ class Accelerator(wiring.Component):
             connect(m, memory.mem, flipped(self.mem))
         connect(m, frontend.parameters, datapath.parameters)
         connect(m, datapath.burst, memory.burst)
-        connect(m, datapath.data, memory.store_data)
+        connect(m, datapath.store, memory.store)
         connect(m, memory.fill, datapath.fill)
-        m.d.comb += [
-            self.busy.eq(frontend.busy),
-            self.interrupt.eq(frontend.interrupt),
-            datapath.stored.eq(memory.stored),
-            memory.stop.eq(frontend.stop),
-            frontend.idle.eq(memory.idle),
-            frontend.rows.eq(datapath.rows),
-            frontend.finished.eq(datapath.finished),
-            frontend.error.eq(datapath.error),
-            frontend.error_code.eq(datapath.error_code),
-            frontend.events.eq(datapath.events),
-            frontend.events.port_busy.eq(memory.busy),
-            frontend.events.port_stalled.eq(memory.stalled),
-            frontend.events.port_full.eq(memory.full),
-            frontend.events.port_idle.eq(~(memory.busy | memory.stalled | memory.full)),
-        ]
-        # The memory's word on its own answers comes before what the datapath makes of the data.
-        with m.If(memory.load_error):
-            m.d.comb += [frontend.error.eq(1), frontend.error_code.eq(Error.MEM_READ)]
-        with m.Elif(memory.store_error):
-            m.d.comb += [frontend.error.eq(1), frontend.error_code.eq(Error.MEM_WRITE)]
+        connect(m, datapath.report, frontend.datapath)
+        connect(m, memory.control, frontend.memory)
+        m.d.comb += [self.busy.eq(frontend.busy), self.interrupt.eq(frontend.interrupt)]
         return m

@@ -2,11 +2,13 @@
 
 from amaranth import Module, Signal, Value
 from amaranth.hdl import Shape, ShapeLike
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out
 
+from hdl.common.component import Component
 
-class Queue(wiring.Component):
+
+class Queue(Component):
     """``depth`` payloads (a power of two); what enters in one cycle may leave in the next.
 
     ``room`` is the number of payloads that still fit, for producers that look ahead.

@@ -1,13 +1,15 @@
 """Memories, each in a module of its own with a plain one-read one-write interface, so that a macro can replace it."""
 
 from amaranth import ClockSignal, Instance, Module, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
+
+from hdl.common.component import Component
 
 __all__ = ["Ram", "RamInstances"]
 
 
-class Ram(wiring.Component):
+class Ram(Component):
     """``depth`` rows of ``width`` bits; one synchronous read and one write a cycle.
 
     Parameters:

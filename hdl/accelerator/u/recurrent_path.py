@@ -1,79 +1,70 @@
 """The U h path: columns of kept blocks only, one value word a cycle into one PE and two alternating results."""
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator import formats
-from hdl.accelerator.layout import (
+from hdl.accelerator.layout import HALVES, SUM_BITS, Kind, column_layout, segment_layout
+from hdl.accelerator.ring import Ring
+from hdl.accelerator.signatures import (
+    UNIT_FAULTS,
+    BlockSignature,
     FillSignature,
-    Kind,
+    KeepSignature,
     OfferSignature,
     ParametersSignature,
-    Widths,
-    column_layout,
-    segment_layout,
+    RecurrentSumsSignature,
+    StepSignature,
+    UnitSignature,
+    WriteSignature,
+    unit_events,
 )
-from hdl.accelerator.result_bank import ResultBank
-from hdl.accelerator.ring import Ring
-from hdl.accelerator.spmv_pe import SpmvPe
+from hdl.accelerator.spmv_lane import SpmvLane
 from hdl.accelerator.u.column_scanner import ColumnScanner
 from hdl.accelerator.u.segment_loader import SegmentLoader
-from hdl.accelerator.u.setup import Setup, SetupResults
+from hdl.accelerator.u.setup import Setup
+from hdl.common.component import Component
 from hdl.common.queue import Queue
 from hdl.common.ram import Ram
 
 
-class RecurrentPath(wiring.Component):
+class RecurrentPath(Component):
     """From memory to the sums U s(h) of one step, while the previous step's sums are still being read.
 
-    ``done`` pulses when a step's sums are complete; ``empty`` then says that no column was kept (the sums are zero
-    and not in the memory). ``read`` gives 16 sums of the half ``read_half`` one cycle later; they hold.
-    ``h_addr``/``h`` fetch a block of s(h). Setup's outputs pass through: see Setup.
+    ``step`` says when the sums of a step of ``parameters``' run are complete, ``sums`` gives them. ``keep`` tells of
+    blocks of h as they become known, ``block`` fetches s(h). ``bias``, ``c`` and ``state`` carry what is loaded
+    before the first step: biases, cells and h of the state (see Setup).
 
-    ``loaded`` pulses per word of U, ``setup_loaded`` per word before the first step; ``due`` is high while the decoder
-    wants a word of U, ``working`` while the PE is given an item.
+    ``burst`` asks for all of that and for U, ``fill`` brings it. ``faults``: what is wrong with it. ``events``: words
+    of U and of what comes before, kept and skipped blocks; in every cycle a word of U is taken, missing (U_STARVED)
+    or not wanted (U_IDLE); PE_BUSY while the PE is given an item.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        w = Widths(cfg)
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "burst": Out(OfferSignature(cfg)),
                 "fill": In(FillSignature(cfg)),
-                "setup": Out(SetupResults(cfg)),
-                "published": In(1),
-                "keep_addr": Out(w.h_blocks),
-                "keep": In(1),
-                "h_en": Out(1),
-                "h_addr": Out(w.h_blocks),
-                "h": In(data.ArrayLayout(unsigned(16), 4)),
-                "done": Out(1),
-                "empty": Out(1),
-                "read": In(1),
-                "read_half": In(1),
-                "read_row_group": In(w.row_group),
-                "read_data": Out(signed(32)).array(BANK_LANES),
-                "loaded": Out(1),
-                "due": Out(1),
-                "working": Out(1),
-                "setup_loaded": Out(1),
-                "kept": Out(1),
-                "skipped": Out(1),
-                "bad_bias": Out(1),
-                "bad_state": Out(1),
-                "bad_format": Out(1),
-                "bad_weight": Out(1),
-                "overflow": Out(1),
+                "bias": Out(WriteSignature(cfg.max_h, HALVES)),
+                "c": Out(WriteSignature(cfg.max_h, signed(SUM_BITS))),
+                "state": Out(UnitSignature()),
+                "keep": In(KeepSignature(cfg)),
+                "block": Out(BlockSignature(cfg)),
+                "step": Out(StepSignature()),
+                "sums": In(RecurrentSumsSignature(cfg)),
+                "faults": Out(UNIT_FAULTS["recurrent"]),
+                "events": Out(unit_events(cfg)["recurrent"]),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cfg = self.cfg
+        cfg, p, events = self.cfg, self.parameters, self.events
+        mark = data.StructLayout({"end": unsigned(1), "empty": unsigned(1)})
         m.submodules.setup = setup = Setup(cfg)
         m.submodules.scanner = scanner = ColumnScanner(cfg)
         m.submodules.loader = loader = SegmentLoader(cfg)
@@ -82,52 +73,40 @@ class RecurrentPath(wiring.Component):
         m.submodules.offsets = offsets = Ram(64, -(-cfg.h_blocks // 4))
         m.submodules.ring = ring = Ring(cfg, Kind.U)
         m.submodules.decoder = decoder = formats.decoder(cfg, known_length=True)
-        m.submodules.pe = pe = SpmvPe()
-        m.submodules.bank = bank = ResultBank(cfg.row_groups, memories=2)
-        p = self.parameters
+        m.submodules.lane = lane = SpmvLane(cfg, cfg.row_groups, memories=2, mark=mark)
         for part in (setup, scanner):
             connect(m, flipped(self.parameters), part.parameters)
         connect(m, loader.burst, flipped(self.burst))
         connect(m, segments.o, loader.segments)
         connect(m, flipped(self.fill), ring.fill)
+        connect(m, ring.space, loader.space)
         connect(m, columns.o, decoder.columns)
-        item = decoder.items.payload
-        valid = decoder.items.valid
-        value = valid & ~item.end
+        connect(m, setup.bias, flipped(self.bias))
+        connect(m, setup.c, flipped(self.c))
+        connect(m, setup.h, flipped(self.state))
+        connect(m, flipped(self.keep), scanner.keep)
         m.d.comb += [
             decoder.blocks.eq(p.h_blocks << 1),
-            loader.next_index.eq(ring.next_index),
-            loader.free.eq(ring.free),
-            ring.alloc.eq(loader.alloc),
-            scanner.enable.eq(setup.results.done),
-            scanner.published.eq(self.published),
-            self.keep_addr.eq(scanner.keep_addr),
-            scanner.keep.eq(self.keep),
+            scanner.enable.eq(setup.done),
             scanner.offsets.eq(offsets.read_data),
             scanner.room.eq((segments.room >= 2) & (columns.room >= 2)),
             offsets.read_en.eq(1),
             offsets.read_addr.eq(scanner.offset_addr),
-            offsets.write_en.eq(setup.results.offsets_en),
-            offsets.write_addr.eq(setup.results.addr),
-            offsets.write_data.eq(setup.results.word),
+            offsets.write_en.eq(setup.offsets.en),
+            offsets.write_addr.eq(setup.offsets.addr),
+            offsets.write_data.eq(setup.offsets.data),
             columns.i.valid.eq(scanner.columns.valid),
             columns.i.payload.eq(scanner.columns.payload),
-            self.kept.eq(scanner.kept),
-            self.skipped.eq(scanner.skipped),
-            self.bad_bias.eq(setup.bad_bias),
-            self.bad_state.eq(setup.bad_state),
-            self.bad_format.eq(decoder.bad_format | scanner.bad_format),
-            self.bad_weight.eq(decoder.bad_weight),
-            self.loaded.eq(decoder.words.valid & decoder.words.ready),
-            self.due.eq(decoder.words.ready),
-            self.working.eq(value),
-            self.setup_loaded.eq(setup.words.valid & setup.words.ready),
+            self.faults.bad_bias.eq(setup.bad_bias),
+            self.faults.bad_state.eq(setup.bad_state),
+            self.faults.bad_format.eq(decoder.bad_format | scanner.bad_format),
+            self.faults.bad_weight.eq(decoder.bad_weight),
+            self.faults.acc_overflow.eq(lane.overflow),
         ]
-        connect(m, setup.results, flipped(self.setup))
 
         # Setup's segments and words come first, the columns' after it.
         m.d.comb += [setup.words.payload.eq(ring.words.payload), decoder.words.payload.eq(ring.words.payload)]
-        with m.If(setup.results.done):
+        with m.If(setup.done):
             m.d.comb += [
                 segments.i.valid.eq(scanner.segments.valid),
                 segments.i.payload.eq(scanner.segments.payload),
@@ -143,51 +122,45 @@ class RecurrentPath(wiring.Component):
                 ring.words.ready.eq(setup.words.ready),
             ]
 
-        # Stage 0 fetches h, stage 1 multiplies, 2 rounds while the bank fetches, 3 adds.
-        item_1 = Signal.like(item)
+        item = decoder.items.payload
+        value = Signal()
+        ended = Signal()
         fresh = Signal(init=1)
         zero = Signal()
-        working = Signal(3)
-        done = Signal(3)
-        half = Signal(2)
-        row_group = [Signal.like(item.row_group, name=f"row_group_{i}") for i in range(2)]
-        lanes_2 = Signal.like(item.lanes)
-        lanes_3 = Signal.like(item.lanes)
-        first = Signal(2)
-        empty = Signal(3)
-        m.d.comb += [decoder.items.ready.eq(1), self.h_en.eq(value), self.h_addr.eq(item.column)]
-        with m.If(valid & item.end):
-            m.d.sync += fresh.eq(0)
-        m.d.sync += [
-            item_1.eq(item),
-            # before the first step there is no h in the memory unless a state was loaded
-            zero.eq(fresh & ~p.state_in),
-            working.eq(Cat(value, working)),
-            done.eq(Cat(valid & item.end, done)),
-            empty.eq(Cat(item.first, empty)),
-            half.eq(Cat(item.half, half)),
-            row_group[0].eq(item.row_group),
-            row_group[1].eq(row_group[0]),
-            lanes_2.eq(item_1.lanes),
-            lanes_3.eq(lanes_2),
-            first.eq(Cat(item_1.first, first)),
-        ]
         m.d.comb += [
-            pe.values.eq(item_1.values),
-            pe.selects.eq(item_1.selects),
-            pe.operands.as_value().eq(Mux(zero, 0, self.h.as_value())),
-            bank.fetch.eq(working[1]),
-            bank.memory.eq(half[1]),
-            bank.addr.eq(row_group[1]),
-            bank.first.eq(first[1]),
-            bank.lanes.eq(lanes_3),
-            *(bank.products[i].eq(pe.products[i]) for i in range(4)),
-            bank.read.eq(self.read),
-            bank.read_memory.eq(self.read_half),
-            bank.read_addr.eq(self.read_row_group),
-            *(self.read_data[lane].eq(bank.read_data[lane]) for lane in range(BANK_LANES)),
-            self.done.eq(done[2]),
-            self.empty.eq(empty[2]),
-            self.overflow.eq((working[2] & pe.overflow) | bank.overflow),
+            value.eq(decoder.items.valid & ~item.end),
+            ended.eq(decoder.items.valid & item.end),
+            decoder.items.ready.eq(1),
+            self.block.en.eq(value),
+            self.block.addr.eq(item.column),
+            lane.item.eq(item),
+            lane.issue.eq(value),
+            lane.memory.eq(item.half),
+            lane.addr.eq(item.row_group),
+            lane.operands[0].eq(Mux(zero, 0, self.block.h.as_value())),
+            lane.mark.end.eq(ended),
+            lane.mark.empty.eq(item.first),
+            lane.read.eq(self.sums.read),
+            lane.read_memory.eq(self.sums.half),
+            lane.read_addr.eq(self.sums.row_group),
+            *(self.sums.sums[i].eq(lane.sums[0][i]) for i in range(BANK_LANES)),
+            self.step.done.eq(lane.marked.end),
+            self.step.empty.eq(lane.marked.empty),
+        ]
+        # before the first step there is no h in the memory unless a state was loaded
+        m.d.sync += zero.eq(fresh & ~p.state_in)
+        with m.If(ended):
+            m.d.sync += fresh.eq(0)
+
+        loaded = Signal()
+        m.d.comb += [
+            loaded.eq(decoder.words.valid & decoder.words.ready),
+            events.u_words.eq(loaded),
+            events.setup_words.eq(setup.words.valid & setup.words.ready),
+            events.kept_blocks.eq(scanner.kept),
+            events.skipped_blocks.eq(scanner.skipped),
+            events.u_starved.eq(decoder.words.ready & ~loaded),
+            events.u_idle.eq(~decoder.words.ready),
+            events.pe_busy.eq(value),
         ]
         return m

@@ -1,10 +1,11 @@
 """tanh and sigmoid of a Q12.20 value by linear interpolation in one table of 512 segments."""
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.tables import TANH, TANH_SEGMENTS
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 
 ACTIVATION_LATENCY = 4
@@ -14,8 +15,8 @@ _POSITION_BITS = 14
 _LIMIT = TANH_SEGMENTS << _POSITION_BITS
 
 
-class Activation(wiring.Component):
-    """``y`` is tanh(z), or sigmoid(z) where ``sigmoid`` came with it, ACTIVATION_LATENCY cycles later; one a cycle.
+class Activation(Component):
+    """``y`` is tanh(``z``), or sigmoid(z) where ``sigmoid`` came with it, ACTIVATION_LATENCY cycles later; one a cycle.
 
     Both in units of 2^-20. Symmetric tables cost one bit: sigmoid(z) = (1 + tanh(z / 2)) / 2.
     """
@@ -26,7 +27,10 @@ class Activation(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rows = [TANH[i] | (TANH[i + 1] - TANH[i]) << POINT_BITS for i in range(TANH_SEGMENTS)]
+        row = data.StructLayout({"point": unsigned(POINT_BITS), "step": unsigned(STEP_BITS)})
+        rows = [
+            row.const({"point": TANH[i], "step": TANH[i + 1] - TANH[i]}).as_value().value for i in range(TANH_SEGMENTS)
+        ]
         m.submodules.points = points = Ram(POINT_BITS + STEP_BITS, TANH_SEGMENTS, init=rows)
 
         # 1: magnitude, limited to the table
@@ -49,10 +53,9 @@ class Activation(wiring.Component):
         fraction = Signal(_POSITION_BITS)
         m.d.sync += fraction.eq(position)
         # 3: interpolation
-        point = points.read_data[:POINT_BITS]
-        step = points.read_data[POINT_BITS:]
+        segment = data.View(row, points.read_data)
         value = Signal(20)
-        m.d.sync += value.eq(Cat(Const(0, 4), point) + ((step * fraction + 512) >> 10))
+        m.d.sync += value.eq(Cat(Const(0, 4), segment.point) + ((segment.step * fraction + 512) >> 10))
         # 4: sign, and the shift from tanh to sigmoid
         result = Signal(signed(22))
         m.d.comb += result.eq(Mux(negative[2], -value, value))

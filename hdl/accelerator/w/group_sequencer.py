@@ -1,18 +1,22 @@
 """Cell fusion, the schedule of the paper: W passes once for a group of time steps."""
 
 from amaranth import Array, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import ParametersSignature, Widths, column_layout, group_capacity
+from hdl.accelerator.layout import Widths, column_layout, group_capacity
+from hdl.accelerator.signatures import ParametersSignature
+from hdl.common.component import Component
 
 
-class GroupSequencer(wiring.Component):
-    """Tells the decoder which columns come: all of W for each group, once its inputs and its half of the slots allow.
+class GroupSequencer(Component):
+    """Tells the decoder which ``columns`` come: all of W for each group, once its inputs and its half of the slots
+    allow.
 
-    ``begin`` pulses with the start of a group. ``rows[half]`` is the number of steps in the group that fills that
-    half. ``x_ready`` counts a group of inputs; ``release`` gives a half back when its results have been read.
+    ``parameters``: the run's. ``begin`` pulses with the start of a group. ``rows[half]`` is the number of steps in the
+    group that fills that half. ``x_ready`` counts a group of inputs; ``release`` gives a half back when its results
+    have been read.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:

@@ -1,81 +1,68 @@
 """The W x path: groups of time steps, decoded words shared by all W PEs, one result bank a PE."""
 
-from amaranth import Array, Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator import formats
-from hdl.accelerator.layout import (
+from hdl.accelerator.layout import Kind, Widths, item_layout
+from hdl.accelerator.ring import Ring
+from hdl.accelerator.signatures import (
+    UNIT_FAULTS,
     FillSignature,
-    Kind,
+    GroupsSignature,
     OfferSignature,
     ParametersSignature,
-    Widths,
-    item_layout,
+    WeightSumsSignature,
+    unit_events,
 )
-from hdl.accelerator.result_bank import ResultBank
-from hdl.accelerator.ring import Ring
-from hdl.accelerator.spmv_pe import SpmvPe
+from hdl.accelerator.spmv_lane import SpmvLane
 from hdl.accelerator.w.group_sequencer import GroupSequencer
 from hdl.accelerator.w.input_buffer import InputBuffer
 from hdl.accelerator.w.weight_loader import WeightLoader
+from hdl.common.component import Component
 from hdl.common.queue import Queue
 
 
-class WeightPath(wiring.Component):
+class WeightPath(Component):
     """From memory to the sums W x of two groups of steps.
 
     A value word stays for as many cycles as a PE has steps in the group; in each of them every PE works on another
-    step. ``ready[half]`` rises when all sums of that half are complete and falls with ``release``.
+    step of ``parameters``' run. ``groups`` says which groups are complete; a read of ``sums`` takes one issue cycle
+    from the PEs.
 
-    ``read`` asks for 16 sums of one step (``read_bank``, ``read_slot``, ``read_row_group``); it takes one issue
-    cycle from the PEs, and ``read_data`` follows three cycles later, for one cycle.
-
-    ``loaded``, ``x_loaded`` pulse per word. Every cycle is one of ``issued`` (``working`` PEs are given an item),
-    ``stolen`` (an item waits for a read), ``starved`` (a group is under way without an item) or none of them.
+    ``x_burst`` and ``w_burst`` ask for x and W, ``fill`` brings both. ``faults``: what is wrong with them. ``events``:
+    a word of each; every cycle is one of W_BUSY (PE_BUSY of the PEs are given an item), W_STOLEN (an item waits for a
+    read), W_STARVED (a group is under way without an item) or W_IDLE.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        w = Widths(cfg)
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "x_burst": Out(OfferSignature(cfg)),
                 "w_burst": Out(OfferSignature(cfg)),
                 "fill": In(FillSignature(cfg)),
-                "rows": Out(data.ArrayLayout(unsigned(w.group), 2)),
-                "ready": Out(2),
-                "release": In(1),
-                "release_half": In(1),
-                "read": In(1),
-                "read_bank": In(w.bank),
-                "read_slot": In(w.slot),
-                "read_row_group": In(w.row_group),
-                "read_data": Out(signed(32)).array(BANK_LANES),
-                "loaded": Out(1),
-                "x_loaded": Out(1),
-                "issued": Out(1),
-                "stolen": Out(1),
-                "starved": Out(1),
-                "working": Out(range(cfg.w_pes + 1)),
-                "bad_x": Out(1),
-                "bad_format": Out(1),
-                "bad_weight": Out(1),
-                "overflow": Out(1),
+                "groups": Out(GroupsSignature(cfg)),
+                "sums": In(WeightSumsSignature(cfg)),
+                "faults": Out(UNIT_FAULTS["weights"]),
+                "events": Out(unit_events(cfg)["weights"]),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cfg, w = self.cfg, Widths(self.cfg)
+        cfg, w, events = self.cfg, Widths(self.cfg), self.events
+        mark = data.StructLayout({"end": unsigned(1), "half": unsigned(1)})
         m.submodules.inputs = inputs = InputBuffer(cfg)
         m.submodules.loader = loader = WeightLoader(cfg)
         m.submodules.ring = ring = Ring(cfg, Kind.W)
         m.submodules.groups = groups = GroupSequencer(cfg)
         m.submodules.decoder = decoder = formats.decoder(cfg, known_length=False)
         m.submodules.items = items = Queue(item_layout(cfg), 4)
+        m.submodules.lane = lane = SpmvLane(cfg, cfg.bank_slots * cfg.row_groups, pes=cfg.w_pes, mark=mark)
         for part in (inputs, loader, groups):
             connect(m, flipped(self.parameters), part.parameters)
         connect(m, inputs.burst, flipped(self.x_burst))
@@ -83,123 +70,87 @@ class WeightPath(wiring.Component):
         connect(m, flipped(self.fill), inputs.fill)
         connect(m, flipped(self.fill), ring.fill)
         connect(m, ring.words, decoder.words)
+        connect(m, ring.space, loader.space)
         connect(m, groups.columns, decoder.columns)
         connect(m, decoder.items, items.i)
+        connect(m, decoder.heads, loader.heads)
         m.d.comb += [
             decoder.blocks.eq(self.parameters.h_blocks << 1),
-            loader.head.eq(decoder.head),
-            loader.head_values.eq(decoder.head_values),
-            loader.next_index.eq(ring.next_index),
-            loader.free.eq(ring.free),
-            ring.alloc.eq(loader.alloc),
             groups.x_ready.eq(inputs.group_ready),
-            groups.release.eq(self.release),
-            self.rows.eq(groups.rows),
-            self.loaded.eq(ring.words.valid & ring.words.ready),
-            self.bad_x.eq(inputs.bad_x),
-            self.bad_format.eq(decoder.bad_format | loader.bad_format),
-            self.bad_weight.eq(decoder.bad_weight),
+            groups.release.eq(self.groups.release),
+            self.groups.rows.eq(groups.rows),
+            self.faults.bad_x.eq(inputs.bad_x),
+            self.faults.bad_format.eq(decoder.bad_format | loader.bad_format),
+            self.faults.bad_weight.eq(decoder.bad_weight),
+            self.faults.acc_overflow.eq(lane.overflow),
         ]
 
-        # Stage 0: one step a PE and cycle; the operands are fetched.
+        # One step a PE and cycle; the operands are fetched.
         item = items.o.payload
+        waiting = Signal()
+        ended = Signal()
         turn = Signal(w.fuse)
         started = Signal(w.group)
-        rows = Mux(item.half, groups.rows[1], groups.rows[0])
         issue = Signal()
         slot = Signal(w.slot)
         last_turn = Signal()
+        rows = Mux(item.half, groups.rows[1], groups.rows[0])
         m.d.comb += [
-            issue.eq(items.o.valid & ~item.end & ~self.read),
+            waiting.eq(items.o.valid & ~item.end),
+            ended.eq(items.o.valid & item.end),
+            issue.eq(waiting & ~self.sums.read),
             last_turn.eq(started + cfg.w_pes >= rows),
             items.o.ready.eq(item.end | (issue & last_turn)),
             slot.eq(turn + Mux(item.half, cfg.fuse_capacity, 0)),
-            inputs.read_en.eq(issue),
-            inputs.read_slot.eq(slot),
-            inputs.read_column.eq(item.column),
-            inputs.group_free.eq(items.o.valid & item.end),
-        ]
-        groups_open = Signal(2)
-        waiting = items.o.valid & ~item.end
-        m.d.sync += groups_open.eq(groups_open + groups.begin - (items.o.valid & item.end))
-        m.d.comb += [
-            self.x_loaded.eq(inputs.fill.valid & (inputs.fill.kind == Kind.X)),
-            self.issued.eq(issue),
-            self.stolen.eq(waiting & self.read),
-            self.starved.eq(~waiting & (groups_open != 0)),
-            self.working.eq(sum(issue & (started + i < rows) for i in range(cfg.w_pes))),
+            inputs.read.en.eq(issue),
+            inputs.read.slot.eq(slot),
+            inputs.read.column.eq(item.column),
+            inputs.group_free.eq(ended),
+            lane.item.eq(item),
+            lane.issue.eq(Cat(issue & (started + i < rows) for i in range(cfg.w_pes))),
+            lane.addr.eq(slot * cfg.row_groups + item.row_group),
+            *(lane.operands[i].eq(inputs.read.operands[i]) for i in range(cfg.w_pes)),
+            lane.mark.end.eq(ended),
+            lane.mark.half.eq(item.half),
         ]
         with m.If(issue):
             m.d.sync += [
                 turn.eq(Mux(last_turn, 0, turn + 1)),
                 started.eq(Mux(last_turn, 0, started + cfg.w_pes)),
             ]
-
-        # Stages 1 to 3: operands there, products rounded while the bank fetches, sums written.
-        item_1 = Signal.like(item)
-        addr_1 = Signal(range(cfg.bank_slots * cfg.row_groups))
-        addr_2 = Signal.like(addr_1)
-        working = [Signal(cfg.w_pes, name=f"working_{i}") for i in range(1, 4)]
-        lanes_2 = Signal.like(item.lanes)
-        lanes_3 = Signal.like(item.lanes)
-        first = Signal(2)
-        done = Signal(3)
-        done_half = Signal(3)
-        m.d.sync += [
-            item_1.eq(item),
-            addr_1.eq(slot * cfg.row_groups + item.row_group),
-            addr_2.eq(addr_1),
-            working[0].eq(Cat(issue & (started + i < rows) for i in range(cfg.w_pes))),
-            working[1].eq(working[0]),
-            working[2].eq(working[1]),
-            lanes_2.eq(item_1.lanes),
-            lanes_3.eq(lanes_2),
-            first.eq(Cat(item_1.first, first)),
-            done.eq(Cat(items.o.valid & item.end, done)),
-            done_half.eq(Cat(item.half, done_half)),
-        ]
         for half in range(2):
-            with m.If(done[2] & (done_half[2] == half)):
-                m.d.sync += self.ready[half].eq(1)
-            with m.Elif(self.release & (self.release_half == half)):
-                m.d.sync += self.ready[half].eq(0)
+            with m.If(lane.marked.end & (lane.marked.half == half)):
+                m.d.sync += self.groups.ready[half].eq(1)
+            with m.Elif(self.groups.release & (self.groups.release_half == half)):
+                m.d.sync += self.groups.ready[half].eq(0)
 
-        # A read travels with the stages, so that it meets an idle bank.
+        # A read travels with the stages of the lane, so that it meets an idle bank.
         read = Signal(2)
-        read_addr = [Signal.like(addr_1, name=f"read_addr_{i}") for i in range(2)]
+        read_addr = [Signal.like(lane.read_addr, name=f"read_addr_{i}") for i in range(2)]
         read_bank = [Signal(w.bank, name=f"read_bank_{i}") for i in range(3)]
         m.d.sync += [
-            read.eq(Cat(self.read, read)),
-            read_addr[0].eq(self.read_slot * cfg.row_groups + self.read_row_group),
+            read.eq(Cat(self.sums.read, read)),
+            read_addr[0].eq(self.sums.slot * cfg.row_groups + self.sums.row_group),
             read_addr[1].eq(read_addr[0]),
-            read_bank[0].eq(self.read_bank),
+            read_bank[0].eq(self.sums.bank),
             read_bank[1].eq(read_bank[0]),
             read_bank[2].eq(read_bank[1]),
         ]
-        banks = []
-        overflows = Signal(cfg.w_pes)
-        for i in range(cfg.w_pes):
-            m.submodules[f"pe_{i}"] = pe = SpmvPe()
-            m.submodules[f"bank_{i}"] = bank = ResultBank(cfg.bank_slots * cfg.row_groups)
-            banks.append(bank)
-            m.d.comb += [
-                pe.values.eq(item_1.values),
-                pe.selects.eq(item_1.selects),
-                pe.operands.eq(inputs.operands[i]),
-                bank.fetch.eq(working[1][i]),
-                bank.addr.eq(addr_2),
-                bank.first.eq(first[1]),
-                bank.lanes.eq(lanes_3),
-                *(bank.products[j].eq(pe.products[j]) for j in range(4)),
-                bank.read.eq(read[1] & (read_bank[1] == i)),
-                bank.read_addr.eq(read_addr[1]),
-                overflows[i].eq((working[2][i] & pe.overflow) | bank.overflow),
-            ]
         m.d.comb += [
-            *(
-                self.read_data[lane].eq(Array(bank.read_data[lane] for bank in banks)[read_bank[2]])
-                for lane in range(BANK_LANES)
-            ),
-            self.overflow.eq(overflows.any()),
+            lane.read.eq(Cat(read[1] & (read_bank[1] == i) for i in range(cfg.w_pes))),
+            lane.read_addr.eq(read_addr[1]),
+            *(self.sums.sums[i].eq(Array(sums[i] for sums in lane.sums)[read_bank[2]]) for i in range(BANK_LANES)),
+        ]
+
+        groups_open = Signal(2)
+        m.d.sync += groups_open.eq(groups_open + groups.begin - ended)
+        m.d.comb += [
+            events.w_words.eq(ring.words.valid & ring.words.ready),
+            events.x_words.eq(inputs.fill.valid & (inputs.fill.kind == Kind.X)),
+            events.w_busy.eq(issue),
+            events.w_stolen.eq(waiting & self.sums.read),
+            events.w_starved.eq(~waiting & (groups_open != 0)),
+            events.w_idle.eq(~(events.w_busy | events.w_stolen | events.w_starved)),
+            events.pe_busy.eq(sum(lane.issue[i] for i in range(cfg.w_pes))),
         ]
         return m
