@@ -8,7 +8,7 @@ from hdl.common.component import Component
 
 
 class Multiplier(Component):
-    """fp16 x fp16 as Q12.20, rounded half up, two cycles later.
+    """``a`` x ``b``, both fp16, as Q12.20, rounded half up, two cycles later.
 
     ``product`` holds the low 32 bits; ``overflow`` says that the product does not fit them. Inputs must be finite.
     """

@@ -20,8 +20,9 @@ class ResultBank(Component):
     ``fetch`` with ``memory`` and ``addr`` comes one cycle before ``products``, ``lanes`` and ``first`` (overwrite
     instead of add). Consecutive words may hit the same rows: sums on their way to the memory are forwarded.
 
-    ``read`` gives another reader a whole row group: ``read_data`` follows one cycle after ``read`` and holds until
-    the memory is used again. It must not come in the same cycle as a fetch from the same memory.
+    ``read`` gives another reader the row group ``read_addr`` of ``read_memory``: ``read_data`` follows one cycle after
+    ``read`` and holds until the memory is used again. It must not come in the same cycle as a fetch from the same
+    memory.
 
     ``overflow`` pulses when a sum left the 32-bit range.
     """

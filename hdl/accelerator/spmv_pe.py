@@ -9,9 +9,10 @@ from hdl.common.component import Component
 
 
 class SpmvPe(Component):
-    """Multiplies one value word with one block of four operands; products appear two cycles later.
+    """Multiplies one value word with one block of four operands; ``products`` appear two cycles later.
 
     ``values``, ``selects``: the value word and, for each value, which operand it meets. ``operands``: four fp16.
+    ``overflow``: a product does not fit 32 bits.
     """
 
     values: In(data.ArrayLayout(unsigned(16), 4))

@@ -9,7 +9,7 @@ from hdl.common.component import Component
 
 
 class Queue(Component):
-    """``depth`` payloads (a power of two); what enters in one cycle may leave in the next.
+    """``depth`` payloads (a power of two); what enters at ``i`` in one cycle may leave at ``o`` in the next.
 
     ``room`` is the number of payloads that still fit, for producers that look ahead.
     """

@@ -17,8 +17,9 @@ class Ram(Component):
         init: contents at power-up, for read-only tables, which have no ``write_...``; without it contents are
             undefined until written.
 
-    ``read_data`` holds the row at ``read_addr`` one cycle after ``read_en``, and keeps it while ``read_en`` is low.
-    A row that is written in the cycle in which it is read returns undefined data; users forward or avoid it.
+    ``write_en`` stores ``write_data``, or pieces of it, in row ``write_addr``. ``read_data`` holds the row at
+    ``read_addr`` one cycle after ``read_en``, and keeps it while ``read_en`` is low. A row that is written in the
+    cycle in which it is read returns undefined data; users forward or avoid it.
     """
 
     def __init__(self, width: int, depth: int, *, lane_bits: int | None = None, init: list[int] | None = None) -> None:
