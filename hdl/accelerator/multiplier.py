@@ -13,10 +13,15 @@ class Multiplier(Component):
     ``product`` holds the low 32 bits; ``overflow`` says that the product does not fit them. Inputs must be finite.
     """
 
-    a: In(16)
-    b: In(16)
-    product: Out(signed(32))
-    overflow: Out(1)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "a": In(16),
+                "b": In(16),
+                "product": Out(signed(32)),
+                "overflow": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

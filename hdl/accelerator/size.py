@@ -11,7 +11,7 @@ from hdl.accelerator.layout import (
     segment_layout,
     target_layout,
 )
-from hdl.accelerator.vector.activation import POINT_BITS, STEP_BITS
+from hdl.accelerator.vector.activation import TANH_ROW_BITS
 
 _WORD_BITS = 64
 
@@ -28,7 +28,7 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     offsets = _WORD_BITS * -(-cfg.h_blocks // 4)
     # of each unit four biases of 16 bits and the cell
     units = (_WORD_BITS + 32) * cfg.max_h
-    gates = 5 * (POINT_BITS + STEP_BITS) * TANH_SEGMENTS + 16 * 8 * GATE_BITS
+    gates = 5 * TANH_ROW_BITS * TANH_SEGMENTS + 16 * 8 * GATE_BITS
     # the blocks for U, two rows to store, and a keep bit beside each block
     hidden = 3 * (_WORD_BITS + 1) * cfg.h_blocks
     return targets + rings + x + sums + queues + offsets + units + gates + hidden

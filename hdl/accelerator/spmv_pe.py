@@ -15,11 +15,16 @@ class SpmvPe(Component):
     ``overflow``: a product does not fit 32 bits.
     """
 
-    values: In(data.ArrayLayout(unsigned(16), 4))
-    selects: In(data.ArrayLayout(unsigned(2), 4))
-    operands: In(data.ArrayLayout(unsigned(16), 4))
-    products: Out(signed(32)).array(4)
-    overflow: Out(1)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "values": In(data.ArrayLayout(unsigned(16), 4)),
+                "selects": In(data.ArrayLayout(unsigned(2), 4)),
+                "operands": In(data.ArrayLayout(unsigned(16), 4)),
+                "products": Out(signed(32)).array(4),
+                "overflow": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

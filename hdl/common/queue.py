@@ -1,5 +1,7 @@
 """A small first-in first-out queue with stream interfaces."""
 
+from typing import Any
+
 from amaranth import Module, Signal, Value
 from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import memory, stream
@@ -29,7 +31,8 @@ class Queue(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # few rows, read without a clock: registers or distributed RAM
-        m.submodules.rows = rows = memory.Memory(shape=Shape.cast(self.shape), depth=self.depth, init=[])
+        rows: Any = memory.Memory(shape=Shape.cast(self.shape), depth=self.depth, init=[])
+        m.submodules.rows = rows
         write = rows.write_port()
         read = rows.read_port(domain="comb")
         head = Signal(range(self.depth))

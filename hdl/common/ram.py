@@ -1,5 +1,7 @@
 """Memories, each in a module of its own with a plain one-read one-write interface, so that a macro can replace it."""
 
+from typing import Any
+
 from amaranth import ClockSignal, Instance, Module, unsigned
 from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
@@ -47,9 +49,9 @@ class Ram(Component):
             return platform.instance(self)
         m = Module()
         # Nobody reads what a collision gives, so nothing need be built around a macro that gives something else
-        m.submodules.memory = rows = memory.Memory(
-            shape=unsigned(self.width), depth=self.depth, init=self.init, attrs={} if self.init else {"no_rw_check": 1}
-        )
+        attrs: dict[str, Any] = {} if self.init else {"no_rw_check": 1}
+        rows: Any = memory.Memory(shape=unsigned(self.width), depth=self.depth, init=self.init, attrs=attrs)
+        m.submodules.memory = rows
         read = rows.read_port(domain="sync")
         m.d.comb += [read.addr.eq(self.read_addr), read.en.eq(self.read_en), self.read_data.eq(read.data)]
         if not self.init:

@@ -1,5 +1,7 @@
 """The eSELL decoder: head and value words in, decoded value words out."""
 
+from typing import Any
+
 from amaranth import Array, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
@@ -49,7 +51,7 @@ class EsellDecoder(Component):
         w = Widths(self.cfg)
         tables = [Array(Const(v, 2) for v in row) for row in COLUMN_TABLE]
 
-        column = Signal(column_layout(self.cfg))
+        column: Any = Signal(column_layout(self.cfg))
         have_column = Signal()
         block = Signal(w.blocks)
         # Of the column's words those that its length leaves for values: all but one head a block.

@@ -1,5 +1,7 @@
 """The memory adapter for AXI4: a burst of the loader becomes one INCR burst, beats find their way back by id."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Out
@@ -119,7 +121,7 @@ class AxiMemory(Component):
         m.submodules.targets = targets = Ram(target.size, cfg.window)
         m.submodules.beats = beats = Ram(4, cfg.window)
         fresh = Signal(cfg.window)
-        pushed = Signal(target)
+        pushed: Any = Signal(target)
         m.d.comb += [
             pushed.kind.eq(burst.kind),
             pushed.index.eq(burst.index),

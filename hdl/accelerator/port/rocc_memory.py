@@ -1,5 +1,7 @@
 """The memory adapter: bursts of the loader become single-word RoCC requests, responses find their way back by tag."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Out
@@ -101,7 +103,7 @@ class RoccMemory(Component):
             targets.write_en.eq(issue),
             targets.write_addr.eq(tag),
         ]
-        pushed = Signal(target)
+        pushed: Any = Signal(target)
         m.d.comb += [pushed.kind.eq(kind), pushed.index.eq(index), targets.write_data.eq(pushed.as_value())]
 
         # A response that comes during reset, to a request from before it, finds its tag not outstanding.

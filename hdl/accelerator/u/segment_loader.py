@@ -1,5 +1,7 @@
 """Requests of U and of what comes before it: whole segments, one after the other."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
@@ -29,7 +31,7 @@ class SegmentLoader(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        current = Signal(segment_layout())
+        current: Any = Signal(segment_layout())
         words = Signal(5)
         finished = Signal()
         m.d.comb += [

@@ -1,5 +1,7 @@
 """The gate half of the vector PE: reads the sums of one step, adds the bias, applies sigmoid and tanh."""
 
+from typing import Any
+
 from amaranth import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -133,7 +135,7 @@ class GateUnit(Component):
                 "half": unsigned(1),
             }
         )
-        stages = [Signal(place, name=f"stage_{i}") for i in range(7 + ACTIVATION_LATENCY)]
+        stages: list[Any] = [Signal(place, name=f"stage_{i}") for i in range(7 + ACTIVATION_LATENCY)]
         now = stages[0]
         m.d.comb += [
             now.valid.eq(running),

@@ -1,5 +1,7 @@
 """The hidden state: collects units to blocks, decides which blocks are kept, and holds them for U and for storing."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -82,7 +84,7 @@ class HiddenState(Component):
             with m.If(last):
                 m.d.sync += [is_state.eq(0), half.eq(half ^ ~(is_state & p.state_in))]
         m.d.sync += self.keep.published.eq(write)
-        row_write = Signal(stored)
+        row_write: Any = Signal(stored)
         row_read = data.View(stored, rows.read_data)
         m.d.comb += [
             self.row.done.eq(write & last & ~(is_state & p.state_in)),

@@ -1,5 +1,7 @@
 """The input side of W x: loads the rows of x of a group, converts them to fp16 and keeps them for the PEs."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -56,7 +58,7 @@ class InputBuffer(Component):
         taken = self.burst.taken
         words = Signal(5)
         begin = Signal()
-        place = Signal(x_index_layout(cfg))
+        place: Any = Signal(x_index_layout(cfg))
         m.d.comb += [
             place.half_word.eq(word),
             place.slot.eq(slot),
@@ -107,7 +109,7 @@ class InputBuffer(Component):
 
         # Answers: two fp32 values a word, converted and written one cycle later.
         arrived = Signal()
-        target = Signal(x_index_layout(cfg))
+        target: Any = Signal(x_index_layout(cfg))
         pair = Signal(32)
         singles = data.View(data.ArrayLayout(unsigned(32), 2), self.fill.data)
         values = [Fp16FromFp32(m, singles[i], f"x{i}") for i in range(2)]
