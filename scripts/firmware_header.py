@@ -97,13 +97,13 @@ def instruction(row: Instruction) -> str:
     return f"/* {row.effect}{meanings} */\nstatic inline {kind} elstm_{name}({parameters}) {{\n{body}}}\n"
 
 
-def accessors(word: str, layout: Layout, names: tuple[str, ...]) -> str:
-    """A C function for each of some fields of a 64-bit word."""
+def accessors(kind: str, word: str, layout: Layout, names: tuple[str, ...]) -> str:
+    """A C function for each of some fields of a 64-bit word; ``kind``: what it returns."""
     lines = []
     for name in names:
         place = layout.place(name)
         lines.append(
-            f"static inline uint32_t elstm_{name}(uint64_t {word}) "
+            f"static inline {kind} elstm_{name}(uint64_t {word}) "
             f"{{ return {word} >> {place.shift} & {(1 << place.bits) - 1:#x}; }}"
         )
     return "\n".join(lines) + "\n"
@@ -129,8 +129,8 @@ def header() -> str:
             names_of("elstm_counter_name", "Name of a counter.", {c.value: c.name for c in Counter}),
             "\n".join(instruction(row) for row in isa.INSTRUCTIONS).rstrip("\n") + "\n",
             "/* Fields of the status word, and of counter VERSION. */\n"
-            + accessors("status", isa.STATUS_LAYOUT, ("code", "rows"))
-            + accessors("version", isa.VERSION_LAYOUT, ("n_pe", "slots", "max_x", "max_h")),
+            + accessors("uint32_t", "status", isa.STATUS_LAYOUT, ("code", "rows"))
+            + accessors("uint64_t", "version", isa.VERSION_LAYOUT, ("n_pe", "slots", "max_x", "max_h")),
             TAIL.strip("\n") + "\n",
         ]
     )

@@ -198,10 +198,10 @@ static inline void elstm_abort(void) {
 /* Fields of the status word, and of counter VERSION. */
 static inline uint32_t elstm_code(uint64_t status) { return status >> 8 & 0xff; }
 static inline uint32_t elstm_rows(uint64_t status) { return status >> 32 & 0xffffffff; }
-static inline uint32_t elstm_n_pe(uint64_t version) { return version >> 16 & 0xff; }
-static inline uint32_t elstm_slots(uint64_t version) { return version >> 24 & 0xff; }
-static inline uint32_t elstm_max_x(uint64_t version) { return version >> 32 & 0xffff; }
-static inline uint32_t elstm_max_h(uint64_t version) { return version >> 48 & 0xffff; }
+static inline uint64_t elstm_n_pe(uint64_t version) { return version >> 16 & 0xff; }
+static inline uint64_t elstm_slots(uint64_t version) { return version >> 24 & 0xff; }
+static inline uint64_t elstm_max_x(uint64_t version) { return version >> 32 & 0xffff; }
+static inline uint64_t elstm_max_h(uint64_t version) { return version >> 48 & 0xffff; }
 
 /* Waits until every command has been taken and the accelerator is not busy: h and the state may be read then. */
 static inline void elstm_fence(void) { __asm__ volatile("fence" ::: "memory"); }
