@@ -88,9 +88,8 @@ class SpmvLane(Component):
 
         overflows = Signal(self.pes)
         for i in range(self.pes):
-            suffix = f"_{i}" if self.pes > 1 else ""
-            m.submodules[f"pe{suffix}"] = pe = SpmvPe()
-            m.submodules[f"bank{suffix}"] = bank = ResultBank(self.depth, memories=self.memories)
+            m.submodules[f"pe_{i}"] = pe = SpmvPe()
+            m.submodules[f"bank_{i}"] = bank = ResultBank(self.depth, memories=self.memories)
             m.d.comb += [
                 pe.values.eq(values),
                 pe.selects.eq(selects),
