@@ -22,6 +22,17 @@ def test_contract_numbers_do_not_move() -> None:
     assert [int(f) for f in isa.Funct] == list(range(9))
 
 
+def test_contract_bits_do_not_move() -> None:
+    # Programs in the field hold these positions, too.
+    fields = isa.START_LAYOUT, isa.STATUS_LAYOUT, isa.VERSION_LAYOUT, isa.INSTRUCTION_LAYOUT
+    assert [layout.bits for layout in fields] == [64, 64, 64, 32]
+    start = {field.name: (field.shift, field.bits) for field in isa.FIELDS}
+    assert start == {"schedule": (8, 2), "w_format": (12, 2), "u_format": (14, 2)}
+    assert [int(s) for s in isa.Status] == [1, 2, 4]
+    places = {name: isa.VERSION_LAYOUT.place(name).text for name in isa.VERSION_LAYOUT.fields}
+    assert places == {"version": "15:0", "n_pe": "23:16", "slots": "31:24", "max_x": "47:32", "max_h": "63:48"}
+
+
 def test_status_word_decodes() -> None:
     word = 7 << 32 | 15 << 8 | 0b110
     assert isa.StatusWord.decode(word) == isa.StatusWord(False, True, True, isa.Error.ACC_OVERFLOW, 7)

@@ -10,9 +10,9 @@ from amaranth.sim import Simulator
 
 from golden.config import preset
 from golden.formats import esell
-from hdl.accelerator.bank import ResultBank
-from hdl.accelerator.formats.esell import EsellDecoder
+from hdl.accelerator.formats.esell_decoder import EsellDecoder
 from hdl.accelerator.layout import Kind
+from hdl.accelerator.result_bank import ResultBank
 from hdl.accelerator.ring import Ring
 from hdl.common.queue import Queue
 from hdl.common.ram import Ram
@@ -196,9 +196,9 @@ def test_ring_restores_the_order(seed: int) -> None:
         waiting: list[tuple[int, int]] = []
         number = 0
         while len(got) < count:
-            words = min(rng.randint(0, 16), ctx.get(dut.free), count - number)
-            ctx.set(dut.alloc, words)
-            index = ctx.get(dut.next_index)
+            words = min(rng.randint(0, 16), ctx.get(dut.space.free), count - number)
+            ctx.set(dut.space.alloc, words)
+            index = ctx.get(dut.space.next_index)
             for i in range(words):
                 waiting.append(((index + i) % dut.depth, number))
                 asked.append(number)

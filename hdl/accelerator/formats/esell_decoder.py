@@ -1,21 +1,27 @@
 """The eSELL decoder: head and value words in, decoded value words out."""
 
+from typing import Any
+
 from amaranth import Array, Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from golden.tables import COLUMN_TABLE
-from hdl.accelerator.layout import Widths, column_layout, item_layout
+from golden.tables import COLUMN_TABLE, HEAD_LAYOUT
+from hdl.accelerator.layout import HALVES, Widths, column_layout, item_layout
+from hdl.accelerator.signatures import HeadSignature
+from hdl.common.arith import Fp16
+from hdl.common.component import Component
+from hdl.common.struct import struct
 
 
-class EsellDecoder(wiring.Component):
-    """Takes one word a cycle; the block columns to expect come from ``columns``, in order.
+class EsellDecoder(Component):
+    """Takes one of ``words`` a cycle; the block columns to expect, of ``blocks`` blocks, come from ``columns``, in
+    order.
 
-    Every value word becomes an item in the next cycle. In a column marked ``first`` an empty chunk becomes an item
-    of zeros, so that every result row is written once before anything is added to it. An ``end`` entry of
-    ``columns`` becomes an ``end`` item. ``head`` pulses for each head word, ``head_values`` is then its number of
-    value words.
+    Every value word becomes one of ``items`` in the next cycle. In a column marked ``first`` an empty chunk becomes an
+    item of zeros, so that every result row is written once before anything is added to it. An ``end`` entry of
+    ``columns`` becomes an ``end`` item. ``heads`` tells of each head.
 
     Parameters:
         known_length: a column's words must be exactly as many as its entry says, and no more than those come.
@@ -34,8 +40,7 @@ class EsellDecoder(wiring.Component):
                 "words": In(stream.Signature(unsigned(64))),
                 "columns": In(stream.Signature(column_layout(cfg))),
                 "items": Out(stream.Signature(item_layout(cfg))),
-                "head": Out(1),
-                "head_values": Out(4),
+                "heads": Out(HeadSignature()),
                 "bad_format": Out(1),
                 "bad_weight": Out(1),
             }
@@ -46,15 +51,15 @@ class EsellDecoder(wiring.Component):
         w = Widths(self.cfg)
         tables = [Array(Const(v, 2) for v in row) for row in COLUMN_TABLE]
 
-        column = Signal(column_layout(self.cfg))
+        column: Any = Signal(column_layout(self.cfg))
         have_column = Signal()
         block = Signal(w.blocks)
         # Of the column's words those that its length leaves for values: all but one head a block.
         values_left = Signal(16)
 
         # Fields of the block whose value words are being taken, rows in the order of the head.
-        rows = Signal(data.ArrayLayout(unsigned(3), 8))
-        codes = Signal(data.ArrayLayout(unsigned(3), 8))
+        rows = Signal(data.ArrayLayout(data.ArrayLayout(unsigned(3), 4), 2))
+        codes = Signal(data.ArrayLayout(data.ArrayLayout(unsigned(3), 4), 2))
         in_values = Signal()
         chunk = Signal()
         value = Signal(2)
@@ -63,15 +68,15 @@ class EsellDecoder(wiring.Component):
         made = Signal(2)
 
         word = self.words.payload
-        head_rows = [word[32 * (i // 4) + 15 + 3 * (i % 4) :][:3] for i in range(8)]
-        head_codes = [word[32 * (i // 4) + 3 + 3 * (i % 4) :][:3] for i in range(8)]
-        head_counts = [word[32 * k :][:3] for k in range(2)]
+        head = data.View(struct(HEAD_LAYOUT), word)
+        values = data.View(HALVES, word)
+        chunks = [head.chunks[k] for k in range(2)]
         seen = Signal(8)
-        for row in head_rows:
-            m.d.comb += seen.bit_select(row, 1).eq(1)
-        spare = Cat(word[27:32], word[59:64]).any()
-        head_values = head_counts[0] + head_counts[1]
-        malformed = (head_counts[0] > 4) | (head_counts[1] > 4) | spare | ~seen.all()
+        for c in chunks:
+            for i in range(4):
+                m.d.comb += seen.bit_select(c.rows[i], 1).eq(1)
+        head_values = chunks[0].width + chunks[1].width
+        malformed = (chunks[0].width > 4) | (chunks[1].width > 4) | Cat(c.spare for c in chunks).any() | ~seen.all()
 
         out_free = ~self.items.valid | self.items.ready
         take_head = Signal()
@@ -86,8 +91,8 @@ class EsellDecoder(wiring.Component):
             self.words.ready.eq(
                 (in_values & ~made.bit_select(chunk, 1) & out_free) | (~in_values & have_column & ~column.end)
             ),
-            self.head.eq(take_head),
-            self.head_values.eq(head_values),
+            self.heads.valid.eq(take_head),
+            self.heads.values.eq(head_values),
         ]
 
         block_done = Signal()
@@ -108,14 +113,13 @@ class EsellDecoder(wiring.Component):
         with m.If(block_done):
             m.d.sync += block.eq(Mux(last_block, 0, block + 1))
 
-        has_items = [column.first | (count != 0) for count in head_counts]
+        has_items = [column.first | (c.width != 0) for c in chunks]
         with m.If(take_head):
             m.d.sync += [
-                Cat(rows).eq(Cat(*head_rows)),
-                Cat(codes).eq(Cat(*head_codes)),
-                counts[0].eq(head_counts[0]),
-                counts[1].eq(head_counts[1]),
-                made.eq(Cat(count == 0 for count in head_counts)),
+                *(rows[k].eq(c.rows) for k, c in enumerate(chunks)),
+                *(codes[k].eq(c.codes) for k, c in enumerate(chunks)),
+                *(counts[k].eq(c.width) for k, c in enumerate(chunks)),
+                made.eq(Cat(c.width == 0 for c in chunks)),
                 value.eq(0),
                 chunk.eq(~has_items[0]),
                 in_values.eq(has_items[0] | has_items[1]),
@@ -138,7 +142,7 @@ class EsellDecoder(wiring.Component):
             m.d.sync += self.items.valid.eq(take_value | make_zero | take_end)
         with m.If(take_value | make_zero | take_end):
             m.d.sync += [
-                Cat(item.values).eq(Mux(make_zero, 0, word)),
+                item.values.eq(Mux(make_zero, 0, word)),
                 item.row_group.eq(block >> 1),
                 item.column.eq(column.column),
                 item.first.eq(column.first & (take_end | (value == 0))),
@@ -146,14 +150,14 @@ class EsellDecoder(wiring.Component):
                 item.end.eq(take_end),
             ]
             for i in range(4):
-                row = Mux(chunk, rows[4 + i], rows[i])
-                code = Mux(chunk, codes[4 + i], codes[i])
+                row = Mux(chunk, rows[1][i], rows[0][i])
+                code = Mux(chunk, codes[1][i], codes[0][i])
                 m.d.sync += [
                     item.lanes[i].eq(Cat(row, block[0])),
                     item.selects[i].eq(Array(table[code] for table in tables)[value]),
                 ]
 
-        finite = Cat(~word[16 * i + 10 : 16 * i + 15].all() for i in range(4)).all()
+        finite = Cat(Fp16(values[i]).finite for i in range(4)).all()
         m.d.comb += self.bad_weight.eq(take_value & ~finite)
         wrong_length = Const(0)
         if self.known_length:

@@ -1,22 +1,27 @@
-"""The SpMV processing element: four fp16 multipliers with exact products, rounded once to Q12.20."""
+"""One fp16 multiplier of a PE: exact products, rounded once to Q12.20."""
 
-from amaranth import Array, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arith import Fp16
+from hdl.common.component import Component
 
 
-class Multiplier(wiring.Component):
-    """fp16 x fp16 as Q12.20, rounded half up, two cycles later.
+class Multiplier(Component):
+    """``a`` x ``b``, both fp16, as Q12.20, rounded half up, two cycles later.
 
     ``product`` holds the low 32 bits; ``overflow`` says that the product does not fit them. Inputs must be finite.
     """
 
-    a: In(16)
-    b: In(16)
-    product: Out(signed(32))
-    overflow: Out(1)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "a": In(16),
+                "b": In(16),
+                "product": Out(signed(32)),
+                "overflow": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -49,32 +54,4 @@ class Multiplier(wiring.Component):
             self.product.eq(Mux(to_left, shifted[:32].as_signed(), (doubled + 1) >> 1)),
             self.overflow.eq(to_left & shifted[31:].any() & ~shifted[31:].all()),
         ]
-        return m
-
-
-class SpmvPe(wiring.Component):
-    """Multiplies one value word with one block of four operands; products appear two cycles later.
-
-    ``values``, ``selects``: the value word and, for each value, which operand it meets. ``operands``: four fp16.
-    """
-
-    values: In(data.ArrayLayout(unsigned(16), 4))
-    selects: In(data.ArrayLayout(unsigned(2), 4))
-    operands: In(data.ArrayLayout(unsigned(16), 4))
-    products: Out(signed(32)).array(4)
-    overflow: Out(1)
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        operands = Array(self.operands[i] for i in range(4))
-        overflows = Signal(4)
-        for i in range(4):
-            m.submodules[f"multiplier_{i}"] = multiplier = Multiplier()
-            m.d.comb += [
-                multiplier.a.eq(self.values[i]),
-                multiplier.b.eq(operands[self.selects[i]]),
-                self.products[i].eq(multiplier.product),
-                overflows[i].eq(multiplier.overflow),
-            ]
-        m.d.comb += self.overflow.eq(overflows.any())
         return m

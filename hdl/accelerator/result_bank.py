@@ -1,15 +1,16 @@
 """The result bank: 16 lanes of 32-bit sums with an adder each, one value word a cycle in any order."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BANK_LANES
 from hdl.common.arith import add_wrapping
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 
 
-class ResultBank(wiring.Component):
+class ResultBank(Component):
     """Adds four products a cycle to the sums of one row group; lane = row mod 16.
 
     Parameters:
@@ -19,8 +20,9 @@ class ResultBank(wiring.Component):
     ``fetch`` with ``memory`` and ``addr`` comes one cycle before ``products``, ``lanes`` and ``first`` (overwrite
     instead of add). Consecutive words may hit the same rows: sums on their way to the memory are forwarded.
 
-    ``read`` gives another reader a whole row group: ``read_data`` follows one cycle after ``read`` and holds until
-    the memory is used again. It must not come in the same cycle as a fetch from the same memory.
+    ``read`` gives another reader the row group ``read_addr`` of ``read_memory``: ``read_data`` follows one cycle after
+    ``read`` and holds until the memory is used again. It must not come in the same cycle as a fetch from the same
+    memory.
 
     ``overflow`` pulses when a sum left the 32-bit range.
     """

@@ -1,54 +1,56 @@
 """What a run writes: rows of h in the order of steps, then the state."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, OfferSignature, ParametersSignature, Widths, burst_words
+from hdl.accelerator.layout import Kind, Widths, burst_words
+from hdl.accelerator.signatures import (
+    CellReadSignature,
+    OfferSignature,
+    ParametersSignature,
+    ProgressSignature,
+    RowSignature,
+    StoreSignature,
+    unit_events,
+)
 from hdl.common.arith import fp16_to_fp32
+from hdl.common.component import Component
 from hdl.common.queue import Queue
 
 
-class StoreUnit(wiring.Component):
-    """Stores a row once all of it is computed (``row_done``), and waits for its answers before it counts.
+class StoreUnit(Component):
+    """Stores a ``row`` of h once all of it is computed, and waits for its answers before it counts.
 
-    ``rows`` is the number of complete rows; ``row_free`` pulses for each. ``finished`` rises after the last answer.
-    ``stored`` pulses per answered store. Rows of h are read through ``half``, ``addr`` (data one cycle later), c
-    through ``c_read``, ``c_addr``.
+    What is stored, and where, say ``parameters``; ``burst`` asks, ``store`` brings the words and tells of answers.
+    ``cells`` reads c for the state. ``progress`` counts complete rows, ``row_free`` pulses for each. ``events``: words
+    stored.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        w = Widths(cfg)
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
-                "row_done": In(1),
+                "row": In(RowSignature(cfg)),
                 "row_free": Out(1),
-                "rows": Out(w.t),
-                "finished": Out(1),
-                "half": Out(1),
-                "addr": Out(w.h_blocks),
-                "keep": In(1),
-                "h": In(data.ArrayLayout(unsigned(16), 4)),
-                "c_read": Out(1),
-                "c_addr": Out(range(cfg.max_h)),
-                "c": In(32),
+                "cells": Out(CellReadSignature(cfg)),
                 "burst": Out(OfferSignature(cfg)),
-                "data": Out(stream.Signature(unsigned(64))),
-                "stored": In(1),
+                "store": Out(StoreSignature()),
+                "progress": Out(ProgressSignature(cfg)),
+                "events": Out(unit_events(cfg)["store"]),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        w, p = Widths(self.cfg), self.parameters
+        w, p, rows = Widths(self.cfg), self.parameters, self.progress.rows
         m.submodules.queue = queue = Queue(unsigned(64), 16)
-        connect(m, queue.o, flipped(self.data))
+        connect(m, queue.o, flipped(self.store.data))
+        m.d.comb += self.events.store_words.eq(self.store.stored)
 
         waiting = Signal(2)
-        last = self.rows + 1 == p.steps
+        last = rows + 1 == p.steps
         section_start = Signal()
         prune = Signal()
         is_c = Signal()
@@ -74,7 +76,7 @@ class StoreUnit(wiring.Component):
         with m.If(section_start):
             m.d.sync += unanswered.eq(row_words)
         with m.Else():
-            m.d.sync += unanswered.eq(unanswered - self.stored)
+            m.d.sync += unanswered.eq(unanswered - self.store.stored)
 
         # Elements leave their memory one a cycle while the queue has room, and go in pairs.
         element = Signal(w.h_blocks + 2)
@@ -85,16 +87,16 @@ class StoreUnit(wiring.Component):
         low = Signal(32)
         value = Signal(32)
         pruned = Signal()
-        row_value = Array(self.h[i] for i in range(4))[which]
+        row_value = Array(self.row.h[i] for i in range(4))[which]
         m.d.comb += [
             # an even element waits in `low`; only an odd one needs its room, and the one before has taken its own
             read.eq(reading & (queue.room != 0)),
-            self.addr.eq(element >> 2),
-            self.half.eq(self.rows[0]),
-            self.c_read.eq(is_c),
-            self.c_addr.eq(element),
-            pruned.eq(prune & ~self.keep),
-            value.eq(Mux(is_c, self.c, fp16_to_fp32(m, Mux(pruned, 0, row_value), "h"))),
+            self.row.addr.eq(element >> 2),
+            self.row.half.eq(rows[0]),
+            self.cells.read.eq(is_c),
+            self.cells.addr.eq(element),
+            pruned.eq(prune & ~self.row.keep),
+            value.eq(Mux(is_c, self.cells.c, fp16_to_fp32(m, Mux(pruned, 0, row_value), "h"))),
             queue.i.valid.eq(arrived & which[0]),
             queue.i.payload.eq(Cat(low, value)),
         ]
@@ -108,7 +110,7 @@ class StoreUnit(wiring.Component):
         with m.If(section_start):
             m.d.sync += [element.eq(0), reading.eq(1), left.eq(row_words)]
 
-        m.d.sync += waiting.eq(waiting + self.row_done - self.row_free)
+        m.d.sync += waiting.eq(waiting + self.row.done - self.row_free)
         with m.FSM(name="store"):
             with m.State("INIT"):
                 m.d.sync += row_addr.eq(p.h)
@@ -129,7 +131,7 @@ class StoreUnit(wiring.Component):
                     m.next = "STATE_H"
                 with m.Else():
                     m.d.comb += self.row_free.eq(1)
-                    m.d.sync += self.rows.eq(self.rows + 1)
+                    m.d.sync += rows.eq(rows + 1)
                     with m.If(last):
                         m.next = "DONE"
                     with m.Else():
@@ -139,8 +141,8 @@ class StoreUnit(wiring.Component):
                 m.d.sync += is_c.eq(1)
                 m.next = "STATE_C"
             with m.State("STATE_C"), m.If(unanswered == 0):
-                m.d.sync += self.rows.eq(self.rows + 1)
+                m.d.sync += rows.eq(rows + 1)
                 m.next = "DONE"
             with m.State("DONE"):
-                m.d.comb += self.finished.eq(1)
+                m.d.comb += self.progress.finished.eq(1)
         return m

@@ -1,23 +1,26 @@
 """The memory adapter: bursts of the loader become single-word RoCC requests, responses find their way back by tag."""
 
-from amaranth import Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data
 from amaranth.lib.wiring import Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import WORD_ADDRESS_BITS, Kind, Widths, adapter_members
+from hdl.accelerator.layout import WORD_ADDRESS_BITS, Kind, Widths, target_layout
+from hdl.accelerator.port.members import adapter_members
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 from hdl.rocc import MemoryCommand, MemorySignature
 
 
-class RoccMemory(wiring.Component):
-    """Issues one word a cycle, with up to ``cfg.window`` words outstanding, answered in any order.
+class RoccMemory(Component):
+    """Issues one word of a ``burst`` a cycle at ``mem``, with up to ``cfg.window`` outstanding, answered in any order.
 
-    ``fill`` carries each loaded word one cycle after its response. ``load_error`` and ``store_error`` pulse for
-    responses with an error, ``stored`` for each store that was answered. While ``stop`` is high nothing new is
-    requested (a request already offered stays until it is taken) and bursts are dropped. ``idle``: nothing is
-    offered or outstanding and no fill is on its way. Every cycle is one of ``busy`` (a request is taken),
-    ``stalled`` (one waits), ``full`` (none, for want of a tag) or none of them (nothing to ask for).
+    ``fill`` carries each loaded word one cycle after its response; ``store`` brings words and is told of each store
+    that was answered. While ``control`` says stop, a request already offered stays until it is taken, and bursts are
+    dropped. Its events: in every cycle a request is taken (PORT_BUSY), waits, is missing for want of a tag
+    (PORT_FULL), or there is nothing to ask for.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -26,10 +29,9 @@ class RoccMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cfg = self.cfg
-        mem = self.mem
+        cfg, mem, events = self.cfg, self.mem, self.control.events
         index_bits = Widths(cfg).index
-        target = data.StructLayout({"kind": Kind, "index": unsigned(index_bits)})
+        target = target_layout(cfg)
         m.submodules.targets = targets = Ram(target.size, cfg.window)
 
         # The burst in progress.
@@ -51,20 +53,20 @@ class RoccMemory(wiring.Component):
             store.eq(kind == Kind.STORE),
             issue.eq(
                 active
-                & ~self.stop
+                & ~self.control.stop
                 & (~offered | mem.req_ready)
                 & ~outstanding.bit_select(tag, 1)
-                & (~store | self.store_data.valid)
+                & (~store | self.store.data.valid)
             ),
-            self.store_data.ready.eq(issue & store),
-            self.burst.taken.eq(self.burst.valid & ~self.stop & (~active | (issue & (left == 1)))),
+            self.store.data.ready.eq(issue & store),
+            self.burst.taken.eq(self.burst.valid & ~self.control.stop & (~active | (issue & (left == 1)))),
         ]
         with m.If(issue):
             m.d.sync += [
                 mem.req_addr.eq(addr << 3),
                 mem.req_tag.eq(tag),
                 mem.req_cmd.eq(Mux(store, MemoryCommand.STORE, MemoryCommand.LOAD)),
-                mem.req_data.eq(self.store_data.payload),
+                mem.req_data.eq(self.store.data.payload),
                 tag.eq(tag + 1),
                 addr.eq(addr + 1),
                 index.eq(index + 1),
@@ -75,7 +77,9 @@ class RoccMemory(wiring.Component):
         with m.If(mem.req_ready | ~offered):
             m.d.sync += [
                 offered.eq(issue),
-                blocked.eq(active & ~self.stop & (~store | self.store_data.valid) & outstanding.bit_select(tag, 1)),
+                blocked.eq(
+                    active & ~self.control.stop & (~store | self.store.data.valid) & outstanding.bit_select(tag, 1)
+                ),
             ]
         burst = self.burst
         with m.If(burst.taken):
@@ -86,19 +90,20 @@ class RoccMemory(wiring.Component):
                 kind.eq(burst.kind),
                 index.eq(burst.index),
             ]
-        with m.If(self.stop):
+        with m.If(self.control.stop):
             m.d.sync += active.eq(0)
         m.d.comb += [
-            self.busy.eq(offered & mem.req_ready),
-            self.stalled.eq(offered & ~mem.req_ready),
-            self.full.eq(~offered & blocked),
+            events.port_busy.eq(offered & mem.req_ready),
+            events.port_stalled.eq(offered & ~mem.req_ready),
+            events.port_full.eq(~offered & blocked),
+            events.port_idle.eq(~(events.port_busy | events.port_stalled | events.port_full)),
             mem.req_valid.eq(offered),
             mem.req_size.eq(3),
             mem.req_mask.eq(0xFF),
             targets.write_en.eq(issue),
             targets.write_addr.eq(tag),
         ]
-        pushed = Signal(target)
+        pushed: Any = Signal(target)
         m.d.comb += [pushed.kind.eq(kind), pushed.index.eq(index), targets.write_data.eq(pushed.as_value())]
 
         # A response that comes during reset, to a request from before it, finds its tag not outstanding.
@@ -129,9 +134,9 @@ class RoccMemory(wiring.Component):
             self.fill.valid.eq(filled & ~was_store & ~failed),
             self.fill.kind.eq(found.kind),
             self.fill.index.eq(found.index),
-            self.stored.eq(filled & was_store),
-            self.load_error.eq(filled & ~was_store & failed),
-            self.store_error.eq(filled & was_store & failed),
-            self.idle.eq((count == 0) & ~filled),
+            self.store.stored.eq(filled & was_store),
+            self.control.faults.mem_read.eq(filled & ~was_store & failed),
+            self.control.faults.mem_write.eq(filled & was_store & failed),
+            self.control.idle.eq((count == 0) & ~filled),
         ]
         return m

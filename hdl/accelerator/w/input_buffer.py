@@ -1,35 +1,29 @@
 """The input side of W x: loads the rows of x of a group, converts them to fp16 and keeps them for the PEs."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import (
-    FillSignature,
-    Kind,
-    OfferSignature,
-    ParametersSignature,
-    Widths,
-    burst_words,
-    group_capacity,
-)
+from hdl.accelerator.layout import Kind, Widths, burst_words, group_capacity, x_index_layout
+from hdl.accelerator.signatures import FillSignature, InputReadSignature, OfferSignature, ParametersSignature
 from hdl.common.arith import Fp16FromFp32
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 
 
-class InputBuffer(wiring.Component):
+class InputBuffer(Component):
     """BUFx: two groups of ``n_fuse * w_pes`` rows, row j of a group in the memory of PE ``j mod w_pes``.
 
-    ``group_ready`` pulses when all rows of the next group are in; ``group_free`` gives back the older of the two
-    groups. ``read_en``, ``read_slot``, ``read_column`` address one block of 4 fp16 in every PE's memory;
-    ``operands`` follow one cycle later. ``bad_x`` pulses for a value that is not finite in fp16.
+    ``burst`` asks for the rows of the run of ``parameters``, ``fill`` brings their words. ``group_ready`` pulses when
+    all rows of the next group are in; ``group_free`` gives back the older of the two groups. ``read`` gives a block of
+    every PE's memory. ``bad_x`` pulses for a value that is not finite in fp16.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        w = Widths(cfg)
-        block = data.ArrayLayout(unsigned(16), 4)
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
@@ -37,10 +31,7 @@ class InputBuffer(wiring.Component):
                 "fill": In(FillSignature(cfg)),
                 "group_ready": Out(1),
                 "group_free": In(1),
-                "read_en": In(1),
-                "read_slot": In(w.slot),
-                "read_column": In(w.x_blocks),
-                "operands": Out(data.ArrayLayout(block, cfg.w_pes)),
+                "read": In(InputReadSignature(cfg)),
                 "bad_x": Out(1),
             }
         )
@@ -67,12 +58,16 @@ class InputBuffer(wiring.Component):
         taken = self.burst.taken
         words = Signal(5)
         begin = Signal()
+        place: Any = Signal(x_index_layout(cfg))
         m.d.comb += [
+            place.half_word.eq(word),
+            place.slot.eq(slot),
+            place.bank.eq(bank),
             words.eq(burst_words(addr, row_left)),
             self.burst.addr.eq(addr),
             self.burst.words.eq(words),
             self.burst.kind.eq(Kind.X),
-            self.burst.index.eq(Cat(word, slot, bank)),
+            self.burst.index.eq(place),
         ]
         with m.FSM(name="load"):
             with m.State("INIT"):
@@ -114,29 +109,29 @@ class InputBuffer(wiring.Component):
 
         # Answers: two fp32 values a word, converted and written one cycle later.
         arrived = Signal()
-        index = Signal(w.x_index)
+        target: Any = Signal(x_index_layout(cfg))
         pair = Signal(32)
-        values = [Fp16FromFp32(m, self.fill.data[32 * i :][:32], f"x{i}") for i in range(2)]
+        singles = data.View(data.ArrayLayout(unsigned(32), 2), self.fill.data)
+        values = [Fp16FromFp32(m, singles[i], f"x{i}") for i in range(2)]
         m.d.comb += [
             arrived.eq(self.fill.valid & (self.fill.kind == Kind.X)),
             self.bad_x.eq(arrived & (values[0].overflow | values[1].overflow)),
         ]
         m.d.sync += [
             written.eq(arrived),
-            index.eq(self.fill.index),
+            target.eq(self.fill.index),
             pair.eq(Cat(value.bits for value in values)),
         ]
-        to_word = index[: w.x_half_word]
-        to_slot = index[w.x_half_word :][: w.slot]
-        to_bank = index[w.x_half_word + w.slot :][: w.bank]
+        # a row of memory is a block, written by halves
+        upper = target.half_word[0]
         for i in range(cfg.w_pes):
             m.submodules[f"x_{i}"] = ram = Ram(64, cfg.bank_slots * cfg.x_blocks, lane_bits=32)
             m.d.comb += [
-                ram.write_en.eq(Mux(written & (to_bank == i), Cat(~to_word[0], to_word[0]), 0)),
-                ram.write_addr.eq(to_slot * cfg.x_blocks + (to_word >> 1)),
+                ram.write_en.eq(Mux(written & (target.bank == i), Cat(~upper, upper), 0)),
+                ram.write_addr.eq(target.slot * cfg.x_blocks + (target.half_word >> 1)),
                 ram.write_data.eq(pair.replicate(2)),
-                ram.read_en.eq(self.read_en),
-                ram.read_addr.eq(self.read_slot * cfg.x_blocks + self.read_column),
-                self.operands[i].as_value().eq(ram.read_data),
+                ram.read_en.eq(self.read.en),
+                ram.read_addr.eq(self.read.slot * cfg.x_blocks + self.read.column),
+                self.read.operands[i].eq(ram.read_data),
             ]
         return m

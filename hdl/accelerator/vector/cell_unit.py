@@ -1,42 +1,39 @@
 """The cell half of the vector PE: c = f c + i g and h = o tanh(c), one unit a cycle."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import ParametersSignature, Widths
+from hdl.accelerator.layout import GATE_BITS, SUM_BITS, Widths
+from hdl.accelerator.signatures import (
+    CellReadSignature,
+    ParametersSignature,
+    QuadSignature,
+    UnitSignature,
+    WriteSignature,
+)
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
-from hdl.accelerator.vector.gates import GATE_BITS
 from hdl.common.arith import FRACTION_BITS, fp16_from_q20_magnitude, round_half_up, saturate
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 
 
-class CellUnit(wiring.Component):
+class CellUnit(Component):
     """Turns blocks of gates into units of h (fp16), in ascending order; keeps c in BUFc.
 
-    ``quad_done`` counts a block of gates that can be read through ``quad_addr``/``quad`` (see GateUnit).
-    ``c_en`` loads c of unit ``c_addr`` before the first step; ``c_read`` reads ``c`` one cycle after ``c_read_addr``,
-    only while no step is in work.
+    ``quad`` brings the gates of the run of ``parameters``, ``unit`` takes h away. ``c`` is written before the first
+    step where a state is loaded; ``read`` gives it back.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        unit = range(cfg.max_h)
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
-                "quad_done": In(1),
-                "quad_addr": Out(3),
-                "quad": In(signed(GATE_BITS)).array(4, 4),
-                "c_en": In(1),
-                "c_addr": In(unit),
-                "c_data": In(32),
-                "c_read": In(1),
-                "c_read_addr": In(unit),
-                "c": Out(signed(32)),
-                "unit_valid": Out(1),
-                "unit": Out(16),
+                "quad": In(QuadSignature()),
+                "c": In(WriteSignature(cfg.max_h, signed(SUM_BITS))),
+                "read": In(CellReadSignature(cfg)),
+                "unit": Out(UnitSignature()),
             }
         )
 
@@ -56,13 +53,13 @@ class CellUnit(wiring.Component):
         unit_addr = Signal(w.h_blocks + 2)
         m.d.comb += [
             valid.eq(quads != 0),
-            self.quad_addr.eq(block),
+            self.quad.addr.eq(block),
             unit_addr.eq((block << 2) + lane),
             cells.read_en.eq(1),
-            cells.read_addr.eq(Mux(self.c_read, self.c_read_addr, unit_addr)),
-            self.c.eq(cells.read_data),
+            cells.read_addr.eq(Mux(self.read.read, self.read.addr, unit_addr)),
+            self.read.c.eq(cells.read_data),
         ]
-        m.d.sync += quads.eq(quads + self.quad_done - (valid & (lane == 3)))
+        m.d.sync += quads.eq(quads + self.quad.done - (valid & (lane == 3)))
         with m.If(valid):
             m.d.sync += lane.eq(lane + 1)
             with m.If(lane == 3):
@@ -75,7 +72,7 @@ class CellUnit(wiring.Component):
         addrs = [Signal(range(cfg.max_h), name=f"addr_{i}") for i in range(1, 4)]
         lane_1 = Signal(2)
         fresh_1 = Signal()
-        gates = [Array(self.quad[gate][i] for i in range(4))[lane_1] for gate in range(4)]
+        gates = [Array(self.quad.gates[gate][i] for i in range(4))[lane_1] for gate in range(4)]
         gate_values = [Signal(signed(GATE_BITS), name=f"gate_{name}") for name in "figo"]
         m.d.comb += [signal.eq(value) for signal, value in zip(gate_values, gates, strict=True)]
         f, i, g, o = gate_values
@@ -97,9 +94,9 @@ class CellUnit(wiring.Component):
         m.d.sync += c.eq(saturate(round_half_up(kept, FRACTION_BITS) + round_half_up(added, FRACTION_BITS), 32))
         m.d.comb += [
             activation.z.eq(c),
-            cells.write_en.eq(valids[2] | self.c_en),
-            cells.write_addr.eq(Mux(self.c_en, self.c_addr, addrs[2])),
-            cells.write_data.eq(Mux(self.c_en, self.c_data, c)),
+            cells.write_en.eq(valids[2] | self.c.en),
+            cells.write_addr.eq(Mux(self.c.en, self.c.addr, addrs[2])),
+            cells.write_data.eq(Mux(self.c.en, self.c.data, c)),
         ]
         outputs = [o] + [Signal(signed(GATE_BITS), name=f"o_{s}") for s in range(2, 4 + ACTIVATION_LATENCY)]
         m.d.sync += [outputs[s + 1].eq(outputs[s]) for s in range(len(outputs) - 1)]
@@ -112,7 +109,7 @@ class CellUnit(wiring.Component):
         half = Signal(15)
         m.d.comb += half.eq(fp16_from_q20_magnitude(m, magnitude, "h"))
         m.d.sync += [
-            self.unit.eq(half | ((h < 0) << 15)),
-            self.unit_valid.eq(valids[7]),
+            self.unit.h.eq(half | ((h < 0) << 15)),
+            self.unit.valid.eq(valids[7]),
         ]
         return m

@@ -1,35 +1,32 @@
 """Requests of W: the whole matrix once per group of time steps, its length learned from the heads of the first pass."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, OfferSignature, ParametersSignature, Widths, burst_words, group_capacity
+from hdl.accelerator.layout import Kind, Widths, burst_words, group_capacity
+from hdl.accelerator.signatures import HeadSignature, OfferSignature, ParametersSignature, RingSpaceSignature
+from hdl.common.component import Component
 
 
-class WeightLoader(wiring.Component):
-    """Offers bursts of W as far as the ring has room.
+class WeightLoader(Component):
+    """Offers bursts of W as far as the ring has room (``space``), once a group of the run of ``parameters``.
 
     W's length is not known to the program. On the first pass a word is requested only when the heads decoded so far
     account for it, or when it may be the head of a block not yet decoded; so nothing outside the array is touched.
     Later passes use the learned length, and ``bad_format`` says that the heads no longer add up to it.
 
-    ``head``, ``head_values``: pulses of the decoder. ``alloc``: entries taken in the ring this cycle.
+    ``burst`` takes its entries in the ring in the cycle in which it is taken. ``heads``: what the decoder has taken.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        w = Widths(cfg)
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "burst": Out(OfferSignature(cfg)),
-                "head": In(1),
-                "head_values": In(4),
-                "next_index": In(w.ring),
-                "free": In(range(w.ring_depth + 1)),
-                "alloc": Out(5),
+                "heads": In(HeadSignature()),
+                "space": In(RingSpaceSignature(cfg)),
                 "bad_format": Out(1),
             }
         )
@@ -44,12 +41,12 @@ class WeightLoader(wiring.Component):
         learned = Signal()
         words = Signal(5)
         m.d.comb += [
-            words.eq(burst_words(addr, left, self.free)),
+            words.eq(burst_words(addr, left, self.space.free)),
             self.burst.addr.eq(addr),
             self.burst.words.eq(words),
             self.burst.kind.eq(Kind.W),
-            self.burst.index.eq(self.next_index),
-            self.alloc.eq(Mux(self.burst.taken, words, 0)),
+            self.burst.index.eq(self.space.next_index),
+            self.space.alloc.eq(Mux(self.burst.taken, words, 0)),
         ]
 
         # The decoder's progress through the pass it is in.
@@ -58,8 +55,8 @@ class WeightLoader(wiring.Component):
         accounted = Signal(w.w_words)
         total = Signal(w.w_words)
         last = blocks_left == 1
-        m.d.comb += total.eq(accounted + self.head_values + 1)
-        with m.If(self.head):
+        m.d.comb += total.eq(accounted + self.heads.values + 1)
+        with m.If(self.heads.valid):
             m.d.sync += [blocks_left.eq(blocks_left - 1), accounted.eq(total)]
             with m.If(last):
                 m.d.sync += [blocks_left.eq(blocks), accounted.eq(0), learned.eq(1)]
@@ -68,8 +65,8 @@ class WeightLoader(wiring.Component):
             m.d.comb += self.bad_format.eq(learned & Mux(last, total != length, total + blocks_left > length + 1))
 
         capacity = group_capacity(cfg, p)
-        found = Mux(self.head & ~learned, self.head_values, 0)
-        m.d.sync += left.eq(left - self.alloc + found)
+        found = Mux(self.heads.valid & ~learned, self.heads.values, 0)
+        m.d.sync += left.eq(left - self.space.alloc + found)
         with m.FSM(name="passes"):
             with m.State("INIT"):
                 m.d.sync += [steps_left.eq(p.steps), blocks.eq(p.x_blocks * (p.h_blocks << 1))]

@@ -1,20 +1,24 @@
 """The memory adapter for AXI4: a burst of the loader becomes one INCR burst, beats find their way back by id."""
 
-from amaranth import Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data
 from amaranth.lib.wiring import Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import BURST_WORDS, Kind, Widths, adapter_members, bits_for
+from hdl.accelerator.layout import BURST_WORDS, Kind, bits_for, target_layout
+from hdl.accelerator.port.members import adapter_members
 from hdl.axi4 import FIXED, Axi4Signature
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 
 WRITES = 15
 """Write bursts without an answer, at most."""
 
 
-class AxiMemory(wiring.Component):
-    """Asks for one word a cycle, read or written, and takes the answers in any order.
+class AxiMemory(Component):
+    """Asks for one word of a ``burst`` a cycle at ``axi``, read or written, and takes the answers in any order.
 
     Parameters:
         memory: the bytes that exist, from and to multiples of 128; a burst elsewhere is an error and is not issued.
@@ -23,11 +27,10 @@ class AxiMemory(wiring.Component):
     ``cfg.window`` + 15 are, and latency is hidden as by single requests with that window. Words of a burst count as
     asked for one a cycle, and the next burst waits for its turn.
 
-    ``fill`` carries each loaded word one cycle after its beat. ``load_error`` and ``store_error`` pulse for answers
-    with an error. ``stored`` pulses for each word, for the last of a burst not before its answer. While ``stop`` is
-    high nothing new is issued; bursts under way are completed, with strobes low for words that were not offered in
-    time. ``idle``: everything is answered and no fill is on its way. Every cycle is one of ``busy`` (a word's turn),
-    ``stalled`` (a word waits for the port), ``full`` (a burst waits for answers to others) or none of them.
+    ``fill`` carries each loaded word one cycle after its beat; ``store`` brings words and is told of each, for the last
+    of a burst not before its answer. While ``control`` says stop, bursts under way are completed, with strobes low for
+    words that were not offered in time. Its events: in every cycle a word has its turn (PORT_BUSY), waits for the port,
+    a burst waits for answers to others (PORT_FULL), or there is nothing to ask for.
     """
 
     def __init__(self, cfg: AcceleratorConfig, memory: range) -> None:
@@ -38,7 +41,7 @@ class AxiMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cfg, axi, burst = self.cfg, self.axi, self.burst
+        cfg, axi, burst, events = self.cfg, self.axi, self.burst, self.control.events
         m.d.comb += [getattr(axi, name).eq(value) for name, value in FIXED.items()]
 
         # The burst whose words have their turn.
@@ -48,10 +51,10 @@ class AxiMemory(wiring.Component):
         load = Signal()
         read_turn = Signal()
         m.d.comb += [
-            load.eq((left != 0) & storing & (~axi.wvalid | axi.wready) & (self.store_data.valid | self.stop)),
+            load.eq((left != 0) & storing & (~axi.wvalid | axi.wready) & (self.store.data.valid | self.control.stop)),
             read_turn.eq((left != 0) & ~storing & (~axi.arvalid | axi.arready)),
             turn.eq(load | read_turn),
-            self.store_data.ready.eq(load & ~self.stop),
+            self.store.data.ready.eq(load & ~self.control.stop),
         ]
 
         # Ids of reads are used in turn, so that one comparison finds a free one.
@@ -75,7 +78,7 @@ class AxiMemory(wiring.Component):
             ),
             # the words of the last burst are through, and so is what it shows on the port
             free.eq(
-                ~self.stop
+                ~self.control.stop
                 & ((left == 0) | (turn & (left == 1)))
                 & Mux(is_store, ~axi.awvalid | axi.awready, ~axi.arvalid | axi.arready)
             ),
@@ -85,7 +88,7 @@ class AxiMemory(wiring.Component):
         ]
         with m.If(turn):
             m.d.sync += left.eq(left - 1)
-        with m.If(self.stop & ~storing):
+        with m.If(self.control.stop & ~storing):
             m.d.sync += left.eq(0)
         with m.If(issue_read | issue_write):
             m.d.sync += [left.eq(burst.words), storing.eq(is_store)]
@@ -108,17 +111,17 @@ class AxiMemory(wiring.Component):
         with m.If(load):
             m.d.sync += [
                 axi.wvalid.eq(1),
-                axi.wdata.eq(self.store_data.payload),
-                axi.wstrb.eq(Mux(self.stop, 0, 0xFF)),
+                axi.wdata.eq(self.store.data.payload),
+                axi.wstrb.eq(Mux(self.control.stop, 0, 0xFF)),
                 axi.wlast.eq(left == 1),
             ]
 
         # Where the beats of each burst go: kind and index of the first, and how many have come.
-        target = data.StructLayout({"kind": Kind, "index": unsigned(Widths(cfg).index)})
+        target = target_layout(cfg)
         m.submodules.targets = targets = Ram(target.size, cfg.window)
         m.submodules.beats = beats = Ram(4, cfg.window)
         fresh = Signal(cfg.window)
-        pushed = Signal(target)
+        pushed: Any = Signal(target)
         m.d.comb += [
             pushed.kind.eq(burst.kind),
             pushed.index.eq(burst.index),
@@ -177,10 +180,10 @@ class AxiMemory(wiring.Component):
 
         answered = Signal()
         owed = Signal(range(WRITES + BURST_WORDS + 1))
-        m.d.comb += [answered.eq(axi.bvalid & (writes != 0)), self.stored.eq(owed != 0)]
+        m.d.comb += [answered.eq(axi.bvalid & (writes != 0)), self.store.stored.eq(owed != 0)]
         m.d.sync += [
             writes.eq(writes + issue_write - answered),
-            owed.eq(owed + (load & (left != 1)) + answered - self.stored),
+            owed.eq(owed + (load & (left != 1)) + answered - self.store.stored),
         ]
 
         nowhere = Signal()
@@ -190,11 +193,12 @@ class AxiMemory(wiring.Component):
             write_failed.eq((answered & axi.bresp[1]) | (burst.taken & ~exists & is_store)),
         ]
         m.d.comb += [
-            self.load_error.eq((filled & failed) | nowhere),
-            self.store_error.eq(write_failed),
-            self.idle.eq((words == 0) & ~filled & (writes == 0) & (owed == 0)),
-            self.busy.eq(turn),
-            self.stalled.eq((left != 0) & ~turn),
-            self.full.eq((left == 0) & burst.valid & free & blocked),
+            self.control.faults.mem_read.eq((filled & failed) | nowhere),
+            self.control.faults.mem_write.eq(write_failed),
+            self.control.idle.eq((words == 0) & ~filled & (writes == 0) & (owed == 0)),
+            events.port_busy.eq(turn),
+            events.port_stalled.eq((left != 0) & ~turn),
+            events.port_full.eq((left == 0) & burst.valid & free & blocked),
+            events.port_idle.eq(~(events.port_busy | events.port_stalled | events.port_full)),
         ]
         return m

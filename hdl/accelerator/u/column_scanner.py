@@ -1,21 +1,23 @@
 """Which columns of U to load: walks the hidden state block by block, as far as it is known, and skips pruned ones."""
 
 from amaranth import Array, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import ParametersSignature, Widths, column_layout, segment_layout
+from hdl.accelerator.layout import HALVES, Widths, column_layout, segment_layout
+from hdl.accelerator.signatures import KeepSignature, ParametersSignature
+from hdl.common.component import Component
 
 
-class ColumnScanner(wiring.Component):
+class ColumnScanner(Component):
     """For each step, one ``segments`` and one ``columns`` entry per kept block of h, then an ``end`` column.
 
-    A block is looked at in each cycle, so that a run of skipped columns is passed while a kept one still loads.
-    ``published`` counts a block of h that is known, in order; ``keep_addr``/``keep`` and ``offset_addr``/``offsets``
-    read its keep bit and four column lengths one cycle later. Both streams must have room for two more entries
-    while ``room`` is high. ``kept`` and ``skipped`` pulse per block; ``bad_format``: a column too long for memory to be
-    asked for it.
+    A block is looked at in each cycle, so that a run of skipped columns is passed while a kept one still loads. The
+    run of ``parameters`` begins with ``enable``. ``keep`` tells of blocks of h that are known, and gives their keep
+    bits; ``offset_addr`` asks for four column lengths, ``offsets``, one cycle later. Both streams must have room for
+    two more entries while ``room`` is high. ``kept`` and ``skipped`` pulse per block; ``bad_format``: a column too
+    long for memory to be asked for it.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -25,11 +27,9 @@ class ColumnScanner(wiring.Component):
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "enable": In(1),
-                "published": In(1),
-                "keep_addr": Out(w.h_blocks),
-                "keep": In(1),
+                "keep": In(KeepSignature(cfg)),
                 "offset_addr": Out(w.h_blocks),
-                "offsets": In(64),
+                "offsets": In(HALVES),
                 "room": In(1),
                 "segments": Out(stream.Signature(segment_layout(), always_ready=True)),
                 "columns": Out(stream.Signature(column_layout(cfg), always_ready=True)),
@@ -57,10 +57,10 @@ class ColumnScanner(wiring.Component):
         keep = Signal()
         words = Signal(16)
         m.d.comb += [
-            self.keep_addr.eq(block),
+            self.keep.addr.eq(block),
             self.offset_addr.eq(block >> 2),
-            keep.eq(looked & Mux(zeros, p.threshold == 0, self.keep)),
-            words.eq(Array(self.offsets[16 * i :][:16] for i in range(4))[column[:2]]),
+            keep.eq(looked & Mux(zeros, p.threshold == 0, self.keep.keep)),
+            words.eq(Array(self.offsets[i] for i in range(4))[column[:2]]),
         ]
         segment, entry = self.segments.payload, self.columns.payload
         m.d.comb += [
@@ -77,7 +77,7 @@ class ColumnScanner(wiring.Component):
             # a block is at most a head and eight value words; the decoder finds what else cannot be
             self.bad_format.eq(keep & (words > p.h_blocks * 18)),
         ]
-        m.d.sync += [looked.eq(look), column.eq(block), known.eq(known + self.published - (look & ~zeros))]
+        m.d.sync += [looked.eq(look), column.eq(block), known.eq(known + self.keep.published - (look & ~zeros))]
         with m.If(looked):
             m.d.sync += addr.eq(addr + words)
         with m.If(keep):

@@ -1,75 +1,65 @@
 """The gate half of the vector PE: reads the sums of one step, adds the bias, applies sigmoid and tanh."""
 
+from typing import Any
+
 from amaranth import Array, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BANK_LANES, AcceleratorConfig
-from hdl.accelerator.layout import ParametersSignature, Widths
+from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, Widths
+from hdl.accelerator.signatures import (
+    UNIT_FAULTS,
+    GroupsSignature,
+    ParametersSignature,
+    QuadSignature,
+    RecurrentSumsSignature,
+    StepSignature,
+    WeightSumsSignature,
+    WriteSignature,
+    unit_events,
+)
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
 from hdl.common.arith import add_wrapping, fp16_to_q20
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 
 CANDIDATE = 2
 """Index of the gate that uses tanh; rows are in the order forget, input, candidate, output."""
 
-GATE_BITS = 21
 
+class GateUnit(Component):
+    """Steps through the time steps of ``parameters``' run, 16 units of one gate after the other, four units a cycle.
 
-class GateUnit(wiring.Component):
-    """Steps through the time steps, 16 units of one gate after the other, four units a cycle.
+    A row group of 16 sums is read once for up to four cycles of work: from ``w_sums`` when ``groups`` says that its
+    group is complete, from ``u_sums`` when ``step`` says so; ``bias`` is written before the first step. ``row_free``:
+    the row of h before the last may be overwritten. ``groups`` gets back a group when its sums are all read.
 
-    A row group of 16 sums is read once for up to four cycles of work: ``w_read`` (data three cycles later, see
-    WeightPath) and ``u_read`` (one cycle later). ``w_ready``, ``w_rows``: complete groups of W x; ``u_done``,
-    ``u_empty``: a step's U h; ``row_free``: the row before the last may be overwritten. ``release`` pulses when
-    a group's sums are all read.
-
-    ``quad_done`` pulses when all four gates of the next block of units can be read, in order, at ``quad_addr`` of
-    the block number modulo 8; ``quad[gate][unit]``, in units of 2^-20, follows one cycle later.
-
-    ``busy``: four sums are taken in this cycle; ``wait_store``, ``wait_w``: a step's U sums wait for a row of h, and
-    given that, for its W sums.
+    ``quad`` gives blocks of units to the cell unit. ``faults``: a sum left the 32-bit range. ``events``: in every
+    cycle four sums are taken (GATE_BUSY), a step's U sums wait for a row of h or, given that, for its W sums, or there
+    are none.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        w = Widths(cfg)
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
-                "enable": In(1),
-                "bias_en": In(1),
-                "bias_addr": In(range(cfg.max_h)),
-                "bias": In(64),
-                "w_ready": In(2),
-                "w_rows": In(data.ArrayLayout(unsigned(w.group), 2)),
-                "release": Out(1),
-                "release_half": Out(1),
-                "u_done": In(1),
-                "u_empty": In(1),
+                "bias": In(WriteSignature(cfg.max_h, HALVES)),
+                "groups": In(GroupsSignature(cfg)),
+                "w_sums": Out(WeightSumsSignature(cfg)),
+                "step": In(StepSignature()),
+                "u_sums": Out(RecurrentSumsSignature(cfg)),
                 "row_free": In(1),
-                "w_read": Out(1),
-                "w_bank": Out(w.bank),
-                "w_slot": Out(w.slot),
-                "w_row_group": Out(w.row_group),
-                "w_sums": In(signed(32)).array(BANK_LANES),
-                "u_read": Out(1),
-                "u_half": Out(1),
-                "u_row_group": Out(w.row_group),
-                "u_sums": In(signed(32)).array(BANK_LANES),
-                "quad_done": Out(1),
-                "quad_addr": In(3),
-                "quad": Out(signed(GATE_BITS)).array(4, 4),
-                "overflow": Out(1),
-                "busy": Out(1),
-                "wait_w": Out(1),
-                "wait_store": Out(1),
+                "quad": Out(QuadSignature()),
+                "faults": Out(UNIT_FAULTS["gates"]),
+                "events": Out(unit_events(cfg)["gates"]),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
+        cfg, w, p, events = self.cfg, Widths(self.cfg), self.parameters, self.events
         m.submodules.biases = biases = Ram(64, cfg.max_h)
 
         # Which step: its place in the group names bank and slot.
@@ -83,10 +73,10 @@ class GateUnit(wiring.Component):
         rows_free = Signal(2, init=2)
         begin = Signal()
         finish = Signal()
-        group_finished = rows_done + 1 == Mux(half, self.w_rows[1], self.w_rows[0])
+        group_finished = rows_done + 1 == Mux(half, self.groups.rows[1], self.groups.rows[0])
         m.d.sync += rows_free.eq(rows_free + self.row_free - begin)
-        with m.If(self.u_done):
-            m.d.sync += [u_waiting.eq(1), u_zero.eq(self.u_empty)]
+        with m.If(self.step.done):
+            m.d.sync += [u_waiting.eq(1), u_zero.eq(self.step.empty)]
         with m.Elif(begin):
             m.d.sync += u_waiting.eq(0)
 
@@ -99,10 +89,12 @@ class GateUnit(wiring.Component):
         running = Signal()
         fresh = Signal()
         blocks_left = Signal(w.h_blocks)
+        group_ready = self.groups.ready.bit_select(half, 1)
         m.d.comb += [
-            self.busy.eq(running),
-            self.wait_store.eq(~running & u_waiting & (rows_free == 0)),
-            self.wait_w.eq(~running & u_waiting & (rows_free != 0) & ~self.w_ready.bit_select(half, 1)),
+            events.gate_busy.eq(running),
+            events.gate_wait_store.eq(~running & u_waiting & (rows_free == 0)),
+            events.gate_wait_w.eq(~running & u_waiting & (rows_free != 0) & ~group_ready),
+            events.gate_idle.eq(~(events.gate_busy | events.gate_wait_w | events.gate_wait_store)),
             row_quad.eq(Mux(gate[0], p.h_blocks, 0) + Mux(gate[1], p.h_blocks << 1, 0) + unit + offset),
             width.eq(Mux(blocks_left < 4, blocks_left, 4)),
             fresh.eq(running & ((offset == 0) | (row_quad[:2] == 0))),
@@ -117,7 +109,7 @@ class GateUnit(wiring.Component):
             with m.If(finish):
                 m.d.sync += running.eq(0)
         with m.Else():
-            m.d.comb += begin.eq(self.enable & u_waiting & (rows_free != 0) & self.w_ready.bit_select(half, 1))
+            m.d.comb += begin.eq(u_waiting & (rows_free != 0) & group_ready)
             with m.If(begin):
                 m.d.sync += [running.eq(1), unit.eq(0), gate.eq(0), offset.eq(0), blocks_left.eq(p.h_blocks)]
         with m.If(finish):
@@ -143,7 +135,7 @@ class GateUnit(wiring.Component):
                 "half": unsigned(1),
             }
         )
-        stages = [Signal(place, name=f"stage_{i}") for i in range(7 + ACTIVATION_LATENCY)]
+        stages: list[Any] = [Signal(place, name=f"stage_{i}") for i in range(7 + ACTIVATION_LATENCY)]
         now = stages[0]
         m.d.comb += [
             now.valid.eq(running),
@@ -155,61 +147,60 @@ class GateUnit(wiring.Component):
             now.u_zero.eq(u_zero),
             now.release.eq(finish & group_finished),
             now.half.eq(half),
-            self.w_read.eq(fresh),
-            self.w_bank.eq(bank),
-            self.w_slot.eq(slot),
-            self.w_row_group.eq(row_quad >> 2),
+            self.w_sums.read.eq(fresh),
+            self.w_sums.bank.eq(bank),
+            self.w_sums.slot.eq(slot),
+            self.w_sums.row_group.eq(row_quad >> 2),
         ]
         m.d.sync += [stages[i + 1].eq(stages[i]) for i in range(len(stages) - 1)]
 
         # Stage 3: W's sums are there for this one cycle; U's and the bias arrive with the next.
-        w_sums = [Signal(signed(32), name=f"w_sum_{lane}") for lane in range(BANK_LANES)]
+        w_sums = [Signal(signed(SUM_BITS), name=f"w_sum_{lane}") for lane in range(BANK_LANES)]
         with m.If(stages[3].fresh):
-            m.d.sync += [kept.eq(new) for kept, new in zip(w_sums, self.w_sums, strict=True)]
+            m.d.sync += [kept.eq(new) for kept, new in zip(w_sums, self.w_sums.sums, strict=True)]
         m.d.comb += [
-            self.u_read.eq(stages[3].fresh & ~stages[3].u_zero),
-            self.u_half.eq(stages[3].u_half),
-            self.u_row_group.eq(stages[3].quad >> 2),
-            self.release.eq(stages[3].release),
-            self.release_half.eq(stages[3].half),
+            self.u_sums.read.eq(stages[3].fresh & ~stages[3].u_zero),
+            self.u_sums.half.eq(stages[3].u_half),
+            self.u_sums.row_group.eq(stages[3].quad >> 2),
+            self.groups.release.eq(stages[3].release),
+            self.groups.release_half.eq(stages[3].half),
             biases.read_en.eq(1),
             biases.read_addr.eq(stages[3].quad),
-            biases.write_en.eq(self.bias_en),
-            biases.write_addr.eq(self.bias_addr),
-            biases.write_data.eq(self.bias),
+            biases.write_en.eq(self.bias.en),
+            biases.write_addr.eq(self.bias.addr),
+            biases.write_data.eq(self.bias.data),
         ]
 
         # Stage 4 picks four rows, stage 5 adds, stage 6 enters the activation functions.
         quad_in_group = stages[4].quad[:2]
+        four_biases = data.View(HALVES, biases.read_data)
         overflows = Signal(4)
         outputs = []
         for i in range(4):
-            bias = Signal(signed(32), name=f"bias_{i}")
-            z = Signal(signed(32), name=f"z_{i}")
-            w_sum = Signal(signed(32), name=f"w_sum_of_{i}")
-            u_sum = Signal(signed(32), name=f"u_sum_of_{i}")
+            bias = Signal(signed(SUM_BITS), name=f"bias_{i}")
+            z = Signal(signed(SUM_BITS), name=f"z_{i}")
+            w_sum = Signal(signed(SUM_BITS), name=f"w_sum_of_{i}")
+            u_sum = Signal(signed(SUM_BITS), name=f"u_sum_of_{i}")
             m.d.sync += [
                 w_sum.eq(Array(w_sums[i::4])[quad_in_group]),
-                u_sum.eq(Mux(stages[4].u_zero, 0, Array(self.u_sums[i::4])[quad_in_group])),
+                u_sum.eq(Mux(stages[4].u_zero, 0, Array(self.u_sums.sums[i::4])[quad_in_group])),
             ]
             inner, inner_overflow = add_wrapping(w_sum, u_sum)
             total, total_overflow = add_wrapping(inner, bias)
             m.submodules[f"activation_{i}"] = activation = Activation()
-            m.d.sync += [bias.eq(fp16_to_q20(biases.read_data[16 * i :][:16])), z.eq(total)]
+            m.d.sync += [bias.eq(fp16_to_q20(four_biases[i])), z.eq(total)]
             m.d.comb += [
                 overflows[i].eq(inner_overflow | total_overflow),
                 activation.z.eq(z),
                 activation.sigmoid.eq(stages[6].gate != CANDIDATE),
             ]
             outputs.append(activation.y)
-        m.d.comb += self.overflow.eq(stages[5].valid & overflows.any())
+        m.d.comb += self.faults.acc_overflow.eq(stages[5].valid & overflows.any())
 
         last = stages[-1]
         done = Signal()
         m.d.sync += done.eq(last.valid & (last.gate == 3))
-        m.d.comb += [
-            self.quad_done.eq(done),
-        ]
+        m.d.comb += self.quad.done.eq(done)
         for gate_index in range(4):
             for i in range(4):
                 m.submodules[f"result_{gate_index}_{i}"] = result = Ram(GATE_BITS, 8)
@@ -218,7 +209,7 @@ class GateUnit(wiring.Component):
                     result.write_addr.eq(last.result),
                     result.write_data.eq(outputs[i]),
                     result.read_en.eq(1),
-                    result.read_addr.eq(self.quad_addr),
-                    self.quad[gate_index][i].eq(result.read_data),
+                    result.read_addr.eq(self.quad.addr),
+                    self.quad.gates[gate_index][i].eq(result.read_data),
                 ]
         return m
