@@ -1,13 +1,17 @@
 """The pruning threshold as the hidden state compares with it."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data
+
+from hdl.common.arith import FP32
 
 THRESHOLD_LIMIT = 1 << 30
 
 
 def threshold_units(m: Module, bits: Value) -> Value:
     """min(ceil(th 2^24), 2^30) of an fp32 threshold; 0 for any that is not positive."""
-    biased, fraction, sign = bits[23:31], bits[:23], bits[31]
+    single = data.View(FP32, bits)
+    biased, fraction, sign = single.exponent, single.fraction, single.sign
     significand = Cat(fraction, biased.any())
     # The value is significand * 2^(exponent - 126) in units of 2^-24, subnormals having the exponent 1.
     exponent = Mux(biased.any(), biased, 1)
@@ -22,4 +26,4 @@ def threshold_units(m: Module, bits: Value) -> Value:
         right.eq(Mux(shift >= 24, significand.any(), (significand >> shift[:5]) + lost.any())),
     ]
     magnitude = Mux(exponent >= 133, THRESHOLD_LIMIT, Mux(exponent >= 126, left, right))
-    return Mux(sign | ~bits[:31].any(), 0, magnitude)
+    return Mux(sign | ~(biased.any() | fraction.any()), 0, magnitude)

@@ -9,6 +9,7 @@ from tests.planting import must_fail, patches, planted
 HERE = "tests/hdl/accelerator"
 CAUGHT_BY = {
     "unit-cell": f"{HERE}/test_cell_unit.py",
+    "unit-frontend": f"{HERE}/test_frontend_units.py",
     "unit-gates": f"{HERE}/test_gate_unit.py",
     "unit-hidden": f"{HERE}/test_hidden_state.py",
     "unit-inputs": f"{HERE}/test_input_buffer.py",
