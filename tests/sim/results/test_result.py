@@ -11,7 +11,7 @@ def example() -> RunResult:
     layer = LayerRun("l1", 28, 128, 28, 3, 3, 0.3, 300_000, 300_000, 3426, 12683, 17130, 200_000, 700, False, mismatch)
     digit = InputRun(0, False, [layer], label=7, prediction=7, golden_prediction=7)
     return RunResult(
-        "mnist", False, "cxxrtl", "accelerator", "default", {"n_pe": 3}, "ab" * 32, 1, "none", "sim.run", {}, [digit]
+        "mnist", False, "verilator", "accelerator", "default", {"n_pe": 3}, "ab" * 32, 1, "none", "sim.run", {}, [digit]
     )
 
 

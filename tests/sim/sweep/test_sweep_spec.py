@@ -119,7 +119,7 @@ L = 'layer = "mnist-l1"\n'
         ("[grid]\nlayer = { x = 4, h = 4, t = 2 }", "w_sparsity is missing: layer x4-h4-t2 is not of Table 2"),
         ('[grid]\npreset = "tiny"\n' + L, "grid: layer mnist-l1 has H = 128, preset tiny allows 64"),
         ('[grid]\npreset = "huge"\n' + L, "preset = 'huge': there is: default, mnist, ptb, tiny, wide, fit"),
-        ('[grid]\nengine = "verilator"\n' + L, "engine = 'verilator': there is: model, native, cxxrtl, pysim, icarus"),
+        ('[grid]\nengine = "vcs"\n' + L, "engine = 'vcs': there is: model, native, verilator, pysim, icarus"),
         ('[grid]\nschedule = "carousel"\n' + L, "schedule = 'carousel': there is: cell-fusion"),
         ('[grid]\nformat = "CSC, log2 index"\n' + L, "format = 'CSC, log2 index': there is: eSELL"),
         ("[grid]\nlatency = [8, 60]\n" + L, 'latency = [8, 60]: the word-level model, engine "model", has no latency;'),
