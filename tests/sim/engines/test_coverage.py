@@ -119,8 +119,12 @@ def test_the_command_writes_counts_and_a_summary(fake, verilator, tmp_path, monk
 
     def jobs(counted: Coverage, *_: object) -> tuple[object, list]:
         engine = CompiledAccelerator(verilator, counted.add)
-        right = ("right", lambda: [engine.run(fake, copy_job(4)).stopped or "as it should"][:0])
-        return fake, [right, ("wrong", lambda: ["three is not four"])]
+
+        def right() -> list[str]:
+            assert engine.run(fake, copy_job(4)).stopped is None
+            return []
+
+        return fake, [("right", right), ("wrong", lambda: ["three is not four"])]
 
     monkeypatch.setattr(command, "_accelerator", jobs)
     code, out, err = invoke(monkeypatch, capsys, "--out", tmp_path / "out")
