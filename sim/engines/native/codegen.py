@@ -1,8 +1,8 @@
 """A netlist as C++: straight-line code on machine words, one call a cycle.
 
-The generated source defines ``elstm_model::Top`` with a ``p_NAME`` for each port (every ``_`` of a name doubled, as
-CXXRTL does it) and ``cycle()``: the outputs that belong to the inputs as they are, then the state after the rising
-edge. What a synchronous Amaranth design does not produce is refused.
+The generated source defines ``elstm_model::Top`` with a ``p_NAME`` for each port (every ``_`` of a name doubled) and
+``cycle()``: the outputs that belong to the inputs as they are, then the state after the rising edge. What a synchronous
+Amaranth design does not produce is refused.
 """
 
 from collections.abc import Sequence

@@ -146,7 +146,7 @@ def test_user_errors_are_one_line(command, files, engine, monkeypatch):
         (("--digits", 0), f"--digits must be in 1..4 (all that {digits} holds), not 0"),
         (("--digits", 5), f"--digits must be in 1..4 (all that {digits} holds), not 5"),
         (("--digits", "two"), "Invalid value for '--digits': "),
-        (("--engine", "vcs"), "no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"),
+        (("--engine", "vcs"), "no engine 'vcs'; there are: native, verilator, pysim, icarus"),
         (("--preset", "huge"), "no preset 'huge'; there are:"),
         (("--checkpoint", files / "none.npz"), f"{files / 'none.npz'}: No such file or directory"),
         (("--checkpoint", files / "cut.npz"), f"{files / 'cut.npz'}: not an .npz file, or truncated or damaged"),

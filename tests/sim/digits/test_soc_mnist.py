@@ -203,7 +203,7 @@ def test_user_errors_are_one_line(command, files: Path, monkeypatch: pytest.Monk
         (("--system", "board"), "no system 'board'; there are: soc, accelerator"),
         (("--wave-layer", 2), "--wave-layer is for --system accelerator: on the SoC all layers are one run"),
         (("--system", "accelerator", "--mem-trace", files / "m"), "--mem-trace is for --system soc"),
-        (("--engine", "vcs"), "no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"),
+        (("--engine", "vcs"), "no engine 'vcs'; there are: native, verilator, pysim, icarus"),
     ]:
         code, out, err = command("--digits", 1, *arguments)
         assert (code, out, err) == (2, "", f"error: {message}\n")

@@ -96,8 +96,8 @@ def test_same_outputs_of_many(seed):
 
 
 @pytest.mark.slow
-def test_same_outputs_of_cxxrtl():
-    agree(0, "cxxrtl")
+def test_same_outputs_of_verilator(verilator):
+    agree(0, verilator)
 
 
 def layers(preset: str, **fields) -> Iterator[tuple[Design, AcceleratorJob]]:
@@ -110,11 +110,10 @@ def layers(preset: str, **fields) -> Iterator[tuple[Design, AcceleratorJob]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["tiny", "default"])
-def test_accelerator_runs_as_in_cxxrtl(preset):
-    """Minutes of compiling."""
+def test_accelerator_runs_as_in_verilator(preset, verilator):
     cycles = []
     for design, job in layers(preset):
-        engines = (registry.get("accelerator", name) for name in ("native", "cxxrtl"))
+        engines = (registry.get("accelerator", name) for name in ("native", verilator))
         found, expected = (replace(engine.run(design, job), wall_seconds=0) for engine in engines)
         assert found == expected
         cycles.append(found.cycles)
@@ -122,18 +121,18 @@ def test_accelerator_runs_as_in_cxxrtl(preset):
 
 
 @pytest.mark.slow
-def test_accelerator_has_the_signals_of_cxxrtl(tmp_path):
+def test_accelerator_has_the_signals_of_verilator(tmp_path, verilator):
     found = {}
-    for engine in ("native", "cxxrtl"):
+    for engine in ("native", verilator):
         path = tmp_path / f"{engine}.vcd"
         design, job = next(layers("tiny", wave=WaveRequest(str(path), 0, 1500)))
         registry.get("accelerator", engine).run(design, job)
         found[engine] = read_vcd.signals(path, f"{designs.module_name(design)}.")
     assert len(found["native"]) > 3000
     # each leaves out some of the names that mean the same wire
-    both = set(found["native"]) & set(found["cxxrtl"])
+    both = set(found["native"]) & set(found[verilator])
     assert len(both) > 3000
-    assert [name for name in sorted(both) if found["native"][name] != found["cxxrtl"][name]] == []
+    assert [name for name in sorted(both) if found["native"][name] != found[verilator][name]] == []
 
 
 @pytest.mark.parametrize(

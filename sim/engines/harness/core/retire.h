@@ -1,8 +1,8 @@
 // The core's trace port, RVFI: the commit trace, how many instructions retired, and why a program will never end.
 #pragma once
-#include "core_htif.h"
-#include "core_rvfi.h"
-#include "core_trace.h"
+#include "htif.h"
+#include "rvfi.h"
+#include "trace.h"
 
 enum Stop : uint64_t { EXITED = 0, MAX_CYCLES, STUCK, TRAP_LOOP, BAD_HTIF, BAD_RVFI };
 

@@ -1,4 +1,4 @@
-// Runs one SocJob on the SoC: soc_program.exe JOB OUTCOME (formats: sim/protocol/soc.py). sim/host/soc.py is the same
+// Runs one SocJob on the SoC: soc JOB OUTCOME (formats: sim/engines/wire/soc.py). sim/host/soc.py is the same
 // host in Python.
 //
 // One port to the memory model; HTIF listens to what the core writes there. With -DRVFI the core has its trace port, from
@@ -6,7 +6,7 @@
 #include "rtl.h"
 
 #include "axi.h"
-#include "core_retire.h"
+#include "core/retire.h"
 #include "progress.h"
 
 using Top = TOP;
@@ -104,6 +104,7 @@ class Run {
         for (const Stored &s : log) out.u64(s.cycle), out.u64(s.address), out.u64(s.data), out.u64(s.strobes);
         kept.write(out, image);
         out.close();
+        rtl.finish(path);
     }
 
     // From memory: a word was written. The core's ids have the highest bit.
@@ -176,7 +177,7 @@ class Run {
 };
 
 int main(int count, char **arguments) {
-    if (count != 3) fail("usage: soc_program JOB OUTCOME");
+    if (count != 3) fail("usage: soc JOB OUTCOME");
     Run run(arguments[1]);
     run.simulate();
     run.save(arguments[2]);

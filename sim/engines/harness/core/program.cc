@@ -1,12 +1,12 @@
-// Runs one ProgramJob on the bare core: core_program.exe JOB OUTCOME (formats: sim/core_engine.py).
+// Runs one ProgramJob on the bare core: program JOB OUTCOME (formats: sim/engines/wire/core.py).
 //
 // Two ports to the memory model, one for instructions and one for data; the machine timer and HTIF are devices in
 // front of the data port. The core is built with RVFI, from which come the trace and the reasons for stopping.
 #include "rtl.h"
 
-#include "core_retire.h"
 #include "memory.h"
 #include "progress.h"
+#include "retire.h"
 
 using Top = TOP;
 
@@ -108,6 +108,7 @@ class Run {
         core.write(out, rtl.cycle, stop, htif, nanoseconds);
         kept.write(out, image);
         out.close();
+        rtl.finish(path);
     }
 
   private:
@@ -132,7 +133,7 @@ class Run {
 };
 
 int main(int count, char **arguments) {
-    if (count != 3) fail("usage: core_program JOB OUTCOME");
+    if (count != 3) fail("usage: program JOB OUTCOME");
     Run run(arguments[1]);
     run.simulate();
     run.save(arguments[2]);
