@@ -1,10 +1,10 @@
 """The SoC's one AXI4 port, shared by instruction fetch, the core's data and the accelerator."""
 
 from amaranth import Const, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axi4 import FIXED, Axi4Signature
+from hdl.common.component import Component
 from hdl.core.bus import DataBusSignature
 from hdl.core.cache import LINE_WORDS, LineBusSignature
 
@@ -14,7 +14,7 @@ DATA, FETCH = 0, 1
 """Lower id bits of the core's bursts."""
 
 
-class SharedPort(wiring.Component):
+class SharedPort(Component):
     """Merges what its users ask for, one address of each direction a cycle.
 
     Parameters:

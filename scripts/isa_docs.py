@@ -1,6 +1,6 @@
 """Write docs/isa.md from the tables in golden/isa.py: ``python -m scripts.isa_docs [FILE]``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Any
@@ -112,7 +112,7 @@ ABORTED. Without a run it clears status and errors. All registers are cleared in
 """
 
 
-def table(titles: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+def table(titles: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
     """A table in Markdown."""
     lines = [titles, tuple("---" for _ in titles), *rows]
     escaped = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]

@@ -101,7 +101,7 @@ def surfer(groups: Groups) -> str:
 
 def files() -> dict[str, str]:
     """Every file of docs/waves."""
-    made = {}
+    made: dict[str, str] = {}
     for name, groups in lists().items():
         made |= {f"{name}.gtkw": gtkwave(groups), f"{name}.sucl": surfer(groups)}
     return made

@@ -1,8 +1,10 @@
 """Integer arithmetic of one cycle: RV64I's operations, and the comparison that branches use."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import enum, wiring
+from amaranth.lib import enum
 from amaranth.lib.wiring import In, Out
+
+from hdl.common.component import Component
 
 __all__ = ["Alu", "AluOp", "sign_extend"]
 
@@ -27,21 +29,26 @@ def sign_extend(value, bits: int = 64):
     return Cat(value, value[-1].replicate(bits - len(value)))
 
 
-class Alu(wiring.Component):
+class Alu(Component):
     """Combinational. ``result``: ``op`` of ``a`` and ``b``; ``word``: of their low 32 bits, sign-extended (the -W
     instructions). ``equal``, ``less``, ``less_unsigned``: how ``a`` compares with ``b``, all 64 bits, whatever ``op``.
     """
 
-    op: In(AluOp)
-    word: In(1)
-    a: In(64)
-    b: In(64)
-    result: Out(64)
-    equal: Out(1)
-    less: Out(1)
-    less_unsigned: Out(1)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "op": In(AluOp),
+                "word": In(1),
+                "a": In(64),
+                "b": In(64),
+                "result": Out(64),
+                "equal": Out(1),
+                "less": Out(1),
+                "less_unsigned": Out(1),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         full = Signal(64)
         amount = Signal(6)

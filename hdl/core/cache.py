@@ -1,9 +1,9 @@
 """The instruction cache: direct mapped, one line at a time, made invalid as a whole by ``fence.i``."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, Signature
 
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 from hdl.core.bus import InstructionBusSignature
 
@@ -34,7 +34,7 @@ class LineBusSignature(Signature):
         )
 
 
-class InstructionCache(wiring.Component):
+class InstructionCache(Component):
     """Answers the core's instruction bus: in the next cycle, one a cycle, what is in the cache.
 
     Parameters:

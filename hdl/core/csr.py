@@ -4,9 +4,14 @@ Without user and supervisor mode their registers (medeleg, mcounteren, satp, ...
 Fields without a function read as constants: mstatus.MPP 3, XS 3 (the RoCC port is always on), FS 0, MPRV 0.
 """
 
-from amaranth import C, Cat, Const, Module, Mux, Signal
-from amaranth.lib import enum, wiring
+from collections.abc import Mapping
+from typing import Any
+
+from amaranth import C, Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import enum
 from amaranth.lib.wiring import In, Out
+
+from hdl.common.component import Component
 
 __all__ = ["Cause", "Csr", "CsrFile", "Interrupt"]
 
@@ -71,7 +76,7 @@ MISA = 2 << 62 | 1 << (ord("I") - ord("A")) | 1 << (ord("M") - ord("A"))
 EVENT_COUNTERS = 29
 
 
-class CsrFile(wiring.Component):
+class CsrFile(Component):
     """Access in one cycle: ``rdata`` and ``illegal`` follow ``address`` and ``write``; ``commit`` does the write.
 
     ``funct3`` is the instruction's: bits 1:0 write 1, set 2, clear 3, each with ``operand``; ``wdata`` is what the
@@ -83,36 +88,36 @@ class CsrFile(wiring.Component):
     and mstatus.MIE is set; ``interrupt_cause``: mcause of the one of highest priority.
     """
 
-    address: In(12)
-    funct3: In(3)
-    operand: In(64)
-    write: In(1)
-    commit: In(1)
-    rdata: Out(64)
-    wdata: Out(64)
-    illegal: Out(1)
-
-    trap: In(1)
-    cause: In(64)
-    epc: In(64)
-    tval: In(64)
-    vector: Out(64)
-    mret: In(1)
-    mepc: Out(64)
-    retired: In(1)
-    status: Out(64)
-
-    lines: In(64)
-    mtime: In(64)
-    interrupt: Out(1)
-    wake: Out(1)
-    interrupt_cause: Out(64)
-
     def __init__(self, hart_id: int) -> None:
         self._hart_id = hart_id
-        super().__init__()
+        super().__init__(
+            {
+                "address": In(12),
+                "funct3": In(3),
+                "operand": In(64),
+                "write": In(1),
+                "commit": In(1),
+                "rdata": Out(64),
+                "wdata": Out(64),
+                "illegal": Out(1),
+                "trap": In(1),
+                "cause": In(64),
+                "epc": In(64),
+                "tval": In(64),
+                "vector": Out(64),
+                "mret": In(1),
+                "mepc": Out(64),
+                "retired": In(1),
+                "status": Out(64),
+                "lines": In(64),
+                "mtime": In(64),
+                "interrupt": Out(1),
+                "wake": Out(1),
+                "interrupt_cause": Out(64),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         mie_bit = Signal()
         mpie_bit = Signal()
@@ -148,8 +153,8 @@ class CsrFile(wiring.Component):
         for line, signal in pending.items():
             m.d.sync += signal.eq(self.lines[line])
 
-        # what a write may change, beside what a read gives; None: writes are ignored
-        registers = {
+        # what a write may change, beside what a read gives; nothing: writes are ignored
+        registers: dict[Csr, tuple[Value, Mapping[Any, Value]]] = {
             Csr.MSTATUS: (self.status, {3: mie_bit, 7: mpie_bit}),
             Csr.MISA: (Const(MISA, 64), {}),
             Csr.MIE: (mie, enables),

@@ -1,28 +1,28 @@
 """The instruction decoder: 32 bits in, what to do out. What RV64IM_Zicsr_Zifencei and RoCC do not define is illegal."""
 
-from amaranth import C, Cat, Module, Signal, Value, unsigned
-from amaranth.lib import data, enum, wiring
+from typing import Any
+
+from amaranth import C, Cat, Module, Signal, unsigned
+from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out
 
+from hdl.common.component import Component
 from hdl.core.alu import AluOp, sign_extend
 
 __all__ = ["Decoded", "Decoder", "Instruction", "Unit"]
 
 
-class Instruction(data.Struct):
-    """The fields of a 32-bit instruction that stand in one place in all formats that have them."""
-
-    opcode: unsigned(7)
-    rd: unsigned(5)
-    funct3: unsigned(3)
-    rs1: unsigned(5)
-    rs2: unsigned(5)
-    funct7: unsigned(7)
-
-    @property
-    def csr(self) -> Value:
-        """Address of the control and status register, 12 bits."""
-        return Cat(self.rs2, self.funct7)
+Instruction = data.StructLayout(
+    {
+        "opcode": unsigned(7),
+        "rd": unsigned(5),
+        "funct3": unsigned(3),
+        "rs1": unsigned(5),
+        "rs2": unsigned(5),
+        "funct7": unsigned(7),
+    }
+)
+"""The fields of a 32-bit instruction that stand in one place in all formats that have them."""
 
 
 class Opcode(enum.IntEnum):
@@ -71,34 +71,41 @@ class Unit(enum.Enum, shape=4):
     WFI = 15
 
 
-class Decoded(data.Struct):
-    """``use_rs1`` and ``use_rs2``: the register is read; ``write_rd``: rd is written and not x0.
+Decoded = data.StructLayout(
+    {
+        "unit": Unit,
+        "illegal": unsigned(1),
+        "use_rs1": unsigned(1),
+        "use_rs2": unsigned(1),
+        "write_rd": unsigned(1),
+        "a_pc": unsigned(1),
+        "b_rs2": unsigned(1),
+        "op": AluOp,
+        "word": unsigned(1),
+        "immediate": unsigned(64),
+    }
+)
+"""``use_rs1`` and ``use_rs2``: the register is read; ``write_rd``: rd is written and not x0.
 
-    The ALU's first operand is rs1, or the pc (``a_pc``), or 0; its second is rs2 if ``b_rs2``, else the immediate.
-    """
-
-    unit: Unit
-    illegal: unsigned(1)
-    use_rs1: unsigned(1)
-    use_rs2: unsigned(1)
-    write_rd: unsigned(1)
-    a_pc: unsigned(1)
-    b_rs2: unsigned(1)
-    op: AluOp
-    word: unsigned(1)
-    immediate: unsigned(64)
+The ALU's first operand is rs1, or the pc (``a_pc``), or 0; its second is rs2 if ``b_rs2``, else the immediate.
+"""
 
 
-class Decoder(wiring.Component):
+class Decoder(Component):
     """Combinational: ``out`` says what to do for the instruction word ``insn``."""
 
-    insn: In(32)
-    out: Out(Decoded)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "insn": In(32),
+                "out": Out(Decoded),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         i, o = self.insn, self.out
-        fields = Signal(Instruction)
+        fields: Any = Signal(Instruction)
         funct3, funct7 = fields.funct3, fields.funct7
         legal = Signal()
         writes = Signal()

@@ -1,31 +1,36 @@
 """What takes the flow of instructions elsewhere: branches and jumps, and the exceptions of the instruction in X."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.common.component import Component
 from hdl.core.csr import Cause
 from hdl.core.decode import Unit
 
 __all__ = ["Branch", "Exceptions"]
 
 
-class Branch(wiring.Component):
+class Branch(Component):
     """Combinational: whether a branch or jump is ``taken``, and its ``target``, in bytes.
 
     ``unit`` and ``funct3`` are the instruction's; ``equal``, ``less``, ``less_unsigned``: how its operands compare;
     ``direct``: pc + immediate; ``indirect``: rs1 + immediate, for JALR, which clears bit 0.
     """
 
-    unit: In(Unit)
-    funct3: In(3)
-    equal: In(1)
-    less: In(1)
-    less_unsigned: In(1)
-    direct: In(64)
-    indirect: In(64)
-    taken: Out(1)
-    target: Out(64)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "unit": In(Unit),
+                "funct3": In(3),
+                "equal": In(1),
+                "less": In(1),
+                "less_unsigned": In(1),
+                "direct": In(64),
+                "indirect": In(64),
+                "taken": Out(1),
+                "target": Out(64),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -46,7 +51,7 @@ class Branch(wiring.Component):
         return m
 
 
-class Exceptions(wiring.Component):
+class Exceptions(Component):
     """Combinational: ``raised``, with ``cause`` and ``tval`` as mcause and mtval get them, of the highest priority.
 
     ``unit``, ``insn`` and ``pc`` are the instruction's. ``fetch_error``: its fetch was answered with an error;
@@ -54,18 +59,23 @@ class Exceptions(wiring.Component):
     ``address``, in bytes, is no multiple of its access's size.
     """
 
-    unit: In(Unit)
-    insn: In(32)
-    pc: In(64)
-    fetch_error: In(1)
-    illegal: In(1)
-    taken: In(1)
-    target: In(64)
-    misaligned: In(1)
-    address: In(64)
-    raised: Out(1)
-    cause: Out(4)
-    tval: Out(64)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "unit": In(Unit),
+                "insn": In(32),
+                "pc": In(64),
+                "fetch_error": In(1),
+                "illegal": In(1),
+                "taken": In(1),
+                "target": In(64),
+                "misaligned": In(1),
+                "address": In(64),
+                "raised": Out(1),
+                "cause": Out(4),
+                "tval": Out(64),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

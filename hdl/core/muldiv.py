@@ -1,29 +1,34 @@
 """Multiplication in two pipelined stages, division in at most 32 steps."""
 
-from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from hdl.common.component import Component
 from hdl.core.alu import sign_extend
 
 __all__ = ["Divider", "Multiplier"]
 
 
-class Multiplier(wiring.Component):
+class Multiplier(Component):
     """64 x 64 bits: operands ``a`` and ``b`` in one cycle, the result in the next, one multiplication per cycle.
 
     ``funct3`` selects MUL 0, MULH 1, MULHSU 2, MULHU 3; ``word`` MULW. ``result`` belongs to the operands of the last
     cycle in which ``enable`` was high.
     """
 
-    enable: In(1)
-    funct3: In(3)
-    word: In(1)
-    a: In(64)
-    b: In(64)
-    result: Out(64)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "enable": In(1),
+                "funct3": In(3),
+                "word": In(1),
+                "a": In(64),
+                "b": In(64),
+                "result": Out(64),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         a_high = Cat(self.a[32:], self.a[63] & (self.funct3[:2] != 3)).as_signed()
         b_high = Cat(self.b[32:], self.b[63] & ~self.funct3[1]).as_signed()
@@ -54,7 +59,7 @@ class Multiplier(wiring.Component):
         return m
 
 
-class Divider(wiring.Component):
+class Divider(Component):
     """Restoring division, two quotient bits per cycle: 32 steps, 16 for the -W instructions, plus one to load.
 
     ``funct3`` selects DIV 4, DIVU 5, REM 6, REMU 7 of ``a`` by ``b``; ``word`` their -W forms. While ``enable`` is high
@@ -62,15 +67,20 @@ class Divider(wiring.Component):
     abandons it.
     """
 
-    enable: In(1)
-    funct3: In(3)
-    word: In(1)
-    a: In(64)
-    b: In(64)
-    done: Out(1)
-    result: Out(64)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "enable": In(1),
+                "funct3": In(3),
+                "word": In(1),
+                "a": In(64),
+                "b": In(64),
+                "done": Out(1),
+                "result": Out(64),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         signed = ~self.funct3[0]
         a = Signal(64)
@@ -95,7 +105,8 @@ class Divider(wiring.Component):
         negate_quotient = Signal()
         negate_remainder = Signal()
         m.d.comb += self.done.eq(running & (steps == 0))
-        left, bits = remainder, []
+        left: Value = remainder
+        bits: list[Value] = []
         for i in range(2):
             shifted = Signal(65, name=f"shifted_{i}")
             difference = Signal(66, name=f"difference_{i}")

@@ -1,16 +1,19 @@
 """The register file, and which of its registers wait for a coprocessor."""
 
+from typing import Any
+
 from amaranth import Module, Mux
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
 
+from hdl.common.component import Component
 from hdl.core.pipeline import WriteSignature
 from hdl.rocc import ResponseSignature
 
 __all__ = ["RegisterFile"]
 
 
-class RegisterFile(wiring.Component):
+class RegisterFile(Component):
     """x1 to x31, two read ports and one write port.
 
     ``rs1``, ``rs2``: numbers; ``value_1``, ``value_2``: what these registers held before this cycle's write, in the
@@ -19,19 +22,25 @@ class RegisterFile(wiring.Component):
     ``awaited``: bit n is high from then on until the response for register n is taken.
     """
 
-    rs1: In(5)
-    rs2: In(5)
-    value_1: Out(64)
-    value_2: Out(64)
-    write: In(WriteSignature())
-    resp: In(ResponseSignature())
-    expect: In(1)
-    expect_rd: In(5)
-    awaited: Out(32)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "rs1": In(5),
+                "rs2": In(5),
+                "value_1": Out(64),
+                "value_2": Out(64),
+                "write": In(WriteSignature()),
+                "resp": In(ResponseSignature()),
+                "expect": In(1),
+                "expect_rd": In(5),
+                "awaited": Out(32),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.registers = registers = memory.Memory(shape=64, depth=32, init=[])
+        registers: Any = memory.Memory(shape=64, depth=32, init=[])
+        m.submodules.registers = registers
         for number, value in ((self.rs1, self.value_1), (self.rs2, self.value_2)):
             read = registers.read_port(domain="comb")
             m.d.comb += [read.addr.eq(number), value.eq(read.data)]

@@ -1,9 +1,9 @@
 """The core's side of the address map: RAM behind a port, the machine timer, and errors everywhere else."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.common.component import Component
 from hdl.core.bus import DataBusSignature
 
 __all__ = ["MTIME", "MTIMECMP", "DataRouter"]
@@ -12,7 +12,7 @@ MTIMECMP = 0x0200_4000
 MTIME = 0x0200_BFF8
 
 
-class DataRouter(wiring.Component):
+class DataRouter(Component):
     """Takes the core's loads and stores (``cpu``) and sends those to ``memory`` on to ``ram``.
 
     Parameters:

@@ -8,9 +8,9 @@ The value of a RoCC response is written outside the record of its instruction.
 """
 
 from amaranth import C, Cat, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, Signature
 
+from hdl.common.component import Component
 from hdl.core.csr import Csr
 
 __all__ = ["RVFI_FIELDS", "ExecutedSignature", "FinishedSignature", "Tracer"]
@@ -104,7 +104,7 @@ class FinishedSignature(Signature):
 MCAUSE_BITS = 1 << 63 | 0x3F
 
 
-class Tracer(wiring.Component):
+class Tracer(Component):
     """Collects a record in two steps, from ``x`` and from ``m``, and emits it one cycle later.
 
     The outputs are named like RVFI_FIELDS.
@@ -116,7 +116,7 @@ class Tracer(wiring.Component):
             | {name: Out(width) for name, width in RVFI_FIELDS.items()}
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         # fields that are known when the instruction enters its last stage
         held = {name: Signal(width, name=f"held_{name}") for name, width in RVFI_FIELDS.items()}

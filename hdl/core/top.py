@@ -14,10 +14,10 @@ instruction, 1 for a CSR instruction behind another instruction, 33 for a divisi
 """
 
 from amaranth import Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import CoreConfig
+from hdl.common.component import Component
 from hdl.core.bus import DataBusSignature, InstructionBusSignature, RoccControlSignature
 from hdl.core.csr import Interrupt
 from hdl.core.execute import Execute
@@ -30,7 +30,7 @@ from hdl.core.rvfi import RVFI_FIELDS, Tracer
 __all__ = ["Core"]
 
 
-class Core(wiring.Component):
+class Core(Component):
     """One hart.
 
     ``ibus`` and ``dbus``: `hdl.core.bus`. ``rocc``: the RoCC port without its memory. ``timer``, ``software``,

@@ -29,7 +29,8 @@ def parts(elaboratable: Any) -> Iterator[wiring.Component]:
         return
     if isinstance(elaboratable, wiring.Component):
         yield elaboratable
-        elaboratable = elaboratable.elaborate(None)
+        component: Any = elaboratable
+        elaboratable = component.elaborate(None)
     if isinstance(elaboratable, Module):
         for part in (*elaboratable._named_submodules.values(), *elaboratable._anon_submodules):
             yield from parts(part[0] if isinstance(part, tuple) else part)

@@ -29,7 +29,8 @@ def test_kept_columns_are_asked_for(
     if not state:
         # the zeros before the first step are kept by a threshold of 0 alone; row t is then h of step t - 1
         looked = np.vstack([np.full((1, blocks), threshold == 0), keep[: steps - 1]])
-    wanted_segments, wanted_columns = [], []
+    wanted_segments: list[Any] = []
+    wanted_columns: list[Any] = []
     for t in range(steps):
         kept = np.flatnonzero(looked[t]).tolist()
         wanted_segments += [(int(starts[b]), int(offsets[b])) for b in kept]

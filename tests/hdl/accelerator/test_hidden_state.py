@@ -47,7 +47,7 @@ def test_blocks_are_kept_as_golden_says(seed: int, threshold: float, state: int)
                 break
             feed = bool(units) and stalls.random() < 0.6
             # a row may be overwritten when it is stored
-            feed = feed and (len(units) % (4 * blocks) or done * blocks - len(stored) <= blocks)
+            feed = feed and (len(units) % (4 * blocks) != 0 or done * blocks - len(stored) <= blocks)
             ctx.set(dut.unit.valid, 0)
             ctx.set(dut.state.valid, 0)
             if feed:

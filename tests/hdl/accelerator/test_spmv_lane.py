@@ -76,7 +76,7 @@ def test_words_are_added_to_the_sums_of_their_pes(seed: int, pes: int, memories:
 
 @pytest.mark.parametrize(("value", "issued", "overflow"), [(60000.0, 1, 1), (60000.0, 0, 0), (1.0, 1, 0)])
 def test_an_overflow_counts_for_words_that_were_issued(value: float, issued: int, overflow: int) -> None:
-    bits = int(numbers.fp16_bits(np.float16([value]))[0])
+    bits = int(numbers.fp16_bits(np.array([value], np.float16))[0])
     dut = SpmvLane(CFG, DEPTH)
     seen: list[int] = []
 

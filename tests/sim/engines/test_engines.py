@@ -7,6 +7,7 @@ import pytest
 
 from golden.isa import Funct
 from sim.engines import designs, registry
+from sim.engines.compiled import CompiledAccelerator
 from sim.host.memory import VIOLATIONS_KEPT
 from sim.protocol.accelerator import AcceleratorJob, Command, WaitCycles, WaitIdle, WaitReads
 from sim.protocol.base import Design, EngineError, Segment, WaveRequest
@@ -145,7 +146,9 @@ def test_steps_wait_as_told(fake, both):
 def test_withdrawn_command_is_done_once(fake, both):
     job = copy_job()
     # COUNTER is taken at once; START is not taken while the unit runs, so it is withdrawn again and again
-    again = replace(job.steps[2], withdraw=3)
+    command = job.steps[2]
+    assert isinstance(command, Command)
+    again = replace(command, withdraw=3)
     result = both(fake, replace(job, steps=(*job.steps[:3], again, *job.steps[3:])))
     assert result.stopped is None
     assert len(result.busy_cycles) == 2
@@ -162,8 +165,9 @@ def test_bad_jobs_are_refused():
 def test_unknown_engine_and_design(fake):
     with pytest.raises(EngineError, match="no engine 'vcs'; there are: native, verilator, pysim, icarus"):
         registry.get("accelerator", "vcs")
+    gpu = Design("gpu", None)  # type: ignore[arg-type]
     with pytest.raises(EngineError, match="no design 'gpu'; there are: accelerator, core"):
-        registry.get("accelerator", "native").run(Design("gpu", None), copy_job())
+        registry.get("accelerator", "native").run(gpu, copy_job())
 
 
 def test_missing_engine_says_how_to_install(fake, monkeypatch):
@@ -181,7 +185,7 @@ def long_job():
 
 
 def test_progress_is_told(fake):
-    seen = []
+    seen: list[int] = []
     result = registry.get("accelerator", "native").run(fake, long_job(), progress=seen.append)
     assert seen == sorted(seen)
     assert 0 < seen[0] < result.cycles
@@ -199,6 +203,7 @@ def test_interrupted_run_leaves_no_process(fake, monkeypatch):
         raise KeyboardInterrupt
 
     engine = registry.get("accelerator", "native")
+    assert isinstance(engine, CompiledAccelerator)
     engine.program(fake)
     monkeypatch.setattr("sim.engines.compiled.subprocess.Popen", remember)
     with pytest.raises(KeyboardInterrupt):
