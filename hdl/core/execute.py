@@ -7,15 +7,17 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import CoreConfig
 from hdl.common.component import Component
-from hdl.core.alu import Alu
 from hdl.core.bus import DataBusSignature
-from hdl.core.csr import Cause, Csr, CsrFile
-from hdl.core.decode import Unit
-from hdl.core.flow import Branch, Exceptions
-from hdl.core.loadstore import StoreLanes
-from hdl.core.muldiv import Divider, Multiplier
+from hdl.core.csr_file import Cause, Csr, CsrFile
+from hdl.core.decoder import Unit
 from hdl.core.pipeline import BypassSignature, Executed, FaultSignature, Issued
-from hdl.core.rvfi import ExecutedSignature
+from hdl.core.tracer import ExecutedSignature
+from hdl.core.units.alu import Alu
+from hdl.core.units.branch import Branch
+from hdl.core.units.divider import Divider
+from hdl.core.units.exceptions import Exceptions
+from hdl.core.units.multiplier import Multiplier
+from hdl.core.units.store_lanes import StoreLanes
 from hdl.rocc import CommandSignature
 
 __all__ = ["Execute"]

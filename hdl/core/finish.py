@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import CoreConfig
 from hdl.common.component import Component
-from hdl.core.loadstore import LoadLanes
 from hdl.core.pipeline import BypassSignature, Executed, FaultSignature, WriteSignature
-from hdl.core.rvfi import FinishedSignature
+from hdl.core.tracer import FinishedSignature
+from hdl.core.units.load_lanes import LoadLanes
 
 __all__ = ["Finish"]
 

@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.component import Component
-from hdl.core.decode import Decoder, Instruction, Unit
+from hdl.core.decoder import Decoder, Instruction, Unit
 from hdl.core.fetch import FetchedSignature
 from hdl.core.pipeline import BypassSignature, Issued
 

@@ -4,7 +4,7 @@ from amaranth import unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import Out, Signature
 
-from hdl.core.decode import Decoded, Instruction
+from hdl.core.decoder import Decoded, Instruction
 
 __all__ = ["BypassSignature", "Executed", "FaultSignature", "Issued", "WriteSignature"]
 

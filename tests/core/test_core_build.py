@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hdl.core.rvfi import RVFI_FIELDS
+from hdl.core.tracer import RVFI_FIELDS
 from hdl.verilog import run_yosys
 from sim.engines import build_cache
 from sim.protocol import core as core_program

@@ -7,7 +7,7 @@ from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.component import Component
-from hdl.core.alu import AluOp, sign_extend
+from hdl.core.units.alu import AluOp, sign_extend
 
 __all__ = ["Decoded", "Decoder", "Instruction", "Unit"]
 

@@ -11,7 +11,7 @@ from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, Signature
 
 from hdl.common.component import Component
-from hdl.core.csr import Csr
+from hdl.core.csr_file import Csr
 
 __all__ = ["RVFI_FIELDS", "ExecutedSignature", "FinishedSignature", "Tracer"]
 
@@ -104,20 +104,22 @@ class FinishedSignature(Signature):
 MCAUSE_BITS = 1 << 63 | 0x3F
 
 
-class Tracer(Component):
-    """Collects a record in two steps, from ``x`` and from ``m``, and emits it one cycle later.
-
-    The outputs are named like RVFI_FIELDS.
-    """
+class RvfiSignature(Signature):
+    """A record of the trace, valid for one cycle: RVFI_FIELDS."""
 
     def __init__(self) -> None:
-        super().__init__(
-            {"x": In(ExecutedSignature()), "m": In(FinishedSignature())}
-            | {name: Out(width) for name, width in RVFI_FIELDS.items()}
-        )
+        super().__init__({name: Out(width) for name, width in RVFI_FIELDS.items()})
+
+
+class Tracer(Component):
+    """Collects a record in two steps, from ``x`` and from ``m``, and emits it at ``rvfi`` one cycle later."""
+
+    def __init__(self) -> None:
+        super().__init__({"x": In(ExecutedSignature()), "m": In(FinishedSignature()), "rvfi": Out(RvfiSignature())})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        rvfi = self.rvfi
         # fields that are known when the instruction enters its last stage
         held = {name: Signal(width, name=f"held_{name}") for name, width in RVFI_FIELDS.items()}
         handler = Signal()
@@ -164,25 +166,25 @@ class Tracer(Component):
                 ]
 
         constants = {"halt": 0, "mode": 3, "ixl": 2}
-        m.d.sync += self.valid.eq(self.m.finish)
+        m.d.sync += rvfi.valid.eq(self.m.finish)
         with m.If(self.m.finish):
-            m.d.sync += [getattr(self, name).eq(signal) for name, signal in held.items() if name not in constants]
+            m.d.sync += [getattr(rvfi, name).eq(signal) for name, signal in held.items() if name not in constants]
             m.d.sync += [
                 order.eq(order + 1),
-                self.order.eq(order),
-                self.valid.eq(1),
-                self.rd_addr.eq(self.m.rd_addr),
-                self.rd_wdata.eq(self.m.rd_wdata),
-                self.mem_rdata.eq(Mux(held["mem_rmask"].any(), self.m.mem_rdata, 0)),
+                rvfi.order.eq(order),
+                rvfi.valid.eq(1),
+                rvfi.rd_addr.eq(self.m.rd_addr),
+                rvfi.rd_wdata.eq(self.m.rd_wdata),
+                rvfi.mem_rdata.eq(Mux(held["mem_rmask"].any(), self.m.mem_rdata, 0)),
             ]
             with m.If(self.m.fault):
                 m.d.sync += [
-                    self.trap.eq(1),
-                    self.pc_wdata.eq(self.x.next_pc),
-                    Cat(self.mem_addr, self.mem_rmask, self.mem_wmask, self.mem_rdata, self.mem_wdata).eq(0),
-                    Cat(self.csr_mcause_wmask, self.csr_mtval_wmask).eq(C((1 << 128) - 1, 128)),
-                    self.csr_mcause_wdata.eq(self.x.cause),
-                    self.csr_mtval_wdata.eq(self.x.tval),
+                    rvfi.trap.eq(1),
+                    rvfi.pc_wdata.eq(self.x.next_pc),
+                    Cat(rvfi.mem_addr, rvfi.mem_rmask, rvfi.mem_wmask, rvfi.mem_rdata, rvfi.mem_wdata).eq(0),
+                    Cat(rvfi.csr_mcause_wmask, rvfi.csr_mtval_wmask).eq(C((1 << 128) - 1, 128)),
+                    rvfi.csr_mcause_wdata.eq(self.x.cause),
+                    rvfi.csr_mtval_wdata.eq(self.x.tval),
                 ]
-        m.d.comb += [getattr(self, name).eq(value) for name, value in constants.items()]
+        m.d.comb += [getattr(rvfi, name).eq(value) for name, value in constants.items()]
         return m

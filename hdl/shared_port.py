@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.axi4 import FIXED, Axi4Signature
 from hdl.common.component import Component
 from hdl.core.bus import DataBusSignature
-from hdl.core.cache import LINE_WORDS, LineBusSignature
+from hdl.core.instruction_cache import LINE_WORDS, LineBusSignature
 
 __all__ = ["SharedPort"]
 

@@ -35,7 +35,9 @@ class LineBusSignature(Signature):
 
 
 class InstructionCache(Component):
-    """Answers the core's instruction bus: in the next cycle, one a cycle, what is in the cache.
+    """Answers the core's instruction bus ``cpu``: in the next cycle, one a cycle, what is in the cache.
+
+    ``line``: where it asks for the rest.
 
     Parameters:
         lines: how many, a power of two, at least 2.
