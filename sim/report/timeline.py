@@ -228,7 +228,7 @@ def record(
     """
     first, last = check_window(*window or (0, LONGEST - 1))
     with scratch() as folder:
-        path = folder / "signals.rows"
+        path = folder / "signals.npy"
         # The commands before START take cycles too, and only from the run's beginning can steps be counted.
         wave = WaveRequest(str(path), 0, last + 1000, tuple(SIGNALS.values()))
         outcome = CompiledAccelerator().run(Design("accelerator", config), layer_job(call, timing, wave=wave), progress)
