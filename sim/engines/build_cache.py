@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -31,6 +32,8 @@ from sim.protocol.base import Design, EngineError
 from software import places
 from software.places import cache_root
 
+_PUBLIC_WIRE = re.compile(r"(?m)^  wire .*\\\S+")
+"""In RTLIL, one that the sources name."""
 HARNESS = Path(__file__).parent / "harness"
 _GENERATOR = sorted((Path(__file__).parent / "native").glob("*.py"))
 NO_COMPILER = "no C++ compiler: install g++ or clang++, or pip install ziglang"
@@ -150,12 +153,16 @@ def compiler_version() -> str:
 def native_source(design: Design, waves: bool = False, signals: tuple[str, ...] = ()) -> Path:
     """The design as plain C++ on machine words (sim.native); ``waves`` adds code that tells these named signals, or
     every one."""
+    steps = ("proc", "flatten", "memory_collect", "opt_expr", "opt_merge", "opt_clean", "write_rtlil")
+    # What is to be seen keeps what drives it, though nothing may read it any more, as what ~~x has between.
+    keep = "  attribute \\keep 1\n" if waves else ""
 
     def make(path: Path) -> None:
-        steps = ("proc", "flatten", "memory_collect", "opt_expr", "opt_merge", "opt_clean", "write_rtlil")
-        _emit(path, lambda: generate(parse(run_yosys(rtlil_text(design).read_text(), *steps)), waves, signals))
+        text = _PUBLIC_WIRE.sub(lambda line: keep + line[0], rtlil_text(design).read_text())
+        _emit(path, lambda: generate(parse(run_yosys(text, *steps)), waves, signals))
 
-    generator = hashlib.sha256(b"".join(source.read_bytes() for source in _GENERATOR)).hexdigest()[:12]
+    sources = [source.read_bytes() for source in _GENERATOR]
+    generator = hashlib.sha256(b"".join([*sources, repr((steps, keep)).encode()])).hexdigest()[:12]
     if signals:
         generator += f"-{hashlib.sha256(repr(signals).encode()).hexdigest()[:12]}"
     return cached(f"rtl/{designs.fingerprint(design)}-{generator}{'-waves' if waves else ''}.cc", make)

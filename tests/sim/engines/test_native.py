@@ -1,5 +1,6 @@
 """Models by sim.native against Amaranth's own simulator, on random designs."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -308,3 +309,29 @@ ABY = {"A": "\\a", "B": "\\b", "Y": "\\o"}
 def test_what_is_not_understood_is_refused_by_name(text, message):
     with pytest.raises(NetlistError, match=message):
         generate(parse(text))
+
+
+class Twice(Component):
+    """``o`` is ``i``, inverted twice: of the signal between nothing is left that anybody reads."""
+
+    def __init__(self, config: object = None) -> None:
+        super().__init__({"i": In(1), "o": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        inner = Module()
+        between = Signal()
+        inner.d.comb += between.eq(~self.i)
+        m.submodules.inner = inner
+        m.d.comb += self.o.eq(~between)
+        return m
+
+
+def test_a_waveform_has_what_nothing_reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    designs.register("twice", "twice", Twice, [Path(__file__)])
+    design = Design("twice", None)  # type: ignore[arg-type]  # registered here alone
+    constant = re.compile(r"s\[\d+\] = 0x0u;")
+    assert not constant.search(native_source(design, waves=True).read_text())
+    monkeypatch.setenv("ELSTM_CACHE", str(tmp_path))
+    monkeypatch.setattr(build_cache, "_PUBLIC_WIRE", re.compile("(?!)"))
+    assert constant.search(native_source(design, waves=True).read_text()), "what the test is for"
