@@ -6,6 +6,8 @@ reused: a retired one stays in the table with its history.
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from functools import reduce
+from operator import or_
 
 CUSTOM_0 = 0x0B
 """Opcode of every instruction of the accelerator."""
@@ -75,12 +77,82 @@ FLAG_MEANINGS: dict[Flags, str] = {
     Flags.IRQ: "raise the interrupt when the run ends",
 }
 
+
+class Schedule(IntEnum):
+    """Numbers of the schedules, a field of START's flags. ``golden.cycles`` has what they take."""
+
+    CELL_FUSION = 0
+
+
+class Format(IntEnum):
+    """Numbers of the formats of weights, fields of START's flags. ``golden.formats`` has what they are."""
+
+    ESELL = 0
+
+
+SCHEDULE_MEANINGS: dict[Schedule, str] = {Schedule.CELL_FUSION: "cell fusion, as in the paper"}
+FORMAT_MEANINGS: dict[Format, str] = {Format.ESELL: "eSELL"}
+
+BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION,)
+"""Schedules that the RTL has a sequencer for."""
+BUILT_FORMATS: tuple[Format, ...] = (Format.ESELL,)
+"""Formats that the RTL has a decoder for."""
+
 SCHEDULE_SHIFT, SCHEDULE_BITS = 8, 2
 W_FORMAT_SHIFT, W_FORMAT_BITS = 12, 2
 U_FORMAT_SHIFT, U_FORMAT_BITS = 14, 2
 
+
+@dataclass(frozen=True)
+class Field:
+    """A number in START's flags: ``bits`` of them from bit ``shift`` up; ``built``: the numbers that the RTL runs."""
+
+    shift: int
+    bits: int
+    built: tuple[int, ...]
+
+    def of(self, word: int) -> int:
+        """The number in a word of flags."""
+        return word >> self.shift & ((1 << self.bits) - 1)
+
+    @property
+    def used(self) -> int:
+        """The bits of the word that are set in any built number."""
+        return reduce(or_, self.built) << self.shift
+
+    @property
+    def holes(self) -> tuple[int, ...]:
+        """Numbers made of bits of ``used`` alone that are not built."""
+        used = self.of(self.used)
+        return tuple(n for n in range(1 << self.bits) if not n & ~used and n not in self.built)
+
+
+SCHEDULE_FIELD = Field(SCHEDULE_SHIFT, SCHEDULE_BITS, BUILT_SCHEDULES)
+W_FORMAT_FIELD = Field(W_FORMAT_SHIFT, W_FORMAT_BITS, BUILT_FORMATS)
+U_FORMAT_FIELD = Field(U_FORMAT_SHIFT, U_FORMAT_BITS, BUILT_FORMATS)
+FIELDS = (SCHEDULE_FIELD, W_FORMAT_FIELD, U_FORMAT_FIELD)
+
+
+def start_word(
+    flags: int,
+    schedule: Schedule = Schedule.CELL_FUSION,
+    w_format: Format = Format.ESELL,
+    u_format: Format = Format.ESELL,
+) -> int:
+    """rs2 of START: the flags with the numbers of schedule and formats in their fields."""
+    return int(flags) | schedule << SCHEDULE_SHIFT | w_format << W_FORMAT_SHIFT | u_format << U_FORMAT_SHIFT
+
+
 IMPLEMENTED_FLAGS = Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ
 """Flags that the RTL runs; START with any other bit of rs2 set answers BAD_FLAGS."""
+
+USED_BITS = reduce(or_, (field.used for field in FIELDS), int(IMPLEMENTED_FLAGS))
+"""Bits of START's rs2 that may be set: built flags, and the bits of built numbers."""
+
+
+def refused(word: int) -> bool:
+    """Whether START answers BAD_FLAGS to this rs2 whatever the registers hold: something in it is not built."""
+    return bool(word & ~USED_BITS) or any(field.of(word) in field.holes for field in FIELDS)
 
 
 class Error(IntEnum):

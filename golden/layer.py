@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden import esell, numbers
+from golden import numbers
 from golden.config import BLOCK_COLS, LayerShape
-from golden.isa import Error
+from golden.formats import Packed, stored
+from golden.isa import Error, Format
 from golden.numbers import Float16
 from golden.spmv import Matrix
 
@@ -26,11 +27,16 @@ class PackedLayer:
     to multiples of 4. Rows are the gates f, i, g, o, h rows each, the padding at the end of each gate.
     """
 
-    w: esell.Esell
-    u: esell.Esell
+    w: Packed
+    u: Packed
     bias: Float16
     inputs: int
     hidden: int
+
+    @property
+    def format_names(self) -> str:
+        """Of W and U, "A and B" where they differ."""
+        return " and ".join(dict.fromkeys(stored(matrix.format).name for matrix in (self.w, self.u)))
 
     @property
     def x(self) -> int:
@@ -120,8 +126,10 @@ class LayerResult:
         return replace(self, **changed)
 
 
-def pack_layer(w: ArrayLike, u: ArrayLike, b: ArrayLike) -> PackedLayer:
-    """Pack w (4H, X), u (4H, H) and b (4H,), all float16, of any H and X.
+def pack_layer(
+    w: ArrayLike, u: ArrayLike, b: ArrayLike, w_format: Format = Format.ESELL, u_format: Format = Format.ESELL
+) -> PackedLayer:
+    """Pack w (4H, X), u (4H, H) and b (4H,), all float16, of any H and X, each matrix in its format.
 
     Raises TypeError for other dtypes, ValueError for shapes that do not fit. Values are taken as they are: the
     hardware reports those that it cannot use.
@@ -147,8 +155,8 @@ def pack_layer(w: ArrayLike, u: ArrayLike, b: ArrayLike) -> PackedLayer:
         extra = -hidden % BLOCK_COLS
         return np.pad(by_gate, ((0, 0), (0, extra), (0, 0))).reshape(-1, columns)
 
-    packed_w = esell.pack(gatewise(arrays["w"], inputs))
-    packed_u = esell.pack(gatewise(arrays["u"], hidden))
+    packed_w = stored(w_format).pack(gatewise(arrays["w"], inputs))
+    packed_u = stored(u_format).pack(gatewise(arrays["u"], hidden))
     return PackedLayer(packed_w, packed_u, gatewise(arrays["b"], 1).ravel(), inputs, hidden)
 
 
@@ -172,8 +180,9 @@ class Layer:
 
     def __init__(self, packed: PackedLayer) -> None:
         self.packed = packed
-        w = esell.decode(packed.w.words, packed.w.rows, packed.w.cols)
-        u = esell.decode(packed.u.words, packed.u.rows, packed.u.cols, packed.u.offsets)
+        w = stored(packed.w.format).decode(packed.w.words, packed.w.rows, packed.w.cols)
+        u_format = stored(packed.u.format)
+        u = u_format.decode(packed.u.words, packed.u.rows, packed.u.cols, packed.u.offsets)
         self.w, self.u = Matrix(w), Matrix(u)
         self.bias = numbers.bias_q20(packed.bias).astype(np.int32)
         self.errors: set[Error] = set()
@@ -184,7 +193,7 @@ class Layer:
         if not numbers.bias_valid(packed.bias).all():
             self.errors.add(Error.BAD_BIAS)
         # A column of U that is never loaded is never seen
-        columns = packed.h // BLOCK_COLS
+        columns = u_format.units(packed.h)
         self.u_errors = {Error.BAD_FORMAT: np.zeros(columns, bool), Error.BAD_WEIGHT: np.zeros(columns, bool)}
         self.u_errors[Error.BAD_FORMAT][list(u.faults)] = True
         self.u_errors[Error.BAD_WEIGHT][u.bad_columns] = True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden import esell
+from golden.formats import pack_halves, pack_offsets
 from golden.layer import PackedLayer
 from golden.numbers import fp16_bits
 
@@ -22,7 +22,7 @@ def word_bytes(words: ArrayLike) -> bytes:
 class LayerBytes:
     """The weights of a layer, each array a multiple of 8 bytes long.
 
-    w, u: eSELL words; w_offsets, u_offsets: words of each block column, uint16; bias: fp16.
+    w, u: words of the packed matrices; w_offsets, u_offsets: words of each unit of columns, uint16; bias: fp16.
     """
 
     w: bytes
@@ -34,7 +34,7 @@ class LayerBytes:
 
 def bias_words(packed: PackedLayer) -> NDArray[np.uint64]:
     """The bias, 4 fp16 values to a word, (H,)."""
-    return esell.pack_halves(fp16_bits(packed.bias))
+    return pack_halves(fp16_bits(packed.bias))
 
 
 def layer_bytes(packed: PackedLayer) -> LayerBytes:
@@ -42,8 +42,8 @@ def layer_bytes(packed: PackedLayer) -> LayerBytes:
     return LayerBytes(
         w=word_bytes(packed.w.words),
         u=word_bytes(packed.u.words),
-        w_offsets=word_bytes(esell.pack_offsets(packed.w.offsets)),
-        u_offsets=word_bytes(esell.pack_offsets(packed.u.offsets)),
+        w_offsets=word_bytes(pack_offsets(packed.w.offsets)),
+        u_offsets=word_bytes(pack_offsets(packed.u.offsets)),
         bias=word_bytes(bias_words(packed)),
     )
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden import esell
 from golden.config import BLOCK_COLS
+from golden.formats import Packed, stored
 from golden.layer import GATES, PackedLayer
 from golden.memory import padded_x
 from golden.spmv import Matrix
@@ -38,6 +38,11 @@ class Deviation:
     blocks: int
 
 
+def _dense(packed: Packed, offsets: ArrayLike | None = None) -> Float64:
+    """The weights (rows, cols) of a well-formed array; two values of one place are added."""
+    return Matrix(stored(packed.format).check(packed.words, packed.rows, packed.cols, offsets)).dense()
+
+
 def _sigmoid(z: Float64) -> Float64:
     return 0.5 * (1 + np.tanh(0.5 * z))
 
@@ -57,8 +62,7 @@ def reference(packed: PackedLayer, x: ArrayLike, threshold: float, kept: ArrayLi
     single = batch.ndim == 2
     batch = batch.reshape(-1, *batch.shape[-2:])
     n, steps, _ = batch.shape
-    w = Matrix(esell.check(packed.w.words, packed.w.rows, packed.w.cols)).dense()
-    u = Matrix(esell.check(packed.u.words, packed.u.rows, packed.u.cols, packed.u.offsets)).dense()
+    w, u = _dense(packed.w), _dense(packed.u, packed.u.offsets)
     b = packed.bias.astype(np.float64)
     th = float(np.float32(threshold))
     blocks = packed.h // BLOCK_COLS

@@ -1,11 +1,12 @@
-"""Sparse matrix times vector on eSELL words, as the accelerator sums it: products rounded one by one, then added."""
+"""Sparse matrix times vector on packed words, as the accelerator sums it: products rounded one by one, then added."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden import esell
+from golden.formats import Decoded, stored
+from golden.isa import Format
 from golden.numbers import ONE_Q20, Float16, Int64, products
 
 TILE = 1 << 16
@@ -33,7 +34,7 @@ class Matrix:
     over a row.
     """
 
-    def __init__(self, decoded: esell.Decoded) -> None:
+    def __init__(self, decoded: Decoded) -> None:
         self.rows, self.cols = decoded.rows, decoded.cols
         place = decoded.col * self.rows + decoded.row
         value = np.where(np.isfinite(decoded.value), decoded.value, np.float16(0))
@@ -102,13 +103,15 @@ class Matrix:
         return np.sum([plane.T.astype(np.float64) for plane in self.planes], axis=0)
 
 
-def spmv(words: ArrayLike, rows: int, cols: int, x: ArrayLike) -> NDArray[np.int32]:
+def spmv(words: ArrayLike, rows: int, cols: int, x: ArrayLike, number: Format = Format.ESELL) -> NDArray[np.int32]:
     """A x on packed words in Q20, sums wrapping to 32 bits. x: (cols,) finite fp16. Raises FormatError."""
-    return Matrix(esell.check(words, rows, cols)).multiply_checked(x).total.astype(np.int32)
+    return Matrix(stored(number).check(words, rows, cols)).multiply_checked(x).total.astype(np.int32)
 
 
-def spmv_float64(words: ArrayLike, rows: int, cols: int, x: ArrayLike) -> NDArray[np.float64]:
+def spmv_float64(
+    words: ArrayLike, rows: int, cols: int, x: ArrayLike, number: Format = Format.ESELL
+) -> NDArray[np.float64]:
     """A x on packed words in float64, nothing rounded to Q20. x: (cols,). Raises FormatError."""
-    decoded = esell.check(words, rows, cols)
+    decoded = stored(number).check(words, rows, cols)
     terms = decoded.value.astype(np.float64) * np.asarray(x, dtype=np.float64)[decoded.col]
     return np.bincount(decoded.row, weights=terms, minlength=rows).astype(np.float64)

@@ -1,8 +1,9 @@
 """Write docs/isa.md from the tables in golden/isa.py: ``python -m scripts.isa_docs [FILE]``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -122,6 +123,11 @@ def bits(shift: int, width: int) -> str:
     return f"{shift + width - 1}:{shift}"
 
 
+def numbered(meanings: Mapping[Any, str]) -> str:
+    """The numbers of a field, each with what it means."""
+    return ", ".join(f"{int(number)}: {meaning}" for number, meaning in meanings.items())
+
+
 def assembly(row: Instruction, rd: str = "x3", rs1: str = "x1", rs2: str = "x2") -> str:
     """The instruction as GNU as and LLVM take it; registers that it does not use are x0."""
     xd, xs1, xs2 = row.funct == Funct.COUNTER, row.rs1 is not None, row.rs2 is not None
@@ -171,9 +177,9 @@ def document() -> str:
         for flag, meaning in isa.FLAG_MEANINGS.items()
     ]
     flags += [
-        (bits(isa.SCHEDULE_SHIFT, isa.SCHEDULE_BITS), "schedule", "0: cell fusion, as in the paper"),
-        (bits(isa.W_FORMAT_SHIFT, isa.W_FORMAT_BITS), "format of W", "0: eSELL"),
-        (bits(isa.U_FORMAT_SHIFT, isa.U_FORMAT_BITS), "format of U", "0: eSELL"),
+        (bits(isa.SCHEDULE_SHIFT, isa.SCHEDULE_BITS), "schedule", numbered(isa.SCHEDULE_MEANINGS)),
+        (bits(isa.W_FORMAT_SHIFT, isa.W_FORMAT_BITS), "format of W", numbered(isa.FORMAT_MEANINGS)),
+        (bits(isa.U_FORMAT_SHIFT, isa.U_FORMAT_BITS), "format of U", numbered(isa.FORMAT_MEANINGS)),
     ]
     meanings = {
         isa.Status.BUSY: "a run is under way, or its last responses are",

@@ -18,7 +18,8 @@ if not __package__:
     # Run as a script: the packages are beside this one, and this directory must not hide any
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from golden import esell
+from golden.formats import Packed, ec, pack_offsets, stored
+from golden.isa import Format
 from golden.numbers import Float16, products
 from golden.spmv import spmv, spmv_float64
 from software import formats, progress
@@ -41,7 +42,7 @@ def random_matrix(rows: int, cols: int, density: float, seed: int) -> Float16:
     return values.reshape(rows, cols)
 
 
-def verify(matrix: Float16, packed: esell.Esell, seed: int) -> None:
+def verify(matrix: Float16, packed: Packed, seed: int) -> None:
     """Compare what the words and EC say with scipy's own formats of the matrix; raises AssertionError naming the first
     difference."""
 
@@ -54,21 +55,26 @@ def verify(matrix: Float16, packed: esell.Esell, seed: int) -> None:
     # scipy has no sparse fp16; fp32 holds every fp16 value
     csr = sparse.csr_array(matrix.astype(np.float32))
     coo = csr.tocoo()
-    decoded = esell.check(packed.words, packed.rows, packed.cols, packed.offsets)
+    decoded = stored(packed.format).check(packed.words, packed.rows, packed.cols, packed.offsets)
     ours = sparse.coo_array(
         (decoded.value.astype(np.float32), (decoded.row, decoded.col)), shape=(packed.rows, packed.cols)
     ).tocsr()
     same("number of values", np.array([len(decoded.value)]), np.array([csr.nnz]))
     same("matrix", ours.toarray()[:rows, :cols], csr.toarray())
-    same("EC matrix", formats.ec_decode(*formats.ec_encode(matrix), rows, cols).astype(np.float32), csr.toarray())
+    same("EC matrix", ec.decode(*ec.encode(matrix), rows, cols).astype(np.float32), csr.toarray())
 
+    size = packed.rows, packed.cols
     x = np.random.default_rng(seed + 1).standard_normal((cols,)).astype(np.float16)
     padded = np.pad(x, (0, packed.cols - cols))
     terms = sparse.coo_array((products(coo.data, x[coo.col]), (coo.row, coo.col)), shape=csr.shape)
     exact = np.asarray(terms.sum(axis=1))
-    same("bit-exact product", spmv(packed.words, packed.rows, packed.cols, padded)[:rows], exact.astype(np.int32))
+    same(
+        "bit-exact product",
+        spmv(packed.words, *size, padded, packed.format)[:rows],
+        exact.astype(np.int32),
+    )
     wide = csr.astype(np.float64)
-    error = np.abs(spmv_float64(packed.words, packed.rows, packed.cols, padded)[:rows] - wide @ x.astype(np.float64))
+    error = np.abs(spmv_float64(packed.words, *size, padded, packed.format)[:rows] - wide @ x.astype(np.float64))
     same("float64 product", error > 1e-13 * (abs(wide) @ np.abs(x.astype(np.float64))), np.zeros(rows, dtype=bool))
 
 
@@ -103,7 +109,7 @@ def main(
         matrix = random_matrix(rows, cols, density, seed)
         step("packing")
         try:
-            packed = esell.pack(matrix)
+            packed = stored(Format.ESELL).pack(matrix)
         except ValueError as error:
             raise UserError(str(error)) from None
         step("verifying")
@@ -126,7 +132,7 @@ def main(
         "seed": seed,
         "nonzeros": packed.nonzeros,
         "verified": True,
-        "offset_words": len(esell.pack_offsets(packed.offsets)),
+        "offset_words": len(pack_offsets(packed.offsets)),
         "formats": {
             name: {"bits": s.bits, "words": s.words, "words_per_nonzero": s.words_per_nonzero}
             for name, s in found.items()

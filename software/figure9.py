@@ -9,6 +9,7 @@ python -m software.figure9
 
 import io
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,13 +17,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from golden import esell
+from golden.formats import FORMATS
 from golden.numbers import Float16
 from software import progress
 from software.checkpoint import MNIST_CHECKPOINT, CheckpointError, load_checkpoint, load_language_model
 from software.cli import UserError, check_outputs, run, within, write_all
 from software.esell_format import random_matrix
-from software.formats import sizes
 from software.options import CheckpointOption
 
 SCHEMA = "elstm.figure9/1"
@@ -41,8 +41,8 @@ COLORS = ("#33383d", "#b9484e", "#e0a458", "#2f6f8f", "#7fb3d0", "#8a5a9e", "#bb
 
 
 def measure(matrix: Float16) -> dict[str, int]:
-    """Bits in each format; eSELL without its column offsets."""
-    return {name: size.bits for name, size in sizes(matrix, esell.pack(matrix)).items()}
+    """Bits in each format, without what says where a unit of its columns begins."""
+    return {name: row.bits(matrix) for name, row in FORMATS.items()}
 
 
 def trained_matrices(path: Path) -> dict[str, Float16]:
@@ -64,9 +64,9 @@ def picture(rows: list[dict[str, Any]]) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     x = [row["sparsity"] for row in rows]
-    for (name, color), width in zip(
-        zip(rows[0]["mbit"], COLORS, strict=True), (1, 1, 1, 1, 1, 1, 1, 1.4, 2.4), strict=True
-    ):
+    for name, color in zip(rows[0]["mbit"], cycle(COLORS), strict=False):
+        # What the accelerator reads stands out
+        width = 2.4 if FORMATS[name].number is not None else 1.4 if name == "EC" else 1
         axes.plot(x, [row["mbit"][name] for row in rows], color=color, linewidth=width, label=name)
         for sparsity, mbit in PAPER.get(name, {}).items():
             axes.plot(sparsity, mbit, "o", color=color, fillstyle="none", markersize=7)

@@ -1,5 +1,7 @@
 """Choose the fusion factor N_fuse of a layer: equation 6 of the DAC'19 paper, the published formula, the word model.
 
+Other schedules of ``golden.cycles.SCHEDULES`` are searched by their own models.
+
 python -m software.group_size_tuning --xsize 800 --hsize 800 --ts 35 --spw 0.2 --spu 0.5 --sph 0.56
 """
 
@@ -22,7 +24,16 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from golden.config import AcceleratorConfig
-from golden.cycles import bound_cycles, published_cycles, u_words_of_steps, word_model_cycles
+from golden.cycles import (
+    CELL_FUSION,
+    SCHEDULES,
+    LayerWords,
+    Schedule,
+    published_cycles,
+    u_words_of_steps,
+    word_model_cycles,
+)
+from golden.formats import stored
 from golden.layer import PackedLayer, pack_layer
 from software import progress
 from software.cli import UserError, check_outputs, run, write_all
@@ -99,6 +110,12 @@ def best(rows: list[Row], model: str) -> int:
     return min(rows, key=lambda row: (getattr(row, model), row.n_fuse)).n_fuse
 
 
+def best_of(schedule: Schedule, words: LayerWords, config: AcceleratorConfig) -> dict[str, Any]:
+    """The parameters that a schedule's own search finds, and their cycles by its model."""
+    values = schedule.search(words, config)
+    return {"parameters": schedule.named(values), "cycles": schedule.model(words, config, values).cycles}
+
+
 def picture(rows: list[Row], chosen: int, capacity: int, bound: int, title: str) -> bytes:
     """A PNG of the three models over N_fuse."""
     # Only those who ask for a picture wait for this import
@@ -166,6 +183,7 @@ def main(
 
     Equation 6 takes average word counts from the sparsities; the other two count the words of a random layer, packed.
     Groups of W x results are double-buffered (equation 7): N_fuse is at most SLOTS / (2 (NPE - 1)), rounded down.
+    Other schedules that have a model are named below the table, each with the parameters that its search finds.
 
     \b
     Examples:
@@ -186,7 +204,9 @@ def main(
         step("packing a random layer")
         packed = random_layer(xsize, hsize, spw, spu, seed)
         shape = packed.shape(ts)
-        w_words, heads, offsets = len(packed.w.words), shape.blocks_per_column * shape.x_blocks, packed.u.offsets
+        form = stored(packed.w.format)
+        w_words, heads = len(packed.w.words), form.units(packed.x) * form.unit_heads(packed.w.rows)
+        offsets = packed.u.offsets
         step("drawing masks")
         mask = random_mask(ts, shape.h_blocks, sph, np.random.default_rng(seed + 2))
         u_words = u_words_of_steps(mask, offsets)
@@ -203,6 +223,9 @@ def main(
             closed = round(equation_6(w_mean, u_mean, ts, n, npe))
             rows.append(Row(n, n <= capacity, closed, published, cycles, original / cycles))
     fitting = [row for row in rows if row.fits]
+    u_heads = stored(packed.u.format).unit_heads(packed.u.rows)
+    words = LayerWords(shape, w_words - heads, heads, mask, offsets, h_seq=False, u_heads=u_heads)
+    schedules = {name: best_of(schedule, words, config) for name, schedule in SCHEDULES.items()}
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "xsize": xsize,
@@ -221,11 +244,12 @@ def main(
         "u_words_loaded": int(u_words.sum()),
         "kept_blocks": int(np.count_nonzero(mask)),
         "original_cycles": original,
-        "bound_cycles": bound_cycles(shape, w_words - heads, heads, mask, offsets, npe),
+        "bound_cycles": words.bound(npe),
         "balanced_n_fuse": balanced(w_mean, u_mean, npe),
         "best": {model: best(fitting, model) for model in MODELS},
         "best_without_limit": {model: best(rows, model) for model in MODELS},
         "best_n_fuse": best(fitting, "word_model"),
+        "schedules": schedules,
         "rows": [asdict(row) for row in rows],
     }
     title = f"X {xsize}, H {hsize}, T {ts}, sparsity W {spw:g}, U {spu:g}, h {sph:g}"
@@ -261,6 +285,10 @@ def report(result: dict[str, Any], rows: list[Row], title: str) -> None:
         + (f"U fits in W's free port cycles from N_fuse {even} on" if even else "U never fits in W's free port cycles")
         + f"; bound of port and MACs: {result['bound_cycles']:,} cycles; seed {result['seed']}"
     )
+    for name, found in result["schedules"].items():
+        if name != CELL_FUSION.name:
+            values = ", ".join(f"{key} {value}" for key, value in found["parameters"].items())
+            print(f"schedule {name}: {found['cycles']:,} cycles by its model" + (f", {values}" if values else ""))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden import esell
+from golden.formats import Packed, pack_offsets
 from golden.layer import PackedLayer
 from golden.memory import bias_words, padded_x
 
@@ -22,9 +22,9 @@ def _words(name: str, words: NDArray[np.uint64]) -> str:
     return _array(f"uint64_t {name}[{len(words)}]", (f"0x{word:016x}" for word in words.tolist()))
 
 
-def _offsets(name: str, matrix: esell.Esell) -> str:
+def _offsets(name: str, matrix: Packed) -> str:
     # floor(n / 4) + 1 words, as the published tool declares, so one word of 0 more when n is a multiple of 4
-    words = esell.pack_offsets(matrix.offsets)
+    words = pack_offsets(matrix.offsets)
     return _words(name, np.pad(words, (0, len(matrix.offsets) // 4 + 1 - len(words))))
 
 
@@ -38,7 +38,8 @@ def header(packed: PackedLayer, x: ArrayLike, threshold: float) -> str:
     floats = _array(f"float x[{values.size}]", (f"{value.hex()}f" for value in values.ravel().tolist()))
     return "\n".join(
         (
-            f"/* eSELL arrays of one LSTM layer: X = {packed.x}, H = {packed.h}, T = {steps}, {sequences} sequence(s), "
+            f"/* {packed.format_names} arrays of one LSTM layer: X = {packed.x}, "
+            f"H = {packed.h}, T = {steps}, {sequences} sequence(s), "
             f"threshold {np.float32(threshold)};\n   before padding {packed.inputs} inputs, {packed.hidden} units */",
             "#include <stdint.h>\n",
             _words("w", packed.w.words),

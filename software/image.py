@@ -27,14 +27,15 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
+from golden import isa
 from golden.config import WORD_BYTES
+from golden.formats import FORMATS, StoredFormat, stored
 from golden.layer import PackedLayer
 from golden.memory import LayerBytes, layer_bytes, padded_x, x_bytes
 
 MAGIC = b"eLSTMimg"
 VERSION = 1
 HEADER = struct.Struct("<8sII4I2IIf12QQII")
-ESELL = 0
 _CRC_AT = 152
 
 
@@ -73,11 +74,25 @@ def build(packed: PackedLayer, x: ArrayLike | None, threshold: float) -> bytes:
     for array in arrays:
         table += [at, len(array)]
         at += len(array)
+    formats = isa.start_word(0, w_format=packed.w.format, u_format=packed.u.format)
     sizes = packed.x, packed.h, steps, sequences, packed.inputs, packed.hidden
-    header = HEADER.pack(MAGIC, VERSION, HEADER.size, *sizes, ESELL, threshold, *table, at, 0, 0)
+    header = HEADER.pack(MAGIC, VERSION, HEADER.size, *sizes, formats, threshold, *table, at, 0, 0)
     data = bytearray(header + b"".join(arrays))
     struct.pack_into("<I", data, _CRC_AT, _crc(bytes(data)))
     return bytes(data)
+
+
+def _formats(word: int, spare: int) -> tuple[StoredFormat, StoredFormat]:
+    """The formats of W and U of a header's word. Raises ImageError when one is not known, or anything else is set."""
+    w, u = isa.W_FORMAT_FIELD.of(word), isa.U_FORMAT_FIELD.of(word)
+    try:
+        found = stored(w), stored(u)
+    except ValueError:
+        found = None
+    if found is None or spare or word != w << isa.W_FORMAT_SHIFT | u << isa.U_FORMAT_SHIFT:
+        known = ", ".join(f"{row.number} is {name}" for name, row in FORMATS.items() if row.number is not None)
+        raise ImageError(f"formats {word:#x} of W and U are unknown; {known}")
+    return found
 
 
 def parse(data: bytes) -> Image:
@@ -96,8 +111,7 @@ def parse(data: bytes) -> Image:
         raise ImageError(f"the image has {len(data)} bytes, its header says {size}")
     if crc != _crc(data):
         raise ImageError(f"the image is damaged: CRC-32 {_crc(data):#010x}, its header says {crc:#010x}")
-    if formats != ESELL or spare:
-        raise ImageError(f"formats {formats:#x} of W and U are unknown; 0 is eSELL")
+    w_format, u_format = _formats(formats, spare)
     x, h, steps, sequences, inputs, hidden = sizes
     padded = (-(-inputs // 4) * 4, -(-hidden // 4) * 4)
     if not inputs or not hidden or bool(steps) != bool(sequences) or (x, h) != padded or math.isnan(threshold):
@@ -108,8 +122,8 @@ def parse(data: bytes) -> Image:
             raise ImageError(f"an array of {length} bytes at {at} is not aligned or leaves the image")
     w, w_offsets, u, u_offsets, bias, x_data = (data[at : at + length] for at, length in places)
     expected = {
-        "W offsets": (w_offsets, 8 * -(-x // 16)),
-        "U offsets": (u_offsets, 8 * -(-h // 16)),
+        "W offsets": (w_offsets, 8 * -(-w_format.units(x) // 4)),
+        "U offsets": (u_offsets, 8 * -(-u_format.units(h) // 4)),
         "bias": (bias, 8 * h),
         "x": (x_data, 4 * x * steps * sequences),
     }

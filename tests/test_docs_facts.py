@@ -12,7 +12,7 @@ import pytest
 
 from golden import isa
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
-from golden.esell import fp16_bits, pack
+from golden.formats.esell import fp16_bits, pack
 from hdl.build import TOPS
 from hdl.verilog import ports
 from scripts import counter_docs, isa_docs, wave_lists

@@ -131,7 +131,7 @@ def test_a_planted_violation_is_found(module: str, source: str) -> None:
     [
         ("hdl.accelerator.pe", "from golden import config, isa\nfrom golden.tables import TANH"),
         ("hdl.accelerator.pe", "from .layout import Word\nimport dataclasses"),
-        ("golden.layer", "import numpy.typing\nfrom golden import esell"),
+        ("golden.layer", "import numpy.typing\nfrom golden.formats import esell"),
         ("software.benchmark.train", "import torch.nn\nfrom software.cli import run"),
         ("sim.run", "from software import image"),
     ],

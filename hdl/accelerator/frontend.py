@@ -154,7 +154,10 @@ class Frontend(wiring.Component):
             # of an address in use, whether or not its flag is built: the order of checks is every build's
             | (((rs2 & Flags.X_SKIP) != 0) & ~aligned["w_offsets"])
         )
-        unknown_flags = (rs2 & (~int(isa.IMPLEMENTED_FLAGS) & (2**64 - 1))) != 0
+        unknown_flags = (rs2 & (~isa.USED_BITS & (2**64 - 1))) != 0
+        for field in isa.FIELDS:
+            for number in field.holes:
+                unknown_flags |= rs2[field.shift :][: field.bits] == number
         failures = {
             Error.BAD_COMMAND: bad_command,
             Error.BAD_SIZE: ~size_ok,

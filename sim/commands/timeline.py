@@ -25,7 +25,7 @@ from sim.figure10.rows import SCHEMES, runs_of
 from sim.layers.float_check import float_checks
 from sim.layers.inputs import STEPS, load_x, random_x
 from sim.layers.jobs import LayerCall, RunFailed
-from sim.layers.record import RunWords, layer_run
+from sim.layers.record import RunWords, layer_run, predicted
 from sim.layers.table2 import LAYERS, random_case
 from sim.options import (
     JsonOption,
@@ -89,7 +89,7 @@ def tell(story: Story, title: str, call: LayerCall, golden: LayerResult, where: 
     golden: the result of this one sequence.
     """
     n_fuse = min(call.n_fuse, where.config.fuse_capacity)
-    estimate = RunWords.of(call, golden).predicted(n_fuse, where.config.n_pe).word.cycles
+    estimate = predicted(call, golden, n_fuse, where.config.n_pe).word.cycles
     with bars() as bar:
         task = bar.add_task(title, total=estimate)
         try:

@@ -5,22 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.config import BLOCK_COLS, BLOCK_ROWS
-from golden.esell import Words
+from golden.config import BLOCK_COLS
+from golden.formats import stored
 from golden.isa import COUNTER_SUMS, Counter, Flags
 from golden.layer import LayerResult
 from sim.layers.jobs import LayerCall
-
-
-def _empty_chunks(words: Words, start: int, blocks: int) -> int:
-    """Chunks without a value word among ``blocks`` blocks from word ``start``."""
-    empty = 0
-    for _ in range(blocks):
-        head = int(words[start])
-        widths = (head & 7, head >> 32 & 7)
-        empty += widths.count(0)
-        start += 1 + sum(widths)
-    return empty
 
 
 def _first_columns(kept: NDArray[np.bool_]) -> dict[int, int]:
@@ -34,21 +23,26 @@ def expected(call: LayerCall, golden: LayerResult, n_fuse: int, w_pes: int) -> d
 
     The first column of each sum overwrites what was there, so that an empty chunk in it takes a PE cycle of zeros.
     """
-    packed, steps, blocks = call.packed, call.steps, call.packed.w.rows // BLOCK_ROWS
+    packed, steps = call.packed, call.steps
+    w, u = stored(packed.w.format), stored(packed.u.format)
     passes = -(-steps // (n_fuse * w_pes))
     turns = sum(-(-min(n_fuse * w_pes, steps - first) // w_pes) for first in range(0, steps, n_fuse * w_pes))
-    w_items = golden.w_words - blocks * (packed.x // BLOCK_COLS) + _empty_chunks(packed.w.words, 0, blocks)
+    w_heads = w.units(packed.x) * w.unit_heads(packed.w.rows)
+    w_items = golden.w_words - w_heads + w.zero_items(packed.w.words, 0, packed.w.rows)
     starts = np.concatenate(([0], np.cumsum(packed.u.offsets, dtype=np.int64)))
     zeros = {
-        column: _empty_chunks(packed.u.words, int(starts[column]), blocks) for column in _first_columns(golden.kept)
+        column: u.zero_items(packed.u.words, int(starts[column]), packed.u.rows)
+        for column in _first_columns(golden.kept)
     }
     u_words, kept = int(golden.u_words_loaded), int(golden.kept_blocks)
-    u_items = u_words - kept * blocks + sum(zeros[c] * n for c, n in _first_columns(golden.kept).items())
+    u_items = (
+        u_words - kept * u.unit_heads(packed.u.rows) + sum(zeros[c] * n for c, n in _first_columns(golden.kept).items())
+    )
     return {
         Counter.W_WORDS: passes * golden.w_words,
         Counter.U_WORDS: u_words,
         Counter.X_WORDS: steps * packed.x // 2,
-        Counter.SETUP_WORDS: packed.h + -(-packed.h // 16) + (packed.h if call.state is not None else 0),
+        Counter.SETUP_WORDS: packed.h + -(-u.units(packed.h) // 4) + (packed.h if call.state is not None else 0),
         Counter.STORE_WORDS: call.rows * packed.h // 2 + (packed.h if call.flags & Flags.STATE_OUT else 0),
         Counter.KEPT_BLOCKS: kept,
         Counter.SKIPPED_BLOCKS: steps * (packed.h // BLOCK_COLS) - kept,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.config import WORD_BYTES
-from golden.isa import Counter, Flags, Funct, StatusWord
+from golden.isa import Counter, Flags, Funct, Schedule, StatusWord, start_word
 from golden.layer import PackedLayer, State
 from golden.memory import h_from_bytes, layer_bytes, x_bytes
 from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Step, WaitIdle
@@ -30,6 +30,7 @@ class LayerCall:
         n_fuse: fusion factor asked for.
         flags: of START, without STATE_IN, which goes with ``state``.
         state: what a former call left, or None to start from h = c = 0.
+        schedule: number of the one that runs.
     """
 
     packed: PackedLayer
@@ -38,6 +39,7 @@ class LayerCall:
     n_fuse: int = 3
     flags: Flags = Flags.H_SEQ | Flags.H_PRUNED
     state: State | None = None
+    schedule: Schedule = Schedule.CELL_FUSION
 
     @property
     def steps(self) -> int:
@@ -99,7 +101,8 @@ def start_steps(call: LayerCall, segments: tuple[Segment, ...]) -> list[Step]:
     ]
     if "state" in at or "w_offsets" in at:
         steps.append(Command.of(Funct.EXTENSION, at.get("w_offsets", 0), at.get("state", 0)))
-    steps.append(Command.of(Funct.START, at["u"], int(call.start_flags)))
+    word = start_word(call.start_flags, call.schedule, w_format=call.packed.w.format, u_format=call.packed.u.format)
+    steps.append(Command.of(Funct.START, at["u"], word))
     return steps
 
 

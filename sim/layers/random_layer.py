@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.config import AcceleratorConfig
-from golden.isa import Flags
+from golden.isa import BUILT_FORMATS, Flags
 from golden.layer import Layer, LayerResult, PackedLayer, State, pack_layer
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, RunFailed, decode, layer_job
@@ -143,7 +143,6 @@ def generate(seed: int, name: str = "any", traits: Traits = Traits()) -> RandomL
         name=name,
         seed=seed,
         config=config,
-        packed=pack_layer(w, u, bias),
         x=x,
         threshold=threshold if traits.threshold is None else traits.threshold,
         n_fuse=int(rng.integers(1, 7)),
@@ -153,6 +152,8 @@ def generate(seed: int, name: str = "any", traits: Traits = Traits()) -> RandomL
         timing=traits.timing or timing,
         response_stall_permille=int(rng.choice([0, 0, 300])),
         withdraw=int(rng.choice([0, 0, 0, 1, 4])),
+        # drawn last, so that a further format leaves everything else of a seed as it is
+        packed=pack_layer(w, u, bias, *(BUILT_FORMATS[int(rng.integers(len(BUILT_FORMATS)))] for _ in range(2))),
     )
 
 

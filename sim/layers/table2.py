@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from golden.config import LayerShape
 from golden.cycles import published_cycles
+from golden.isa import Format
 from golden.layer import Layer, PackedLayer, pack_layer
 from software.checkpoint import LayerWeights
 from software.esell_format import random_matrix
@@ -109,14 +110,15 @@ def threshold_for(layer: Layer, xs: NDArray[np.float32], sparsity: float, tolera
 
 
 def random_data(
-    shape: LayerShape, w_sparsity: float, u_sparsity: float, seed: int
+    shape: LayerShape, w_sparsity: float, u_sparsity: float, seed: int, number: Format = Format.ESELL
 ) -> tuple[PackedLayer, NDArray[np.float32]]:
-    """Normal weights of these sparsities, scaled down as a trained network's are, and normal inputs (T, X)."""
+    """Normal weights of these sparsities, scaled down as a trained network's are, in the format of that number, and
+    normal inputs (T, X)."""
     rows = 4 * shape.h
     scale = np.float16(1 / np.sqrt(shape.h))
     w = random_matrix(rows, shape.x, 1 - w_sparsity, seed) * scale
     u = random_matrix(rows, shape.h, 1 - u_sparsity, seed + 1) * scale
-    packed = pack_layer(w, u, np.zeros(rows, np.float16))
+    packed = pack_layer(w, u, np.zeros(rows, np.float16), number, number)
     return packed, np.random.default_rng(seed + 2).standard_normal((shape.t, shape.x)).astype(np.float32)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from golden.cycles import SCHEDULES
 from golden.isa import COUNTER_MEANINGS, COUNTER_SUMS, Counter
 from sim.results.result import ERROR_EDGES, LayerRun, RunResult
 
@@ -58,12 +59,14 @@ class View:
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """All runs of one layer (and scheme): means over ``runs``, and what was worst."""
+    """All runs of one layer (and scheme): means over ``runs``, and what was worst; n_fuse: "" without any."""
 
     name: str
     runs: int
     exact: int
     shape: str
+    format: str
+    schedule: str
     n_fuse: str
     threshold: str
     cycles: float
@@ -100,6 +103,11 @@ class Report:
         return self.result.exact and not self.wrong
 
     @property
+    def designs(self) -> tuple[str, ...]:
+        """Format of the weights and schedule, each pair that ran once."""
+        return tuple(dict.fromkeys(f"{layer.format}, {layer.schedule}" for layer in self.layers))
+
+    @property
     def verdict(self) -> str:
         """One line."""
         if self.exact:
@@ -112,6 +120,19 @@ class Report:
 
 def _name(run: LayerRun) -> str:
     return " ".join(filter(None, (run.layer, run.source, run.scheme)))
+
+
+def schedule_name(run: LayerRun) -> str:
+    """Its name, or its number where nothing of that number is known any more, or yet."""
+    try:
+        return SCHEDULES.numbered(run.schedule).name
+    except ValueError:
+        return f"schedule {run.schedule}"
+
+
+def has_n_fuse(run: LayerRun) -> bool:
+    """Whether the run's schedule has a fusion factor."""
+    return "n_fuse" in getattr(SCHEDULES.get(schedule_name(run)), "parameters", ())
 
 
 def _views(runs: Sequence[LayerRun], cycles: float) -> tuple[View, ...]:
@@ -139,7 +160,9 @@ def _summary(name: str, runs: Sequence[LayerRun]) -> LayerSummary:
         runs=len(runs),
         exact=sum(run.exact for run in runs),
         shape=f"X {first.x}, H {first.h}, T {first.t}",
-        n_fuse="/".join(str(n) for n in sorted({run.n_fuse for run in runs})),
+        format="/".join(dict.fromkeys(run.format for run in runs)),
+        schedule="/".join(dict.fromkeys(map(schedule_name, runs))),
+        n_fuse="/".join(str(n) for n in sorted({run.n_fuse for run in runs if has_n_fuse(run)})),
         threshold="/".join(f"{th:.4g}" for th in sorted({run.threshold for run in runs})[:3]),
         cycles=cycles,
         word_model=mean("word_model_cycles"),

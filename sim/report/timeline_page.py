@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.config import BLOCK_COLS
+from sim.report.model import has_n_fuse, schedule_name
 from sim.report.page import environment
 from sim.report.timeline import Timeline
 from sim.results.result import LayerRun, RunResult
@@ -42,7 +43,7 @@ class DigitView:
 
 @dataclass(frozen=True)
 class LayerView:
-    """One layer of a page; picture: of h, as a data URI.
+    """One layer of a page; picture: of h, as a data URI; n_fuse: None of a schedule that has none.
 
     dropped: blocks of all steps' input, as SKIPPED_BLOCKS counts them. Of these ``dropped_first`` are of the state
     before step 0, which the picture does not have; ``dropped_last`` are in its last row, which no step takes in.
@@ -50,7 +51,9 @@ class LayerView:
 
     title: str
     shape: str
-    n_fuse: int
+    format: str
+    schedule: str
+    n_fuse: int | None
     threshold: float
     cycles: int
     word_model: int
@@ -146,7 +149,9 @@ def layer_view(run: LayerRun, timeline: Timeline, h: NDArray[np.float32], kept: 
     return LayerView(
         title=timeline.title,
         shape=f"X {run.x}, H {run.h}, T {run.t}",
-        n_fuse=run.n_fuse,
+        format=run.format,
+        schedule=schedule_name(run),
+        n_fuse=run.n_fuse if has_n_fuse(run) else None,
         threshold=run.threshold,
         cycles=run.cycles,
         word_model=run.word_model_cycles,

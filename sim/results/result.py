@@ -59,9 +59,10 @@ class LayerRun:
     ``w_words``, ``u_words``: size of the packed arrays; ``*_loaded``: what the run loaded, over all passes.
     ``word_model_cycles``, ``published_model_cycles``, ``bound_cycles``: golden.cycles on the blocks that were kept,
     ``word_model_port_words`` what the first of them moves; ``counters``: all of the accelerator's, by name;
-    ``port_busy``: cycles in which the port moved a word. In a comparison of schemes ``scheme`` names this one,
-    ``source`` and ``index`` the data, ``speedup`` is of ``original`` over this on the same data, and
-    ``paper_cycles`` is the paper's bar.
+    ``port_busy``: cycles in which the port moved a word. ``schedule`` is its number in golden.isa, ``format`` the name
+    of that of W and U, "A and B" where they differ; 0 ``published_model_cycles``: the schedule has no such formula. In
+    a comparison of schemes ``scheme`` names this one, ``source`` and ``index`` the data, ``speedup`` is of
+    ``original`` over this on the same data, and ``paper_cycles`` is the paper's bar.
     """
 
     layer: str

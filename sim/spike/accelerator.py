@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import isa
-from golden.config import AcceleratorConfig
-from golden.cycles import published_cycles, u_words_of_steps
-from golden.esell import Esell, unpack_halves
-from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Funct, Status
+from golden.config import WORD_BYTES, AcceleratorConfig
+from golden.cycles import SCHEDULES, u_words_of_steps
+from golden.formats import FormatError, Packed, Words, stored, unpack_halves
+from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule, Status
 from golden.layer import Layer, LayerResult, PackedLayer, State
 from golden.memory import h_bytes
 from golden.numbers import fp16_from_bits
 from sim.layers.counters import expected
 from sim.layers.jobs import LayerCall
+from sim.layers.words import RunWords, parameters
 
 _INFINITY = 0x7F80_0000
 _LAYERS_KEPT = 8
-_MAX_VALUE_WORDS = 4
 _ADDRESSES = {
     Funct.WEIGHTS: ("w", "bias"),
     Funct.FUSION: ("u_offsets", None),
@@ -185,7 +185,7 @@ class Accelerator:
             Error.BAD_T: not 0 < steps <= config.max_t,
             Error.BAD_N_FUSE: self._n_fuse == 0,
             Error.MISALIGNED: bool(u % 8) or any(self._address[name] % 8 for name in used),
-            Error.BAD_FLAGS: bool(flags & ~int(isa.IMPLEMENTED_FLAGS))
+            Error.BAD_FLAGS: isa.refused(flags)
             or (uses_state and not self._address["state"])
             or (skips and not self._address["w_offsets"]),
             Error.BAD_THRESHOLD: threshold & 0x7FFF_FFFF > _INFINITY,
@@ -215,31 +215,27 @@ class Accelerator:
         load = self._memory.load
         return np.array([load(at) for at in range(address, address + 8 * count, 8)], dtype=np.uint64)
 
-    def _w_words(self, blocks: int) -> NDArray[np.uint64]:
-        """W, whose length only its heads tell."""
-        load, at, words = self._memory.load, self._address["w"], []
-        for _ in range(blocks):
-            head = load(at)
-            widths = head & 7, head >> 32 & 7
-            if max(widths) > _MAX_VALUE_WORDS:
-                raise _Failed(Error.BAD_FORMAT)
-            end = at + 8 * (1 + sum(widths))
-            words += [head, *(load(value) for value in range(at + 8, end, 8))]
-            at = end
-        return np.array(words, dtype=np.uint64)
+    def _w_words(self, number: Format) -> Words:
+        """W, whose length only its words tell."""
+        (x, h), base = self._sizes, self._address["w"]
+        try:
+            return stored(number).read(lambda word: self._memory.load(base + WORD_BYTES * word), 4 * h, x)
+        except FormatError:
+            raise _Failed(Error.BAD_FORMAT) from None
 
-    def _layer(self, u: int) -> Layer:
+    def _layer(self, u: int, flags: int) -> Layer:
         """The layer that the registers point at; decoded once as long as memory holds the same."""
         x, h = self._sizes
-        w = self._w_words(h // 2 * (x // 4))
-        offsets = unpack_halves(self._words(self._address["u_offsets"], -(-h // 16)), h // 4)
+        w_format, u_format = Format(isa.W_FORMAT_FIELD.of(flags)), Format(isa.U_FORMAT_FIELD.of(flags))
+        w, units = self._w_words(w_format), stored(u_format).units(h)
+        offsets = unpack_halves(self._words(self._address["u_offsets"], -(-units // 4)), units)
         u_words = self._words(u, int(offsets.sum(dtype=np.int64)))
         bias = self._words(self._address["bias"], h)
-        key = (x, w.tobytes(), offsets.tobytes(), u_words.tobytes(), bias.tobytes())
+        key = (x, w_format, u_format, w.tobytes(), offsets.tobytes(), u_words.tobytes(), bias.tobytes())
         if key not in self._layers:
             packed = PackedLayer(
-                Esell(w, np.zeros(x // 4, np.uint16), 4 * h, x, 0),
-                Esell(u_words, offsets, 4 * h, h, 0),
+                Packed(w, np.zeros(stored(w_format).units(x), np.uint16), 4 * h, x, 0, w_format),
+                Packed(u_words, offsets, 4 * h, h, 0, u_format),
                 fp16_from_bits(unpack_halves(bias, 4 * h)),
                 x,
                 h,
@@ -251,7 +247,7 @@ class Accelerator:
 
     def _compute(self, u: int, flags: Flags, n_fuse: int) -> _Run:
         (x_size, h_size), (threshold_bits, steps) = self._sizes, self._steps
-        layer = self._layer(u)
+        layer = self._layer(u, flags)
         x = self._words(self._address["x"], steps * x_size // 2).view("<f4").reshape(steps, x_size)
         state = None
         if flags & Flags.STATE_IN:
@@ -269,7 +265,8 @@ class Accelerator:
         if flags & Flags.STATE_OUT:
             run.stores.append((self._address["state"], result.state.to_bytes()))
             run.rows_before.append(steps)
-        call = LayerCall(layer.packed, x, 0.0, n_fuse, flags & ~Flags.STATE_IN, state)
+        schedule = Schedule(isa.SCHEDULE_FIELD.of(flags))
+        call = LayerCall(layer.packed, x, 0.0, n_fuse, flags & ~Flags.STATE_IN, state, schedule)
         self._account(run, call, result, n_fuse)
         return run
 
@@ -277,7 +274,9 @@ class Accelerator:
         """The counters of a run that succeeds, and its record."""
         packed, config = call.packed, self._config
         u_words = u_words_of_steps(result.kept, packed.u.offsets)
-        cycles = published_cycles(packed.shape(call.steps), len(packed.w.words), u_words, n_fuse, config.n_pe)
+        schedule, words = SCHEDULES.numbered(call.schedule), RunWords.of(call, result)
+        said = words.by(schedule, config, parameters(schedule, n_fuse))
+        cycles = said.word.cycles if said.published is None else said.published
         run.counters = expected(call, result, n_fuse, config.w_pes) | {Counter.CYCLES: cycles}
         for row in COUNTER_SUMS:
             if row.total == Counter.PORT_BUSY:

@@ -1,13 +1,15 @@
 """The axes of a sweep: for each key of a grid or point, what checks one value of it.
 
-Only what is built is accepted: the paper's schedule and eSELL.
+Every schedule and format of golden's registries is accepted; ``sim.sweep.spec`` gives simulators those that are built.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from golden.config import ACCELERATOR_PRESETS, LayerShape
-from golden.cycles import FULL_PORT
+from golden.cycles import CELL_FUSION, FULL_PORT, SCHEDULES
+from golden.formats import FORMATS, stored
+from golden.isa import Format
 from sim.engines import registry
 from sim.layers.table2 import LAYERS
 from software.esell_format import MAX_ELEMENTS
@@ -16,8 +18,6 @@ MODEL = "model"
 """The engine that is the word-level cycle model; the others are simulators."""
 BEST = "best"
 FIT = "fit"
-SCHEDULES = ("cell-fusion",)
-FORMATS = ("eSELL",)
 
 
 class WrongValue(Exception):
@@ -39,10 +39,17 @@ def _share(value: Any) -> float:
     return float(value)
 
 
-def _name(*known: str) -> Callable[[Any], str]:
+def in_list(name: str) -> str:
+    """A name as it stands among others: one with a comma of its own is quoted."""
+    return f'"{name}"' if "," in name else name
+
+
+def _name(known: Iterable[str]) -> Callable[[Any], str]:
+    names = list(known)
+
     def check(value: Any) -> str:
-        if value not in known:
-            raise WrongValue(f"there is: {', '.join(known)}")
+        if value not in names:
+            raise WrongValue(f"there is: {', '.join(map(in_list, names))}")
         return value
 
     return check
@@ -88,19 +95,19 @@ def _layer(value: Any) -> tuple[str, LayerShape]:
 
 
 AXES: dict[str, Callable[[Any], Any]] = {
-    "engine": _name(MODEL, *registry.names("accelerator")),
+    "engine": _name((MODEL, *registry.names("accelerator"))),
     "layer": _layer,
     "w_sparsity": _share,
     "u_sparsity": _share,
     "h_sparsity": _share,
     "seed": _integer(0, 2**31),
-    "preset": _name(*ACCELERATOR_PRESETS, FIT),
+    "preset": _name((*ACCELERATOR_PRESETS, FIT)),
     "n_pe": _integer(2, 8),
     "slots": _integer(2, 255),
     "window": _window,
     "n_fuse": _n_fuse,
-    "schedule": _name(*SCHEDULES),
-    "format": _name(*FORMATS),
+    "schedule": _name(SCHEDULES),
+    "format": _name(FORMATS),
     "latency": _integer(1, 10_000),
     "bandwidth": _bandwidth,
 }
@@ -110,7 +117,7 @@ DEFAULTS: dict[str, Any] = {
     "seed": 1,
     "preset": "default",
     "n_fuse": BEST,
-    "schedule": SCHEDULES[0],
-    "format": FORMATS[0],
+    "schedule": CELL_FUSION.name,
+    "format": stored(Format.ESELL).name,
     "bandwidth": 1,
 }

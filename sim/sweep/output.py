@@ -78,6 +78,10 @@ def front_table(rows: Sequence[Row], most: int) -> tuple[Table, int]:
     for name in ("Pareto front of", "N_pe", "slots", "N_fuse", "cycles", "/bound", "/model", "kbit", "MACs"):
         left = name.startswith("Pareto")
         table.add_column(name, justify="left" if left else "right", no_wrap=not left)
+    # Only where there is a choice do schedule and format need columns of their own
+    choices = [key for key in ("schedule", "format") if len({getattr(row, key) for row in rows}) > 1]
+    for key in choices:
+        table.add_column(key)
     on = front(rows)
     lines = 0
     for (layer, text), places in zip(titles(rows), works_of(rows).values(), strict=True):
@@ -90,12 +94,13 @@ def front_table(rows: Sequence[Row], most: int) -> tuple[Table, int]:
                 first,
                 str(row.n_pe),
                 str(row.slots),
-                str(row.n_fuse),
+                "" if row.n_fuse is None else str(row.n_fuse),
                 f"{row.cycles:,}",
                 f"{row.cycles / row.bound_cycles:.2f}",
                 f"{row.cycles / row.word_model_cycles:.4f}" if row.run else "",
                 f"{row.memory_bits / 1000:,.0f}",
                 str(row.macs),
+                *(getattr(row, key) for key in choices),
             )
             first = ""
     return table, lines

@@ -1,6 +1,7 @@
 """One point of a sweep, computed in whatever process and on whatever machine it comes to."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -12,14 +13,15 @@ import golden
 import hdl
 import software
 from golden.config import AcceleratorConfig, LayerShape
-from golden.cycles import FULL_PORT
-from golden.isa import ERROR_MEANINGS, Error, Flags
+from golden.cycles import FULL_PORT, SCHEDULES, LayerWords
+from golden.formats import FORMATS, Packed, StoredFormat, stored
+from golden.isa import ERROR_MEANINGS, Error, Flags, Format
 from golden.layer import Layer, PackedLayer
 from hdl.accelerator.size import memory_bits
 from sim.engines import registry
 from sim.engines.build_cache import cached
 from sim.layers.jobs import LayerCall, RunFailed, layer_job
-from sim.layers.record import RunWords, simulate
+from sim.layers.record import simulate
 from sim.layers.table2 import random_data, threshold_for
 from sim.protocol.base import Design, EngineError
 from sim.protocol.timing import MemoryTiming
@@ -39,10 +41,11 @@ class Row:
     """A finished point.
 
     What was asked for (``max_x`` .. ``bandwidth``: Point and its configuration; ``n_fuse_best``: that ``n_fuse`` is the
-    best), then what came out: ``h_dropped``, the share of blocks of h that ``threshold`` dropped; words of the packed
-    arrays; ``cycles``, the RTL's, or for the model those of ``word_model_cycles``; ``published_cycles``, which knows a
-    full port only; ``bound_cycles``; ``memory_bits`` and ``macs`` of the accelerator. With a simulator every h was
-    compared with golden: ``exact`` is True, and ``run`` is its record; else both are None.
+    best; None and False of a schedule that has none), then what came out: ``h_dropped``, the share of blocks of h that
+    ``threshold`` dropped; words of the packed arrays; ``cycles``, the RTL's, or for the model those of
+    ``word_model_cycles``; ``published_cycles``, where the schedule has such a formula, which knows a full port only;
+    ``bound_cycles``; ``memory_bits`` and ``macs`` of the accelerator. With a simulator every h was compared with
+    golden: ``exact`` is True, and ``run`` is its record; else both are None.
     """
 
     engine: str
@@ -60,7 +63,7 @@ class Row:
     n_pe: int
     slots: int
     window: int
-    n_fuse: int
+    n_fuse: int | None
     n_fuse_best: bool
     schedule: str
     format: str
@@ -95,10 +98,10 @@ def model_version() -> str:
     rooms = {name: Path(module.__path__[0]) for name, module in (("golden", golden), ("software", software))}
     sizes = Path(hdl.__path__[0]) / "accelerator"
     files = [
-        *sorted(rooms["golden"].glob("*.py")),
+        *sorted(rooms["golden"].rglob("*.py")),
         rooms["software"] / "esell_format.py",
         *(sizes / name for name in ("layout.py", "size.py")),
-        *(_SIM / "layers" / f"{name}.py" for name in ("compare", "jobs", "record", "table2")),
+        *(_SIM / "layers" / f"{name}.py" for name in ("compare", "jobs", "record", "table2", "words")),
         _SIM / "sweep" / "point.py",
     ]
     state = hashlib.sha256(np.__version__.encode())
@@ -116,25 +119,37 @@ def verilog_sha256(engine: str, config: AcceleratorConfig) -> str | Failure:
 
 
 @lru_cache(maxsize=1)
-def _data(shape: LayerShape, w: float, u: float, seed: int) -> tuple[PackedLayer, NDArray[np.float32]]:
-    return random_data(shape, w, u, seed)
+def _random_data(
+    shape: LayerShape, w: float, u: float, seed: int, number: Format
+) -> tuple[PackedLayer, NDArray[np.float32]]:
+    return random_data(shape, w, u, seed, number)
+
+
+def _stored_as(point: Point) -> Format:
+    """The number of the format in which golden and simulators take the point's weights."""
+    form = FORMATS[point.format]
+    # A format of sizes alone changes no weight, and eSELL holds every fp16 matrix as it is
+    return form.number if isinstance(form, StoredFormat) else Format.ESELL
+
+
+def _data(point: Point) -> tuple[PackedLayer, NDArray[np.float32]]:
+    return _random_data(point.shape, point.w_sparsity, point.u_sparsity, point.seed, _stored_as(point))
 
 
 @dataclass(frozen=True, eq=False)
 class _Facts:
     """What a layer's data say, which takes seconds to find out and few bytes to keep."""
 
-    words: RunWords
+    words: LayerWords
     u_words: int
     threshold: float
 
 
-def _facts(point: Point) -> _Facts:
-    """Of the point's layer; kept in the cache, so that points with the same data compute them once a machine."""
-    data = point.shape, point.w_sparsity, point.u_sparsity, point.seed
+def _kept(point: Point) -> tuple[NDArray[np.bool_], float]:
+    """(T, H/4), the blocks of h that golden keeps, and the threshold that was searched for."""
 
     def make(path: Path) -> None:
-        packed, x = _data(*data)
+        packed, x = _data(point)
         layer = Layer(packed)
         # Not even the zeros before step 0 are dropped when nothing is
         tolerance = max(TOLERANCE, 2 / (point.shape.t * point.shape.h_blocks))
@@ -142,23 +157,52 @@ def _facts(point: Point) -> _Facts:
         result = layer.run(x, threshold)
         if result.error != Error.NONE:
             raise ValueError(f"the layer stops: {ERROR_MEANINGS[result.error]}")
-        words = RunWords.of(LayerCall(packed, x, threshold, 1, _FLAGS), result)
         with path.open("wb") as file:
-            np.savez(
-                file, kept=words.kept, u_offsets=words.u_offsets, counts=[words.w_values, words.w_heads],
-                u_words=len(packed.u.words), threshold=threshold,
-            )  # fmt: skip
+            np.savez(file, kept=result.kept, threshold=threshold)
 
-    name = hashlib.sha256(repr((data, point.h_sparsity, model_version())).encode()).hexdigest()[:32]
-    with np.load(cached(f"sweep/{name}.npz", make)) as stored:
-        values, heads = (int(count) for count in stored["counts"])
-        words = RunWords(point.shape, values, heads, stored["kept"], stored["u_offsets"])
-        return _Facts(words, int(stored["u_words"]), float(stored["threshold"]))
+    with np.load(_cached("kept", point, _stored_as(point), point.h_sparsity, make=make)) as found:
+        return found["kept"], float(found["threshold"])
+
+
+def _unit_words(matrix: Packed, name: str) -> NDArray[np.int64]:
+    """Words of each unit of a matrix in the format of that name."""
+    form = FORMATS[name]
+    if form.number == matrix.format:
+        return matrix.offsets.astype(np.int64)
+    return form.unit_words(stored(matrix.format).unpack(matrix.words, matrix.rows, matrix.cols, matrix.offsets))
+
+
+def _units(point: Point) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Words of each unit of W and of U in the point's format."""
+
+    def make(path: Path) -> None:
+        packed, _ = _data(point)
+        with path.open("wb") as file:
+            np.savez(file, w=_unit_words(packed.w, point.format), u=_unit_words(packed.u, point.format))
+
+    with np.load(_cached("units", point, point.format, make=make)) as found:
+        return found["w"], found["u"]
+
+
+def _cached(what: str, point: Point, *more: object, make: Callable[[Path], None]) -> Path:
+    """A file of facts of a layer, in the cache, so that points with the same data compute them once a machine."""
+    data = what, point.shape, point.w_sparsity, point.u_sparsity, point.seed, *more, model_version()
+    name = hashlib.sha256(repr(data).encode()).hexdigest()[:32]
+    return cached(f"sweep/{name}.npz", make)
+
+
+def _facts(point: Point) -> _Facts:
+    """Of the point's layer in its format."""
+    (kept, threshold), (w, u) = _kept(point), _units(point)
+    heads = FORMATS[point.format].unit_heads(point.shape.rows)
+    w_heads = len(w) * heads
+    words = LayerWords(point.shape, int(w.sum()) - w_heads, w_heads, kept, u, u_heads=heads)
+    return _Facts(words, int(u.sum()), threshold)
 
 
 def _simulated(point: Point, facts: _Facts, n_fuse: int, sha256: str) -> LayerRun:
     """The RTL's run. Raises RunFailed when an h or a counter differs from golden's, or the Verilog from ``sha256``."""
-    packed, x = _data(point.shape, point.w_sparsity, point.u_sparsity, point.seed)
+    packed, x = _data(point)
     call = LayerCall(packed, x, facts.threshold, n_fuse, _FLAGS)
     engine, design = registry.get("accelerator", point.engine), Design("accelerator", point.config)
     if (found := engine.verilog_sha256(design)) != sha256:
@@ -173,9 +217,11 @@ def _simulated(point: Point, facts: _Facts, n_fuse: int, sha256: str) -> LayerRu
 
 def _row(point: Point, sha256: str | None) -> Row:
     facts, config = _facts(point), point.config
-    n_fuse = point.n_fuse or facts.words.best_n_fuse(config, point.port_permille)
-    models = facts.words.predicted(n_fuse, config.n_pe, point.port_permille)
-    run = None if sha256 is None else _simulated(point, facts, n_fuse, sha256)
+    schedule, permille = SCHEDULES[point.schedule], point.port_permille
+    values = schedule.search(facts.words, config, permille, **({"n_fuse": point.n_fuse} if point.n_fuse else {}))
+    n_fuse = schedule.named(values).get("n_fuse")
+    model = schedule.model(facts.words, config, values, permille)
+    run = None if sha256 is None else _simulated(point, facts, n_fuse or 1, sha256)
     return Row(
         engine=point.engine,
         layer=point.layer,
@@ -188,7 +234,7 @@ def _row(point: Point, sha256: str | None) -> Row:
         seed=point.seed,
         **config.as_dict(),
         n_fuse=n_fuse,
-        n_fuse_best=not point.n_fuse,
+        n_fuse_best=n_fuse is not None and not point.n_fuse,
         schedule=point.schedule,
         format=point.format,
         latency=point.latency,
@@ -197,11 +243,11 @@ def _row(point: Point, sha256: str | None) -> Row:
         h_dropped=1 - float(facts.words.kept.mean()),
         w_words=facts.words.w_values + facts.words.w_heads,
         u_words=facts.u_words,
-        port_words=models.word.port_words,
-        cycles=run.cycles if run else models.word.cycles,
-        word_model_cycles=models.word.cycles,
-        published_cycles=models.published if point.port_permille == FULL_PORT else None,
-        bound_cycles=models.bound,
+        port_words=model.port_words,
+        cycles=run.cycles if run else model.cycles,
+        word_model_cycles=model.cycles,
+        published_cycles=schedule.published(facts.words, config, values) if permille == FULL_PORT else None,
+        bound_cycles=facts.words.bound(config.n_pe, permille),
         memory_bits=memory_bits(config),
         macs=config.macs,
         exact=run.exact if run else None,

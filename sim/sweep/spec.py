@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig, LayerShape
-from golden.cycles import FULL_PORT
+from golden.cycles import FULL_PORT, SCHEDULES
+from golden.formats import FORMATS
+from golden.isa import BUILT_FORMATS, BUILT_SCHEDULES
 from sim.engines import registry
 from sim.layers.table2 import LAYERS
-from sim.sweep.axes import AXES, BEST, DEFAULTS, FIT, MODEL, WrongValue
+from sim.sweep.axes import AXES, BEST, DEFAULTS, FIT, MODEL, WrongValue, in_list
 from software.cli import UserError
 
 LATENCY = 8
@@ -37,7 +39,8 @@ class Point:
         layer: a name of Table 2, or one made of the shape.
         w_sparsity, u_sparsity, h_sparsity: of W, of U, and the share of blocks of h that is dropped, 0..1.
         seed: of weights, inputs and the memory's stalls.
-        n_fuse: fusion factor, 0 for the best by the word-level model that the slots allow.
+        n_fuse: fusion factor, 0 for the best by the schedule's model that the slots allow, and where it has none.
+        schedule, format: names in golden's registries.
         latency: of the memory, cycles; None for MODEL, which has none.
         port_permille: of 1000 cycles, those in which the memory takes a request.
     """
@@ -65,11 +68,16 @@ class Point:
     def text(self) -> str:
         """The point in one line."""
         c = self.config
+        design = [
+            f", {key} {in_list(name)}"
+            for key, name in (("schedule", self.schedule), ("format", self.format))
+            if name != DEFAULTS[key]
+        ]
         memory = "" if self.latency is None else f", latency {self.latency}"
         return (
             f"{self.layer} {self.engine}: n_pe {c.n_pe}, slots {c.slots}, n_fuse {self.n_fuse or BEST}, "
             f"w {self.w_sparsity:g}, u {self.u_sparsity:g}, h {self.h_sparsity:g}, seed {self.seed}, "
-            f"bandwidth {self.port_permille / FULL_PORT:g}{memory}"
+            f"bandwidth {self.port_permille / FULL_PORT:g}{memory}{''.join(design)}"
         )
 
 
@@ -84,7 +92,12 @@ class Spec:
 
 
 class _LeftOut(Exception):
-    """A combination of allowed values that no hardware runs; the message says why."""
+    """A combination of allowed values that no hardware runs; ``reason`` says why, ``keys`` whose values do not go
+    together."""
+
+    def __init__(self, keys: tuple[str, ...], reason: str) -> None:
+        super().__init__(reason)
+        self.keys, self.reason = keys, reason
 
 
 def load_spec(path: Path) -> Spec:
@@ -173,21 +186,35 @@ def _expand(table: dict[str, Any], label: str) -> tuple[list[Point], Counter[str
     points: list[Point] = []
     left_out: Counter[str] = Counter()
     used: set[tuple[str, Any]] = set()
-    reason = ""
+    reasons: dict[tuple[str, Any], str] = {}
+    blamed: Counter[tuple[str, Any]] = Counter()
     for combination in product(*values.values()):
         chosen = dict(zip(values, combination, strict=True))
         try:
             points.append(_point(chosen, label))
         except _LeftOut as why:
-            reason = str(why)
-            left_out[reason.partition(":")[0]] += 1
+            left_out[why.reason.partition(":")[0]] += 1
+            given = [(key, chosen[key]) for key in why.keys if key in table]
+            reasons |= dict.fromkeys(given, why.reason)
+            blamed.update(given)
         else:
-            used |= {(key, chosen[key]) for key in ("n_pe", "slots", "n_fuse") if key in chosen}
-    for key in ("n_pe", "slots", "n_fuse"):
-        for value in values.get(key, []):
-            if (key, value) not in used:
-                raise UserError(f"{label}: {key} = {value}: no hardware runs it with the other values: {reason}")
+            used |= {(key, chosen[key]) for key in chosen if key != "layer"}
+    for (key, value), _ in blamed.most_common():
+        if (key, value) not in used:
+            shown = (value or BEST) if key == "n_fuse" else value
+            reason = reasons[key, value]
+            raise UserError(f"{label}: {key} = {shown!r}: no hardware runs it with the other values: {reason}")
     return points, left_out
+
+
+def _check_built(chosen: Mapping[str, Any]) -> None:
+    """Raises _LeftOut for a simulator of what is not in the RTL, and for N_fuse of a schedule that has none."""
+    schedule, form = SCHEDULES[chosen["schedule"]], FORMATS[chosen["format"]]
+    for key, row, built in (("schedule", schedule, BUILT_SCHEDULES), ("format", form, BUILT_FORMATS)):
+        if chosen["engine"] != MODEL and row.number not in built:
+            raise _LeftOut((key, "engine"), f'not built: {key} {in_list(row.name)} is for the engine "{MODEL}" alone')
+    if chosen["n_fuse"] and "n_fuse" not in schedule.parameters:
+        raise _LeftOut(("n_fuse", "schedule"), f"n_fuse without meaning: schedule {schedule.name} has none")
 
 
 def _point(chosen: Mapping[str, Any], label: str) -> Point:
@@ -207,12 +234,16 @@ def _point(chosen: Mapping[str, Any], label: str) -> Point:
                 raise UserError(f"{label}: layer {layer} has {name} = {value}, preset {preset} allows {limit}")
     n_pe, slots = sizes.get("n_pe", base.n_pe), sizes.get("slots", base.slots)
     if slots < (least := 2 * (n_pe - 1)):
-        raise _LeftOut(f"fewer slots than 2 (n_pe - 1): n_pe {n_pe} needs {least}, there are {slots}")
+        raise _LeftOut(
+            ("n_pe", "slots"), f"fewer slots than 2 (n_pe - 1): n_pe {n_pe} needs {least}, there are {slots}"
+        )
     config = replace(base, **sizes)
+    _check_built(chosen)
     if chosen["n_fuse"] > config.fuse_capacity:
         raise _LeftOut(
+            ("n_pe", "slots", "n_fuse"),
             f"n_fuse over the capacity: {slots} slots hold n_fuse {config.fuse_capacity} at n_pe {n_pe}, "
-            f"not {chosen['n_fuse']}"
+            f"not {chosen['n_fuse']}",
         )
     paper = LAYERS.get(layer)
     sparsities = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.isa import Counter
+from golden.isa import Counter, start_word
 from golden.layer import PackedLayer, pack_layer
 from golden.memory import padded_x
 from software import image
@@ -42,6 +42,12 @@ class PackedNetwork:
         padded_x(self.layers[0][0], self.x)
         if self.x.ndim != 3 or 0 in self.x.shape:
             raise ValueError(f"x must have shape (N, T, inputs), not {self.x.shape}")
+        for number, (packed, _) in enumerate(self.layers, 1):
+            # packed.c leaves the formats out of what it hands to elstm_run
+            if fields := start_word(0, w_format=packed.w.format, u_format=packed.u.format):
+                raise ValueError(
+                    f"layer {number} sets {fields:#x} in START's format fields, programs start with 0 there"
+                )
         for number, ((below, _), (above, _)) in enumerate(zip(self.layers, self.layers[1:], strict=False), 1):
             if below.h != above.x:
                 raise ValueError(f"layer {number + 1} takes X = {above.x}, layer {number} gives H = {below.h}")

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from golden import esell
+from golden.formats import esell
 from golden.layer import Layer, PackedLayer, pack_layer
 
 

@@ -1,12 +1,14 @@
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from golden import esell
-from golden.config import LayerShape
+from golden.config import AcceleratorConfig, LayerShape
 from golden.cycles import (
+    CELL_FUSION,
     GATE_LATENCY,
+    LayerWords,
     bound_cycles,
     head_charging_cycles,
     published_cycles,
@@ -14,6 +16,7 @@ from golden.cycles import (
     word_model,
     word_model_cycles,
 )
+from golden.formats import esell
 from golden.layer import Layer, pack_layer
 
 # Table 2 of the paper: X, H, T, sparsity of W and U, and the cycles of Figure 10's "original"
@@ -202,6 +205,20 @@ def test_bad_u_words_are_named(u_words: list[float], error: type[Exception], tex
     with pytest.raises(error) as raised:
         word_model(TINY, 16, 4, u_words, 2)
     assert str(raised.value) == text
+
+
+def test_a_search_keeps_what_is_settled() -> None:
+    words = LayerWords(TINY, 16, 4, TINY_KEPT, TINY_OFFSETS, h_seq=False)
+    config = AcceleratorConfig(n_pe=2, slots=6)
+    cycles = [word_model_cycles(TINY, 16, 4, TINY_KEPT, TINY_OFFSETS, n, 2) for n in (1, 2, 3)]
+    best = 1 + cycles.index(min(cycles))
+    assert CELL_FUSION.search(words, config) == (best,)
+    for n, found in enumerate(cycles, 1):
+        assert CELL_FUSION.search(words, config, n_fuse=n) == (n,)
+        assert CELL_FUSION.model(words, config, (n,)).cycles == found
+    assert CELL_FUSION.named((2,)) == {"n_fuse": 2}
+    with pytest.raises(ValueError, match=re.escape("schedule cell-fusion has no choice with {'n_fuse': 4}")):
+        CELL_FUSION.search(words, config, n_fuse=4)
 
 
 @pytest.mark.parametrize("permille", [1000, 999, 500, 1])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden import esell
+from golden.formats import esell, pack_offsets
 from golden.numbers import fp16_bits
 from tests.golden import scalar
 
@@ -18,7 +18,7 @@ def sparse(rows: int, cols: int, density: float, seed: int) -> np.ndarray:
     return m
 
 
-def example() -> esell.Esell:
+def example() -> esell.Packed:
     return esell.pack(sparse(16, 8, 0.5, 1))
 
 
@@ -81,7 +81,7 @@ def test_ragged_sizes_lose_nothing(rows: int, cols: int) -> None:
 def test_offsets_are_counts_and_pack_four_to_a_word() -> None:
     packed = esell.pack(sparse(32, 36, 0.4, 5))
     assert packed.offsets.sum() == len(packed.words)
-    words = esell.pack_offsets(packed.offsets)
+    words = pack_offsets(packed.offsets)
     assert len(words) == 3
     assert words.tobytes()[: 2 * 9] == packed.offsets.astype("<u2").tobytes()
     assert words.tobytes()[2 * 9 :] == bytes(6)
@@ -94,7 +94,7 @@ def test_offsets_hold_the_largest_layer_and_refuse_more() -> None:
     with pytest.raises(ValueError, match="a block column has 65538 words, a 16-bit offset holds 65535"):
         esell.pack(np.ones((8 * 7282, 4), dtype=np.float16))
     with pytest.raises(ValueError, match=re.escape("offsets must be in 0..65535, not 1..65536")):
-        esell.pack_offsets([1, 65536])
+        pack_offsets([1, 65536])
 
 
 @pytest.mark.parametrize("seed", range(20))

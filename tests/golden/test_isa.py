@@ -31,3 +31,56 @@ def test_status_word_decodes() -> None:
 
 def test_encode_places_every_field() -> None:
     assert isa.encode(7, xd=True, xs2=False, rd=31) == 7 << 25 | 2 << 20 | 1 << 15 | 0b110 << 12 | 31 << 7 | 0x0B
+
+
+@pytest.mark.parametrize(
+    ("built", "used", "holes"),
+    [
+        ((0,), 0b00, ()),
+        ((0, 1), 0b01, ()),
+        ((0, 2), 0b10, ()),
+        ((0, 3), 0b11, (1, 2)),
+        ((0, 1, 2), 0b11, (3,)),
+        ((1, 2), 0b11, (0, 3)),
+        ((1,), 0b01, (0,)),
+        ((0, 1, 2, 3), 0b11, ()),
+    ],
+)
+def test_a_field_knows_the_bits_and_the_holes_of_what_is_built(
+    built: tuple[int, ...], used: int, holes: tuple[int, ...]
+) -> None:
+    field = isa.Field(12, 2, built)
+    assert (field.used, field.holes) == (used << 12, holes)
+    # A number is refused by a bit that no built one has, or as a hole: never both, and no built one at all
+    for number in range(4):
+        assert (number & ~used != 0) + (number in holes) == (number not in built)
+
+
+def test_a_field_reads_its_own_bits() -> None:
+    field = isa.Field(12, 2, (0,))
+    assert [field.of(number << 12 | 0xF_FFFF_0000_0FFF) for number in range(4)] == [0, 1, 2, 3]
+
+
+def test_start_s_fields_are_where_programs_have_them() -> None:
+    flags = isa.Flags.H_SEQ | isa.Flags.IRQ
+    assert isa.start_word(flags) == 0x42
+    word = isa.start_word(flags, 3, 2, 1)  # type: ignore[arg-type]
+    assert word == 0x42 | 3 << 8 | 2 << 12 | 1 << 14
+    assert [field.of(word) for field in isa.FIELDS] == [3, 2, 1]
+    assert isa.FIELDS == (isa.SCHEDULE_FIELD, isa.W_FORMAT_FIELD, isa.U_FORMAT_FIELD)
+
+
+def test_start_refuses_all_that_is_not_built() -> None:
+    """Today's build: six flags, and no number but 0."""
+    for word in range(1 << 16):
+        assert isa.refused(word) == bool(word & ~0b111_0111)
+    assert all(isa.refused(1 << bit) for bit in range(16, 64))
+
+
+def test_start_refuses_a_hole_between_built_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = {8: (0, 2), 12: (0, 1, 2), 14: (0, 3)}
+    monkeypatch.setattr(isa, "FIELDS", tuple(isa.Field(shift, 2, numbers) for shift, numbers in built.items()))
+    monkeypatch.setattr(isa, "USED_BITS", 0xF277)
+    for word in range(0, 1 << 16, 2):
+        known = all(word >> shift & 3 in numbers for shift, numbers in built.items())
+        assert isa.refused(word) == (not known or bool(word & 0x0C88)), hex(word)

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden import esell, numbers
+from golden import numbers
+from golden.formats import esell
 from golden.isa import Error
 from golden.layer import Layer, LayerResult, PackedLayer, State, pack_layer, run
 from golden.tables import TANH
@@ -159,7 +160,7 @@ def example() -> tuple[PackedLayer, np.ndarray]:
 
 
 def set_word(packed: PackedLayer, which: str, index: int, value: int) -> PackedLayer:
-    matrix: esell.Esell = getattr(packed, which)
+    matrix: esell.Packed = getattr(packed, which)
     words = matrix.words.copy()
     words[index] = np.uint64(value)
     changed: dict[str, Any] = {which: dataclasses.replace(matrix, words=words)}
@@ -362,8 +363,9 @@ def test_the_slow_way_gives_the_fast_ways_bits(seed: int) -> None:
     ],
 )
 def test_shapes_that_do_not_fit_are_named(w: tuple, u: tuple, b: tuple, text: str) -> None:
+    arrays = [np.zeros(s, dtype=np.float16) for s in (w, u, b)]
     with pytest.raises(ValueError, match=re.escape(text)):
-        pack_layer(*(np.zeros(s, dtype=np.float16) for s in (w, u, b)))
+        pack_layer(arrays[0], arrays[1], arrays[2])
 
 
 def test_wrong_types_and_x_shapes_are_named() -> None:

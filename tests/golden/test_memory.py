@@ -3,14 +3,16 @@ import re
 import numpy as np
 import pytest
 
-from golden import esell, memory
+from golden import memory
+from golden.formats import esell, pack_offsets
 from golden.layer import PackedLayer, pack_layer
 
 
 def example() -> PackedLayer:
     rng = np.random.default_rng(1)
     shapes = (40, 9), (40, 10), (40,)
-    return pack_layer(*(rng.standard_normal(s).astype(np.float16) for s in shapes))
+    w, u, b = (rng.standard_normal(s).astype(np.float16) for s in shapes)
+    return pack_layer(w, u, b)
 
 
 def test_arrays_are_little_endian_and_whole_words() -> None:
@@ -63,5 +65,5 @@ def test_h_comes_back() -> None:
 def test_offsets_use_the_last_word() -> None:
     # 5 block columns: the fifth offset is alone in the second word, which the published packer can lose
     m = np.ones((8, 20), dtype=np.float16)
-    words = esell.pack_offsets(esell.pack(m).offsets)
+    words = pack_offsets(esell.pack(m).offsets)
     assert words.tolist() == [0x0009_0009_0009_0009, 9]

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from golden.esell import unpack
+from golden.formats.esell import unpack
 from golden.layer import PackedLayer, pack_layer, run
 from golden.reference import deviation, reference
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from golden import esell
+from golden.formats import esell
 from golden.numbers import fp16_bits, fp16_from_bits, products
 from golden.spmv import Matrix, spmv, spmv_float64
 from tests.golden import scalar

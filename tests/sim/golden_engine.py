@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.esell import Esell, unpack_halves
+from golden.formats import Packed, unpack_halves
 from golden.isa import COUNTER_SUMS, Counter, Error, Flags, Funct
 from golden.layer import Layer, PackedLayer, State
 from golden.memory import h_bytes
@@ -48,8 +48,8 @@ class GoldenEngine:
         )}  # fmt: skip
         offsets = unpack_halves(words["offsets"], h // 4)
         packed = PackedLayer(
-            Esell(words["w"], np.zeros(x // 4, np.uint16), 4 * h, x, 0),
-            Esell(words["u"], offsets, 4 * h, h, 0),
+            Packed(words["w"], np.zeros(x // 4, np.uint16), 4 * h, x, 0),
+            Packed(words["u"], offsets, 4 * h, h, 0),
             fp16_from_bits(unpack_halves(words["bias"], 4 * h)), x, h,
         )  # fmt: skip
         flags = Flags(reg[Funct.START][1])

@@ -90,6 +90,14 @@ def test_the_output_layer_in_fixed_point() -> None:
         output_words(np.full((1, 200), 352, np.float32), np.array([0], np.float32))
 
 
+def test_programs_start_only_what_they_can_say() -> None:
+    network = small_network()
+    (packed, threshold), x = network.layers[0], network.x
+    other = replace(packed, u=replace(packed.u, format=2))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="layer 1 sets 0x8000 in START's format fields, programs start with 0 there"):
+        PackedNetwork([(other, threshold)], x)
+
+
 def test_a_network_must_fit_together() -> None:
     network = small_network()
     with pytest.raises(ValueError, match="layer 2 takes X = 12, layer 1 gives H = 8"):

@@ -100,6 +100,8 @@ def test_json_table_and_picture(
     assert result["kept_blocks"] == 9 * 3 and result["w_heads"] == 12 * 8
     fitting = min(result["rows"][:2], key=lambda row: row["word_model"])
     assert result["best_n_fuse"] == fitting["n_fuse"]
+    found = {"parameters": {"n_fuse": fitting["n_fuse"]}, "cycles": fitting["word_model"]}
+    assert result["schedules"]["cell-fusion"] == found
     out = capsys.readouterr().out
     for row in result["rows"]:
         assert f"{row['word_model']:,}" in out and f"{row['published']:,}" in out

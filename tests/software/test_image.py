@@ -11,7 +11,8 @@ from software import image
 def example(inputs: int = 9, hidden: int = 10) -> PackedLayer:
     rng = np.random.default_rng(1)
     shapes = (4 * hidden, inputs), (4 * hidden, hidden), (4 * hidden,)
-    return pack_layer(*(rng.standard_normal(s).astype(np.float16) for s in shapes))
+    w, u, b = (rng.standard_normal(s).astype(np.float16) for s in shapes)
+    return pack_layer(w, u, b)
 
 
 def data(*shape: int) -> np.ndarray:

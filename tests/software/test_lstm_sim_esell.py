@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden import esell, memory
+from golden import memory
+from golden.formats import esell
 from golden.layer import pack_layer
 from golden.layer import run as golden_run
 from golden.reference import reference

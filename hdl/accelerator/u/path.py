@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
+from hdl.accelerator import formats
 from hdl.accelerator.bank import ResultBank
-from hdl.accelerator.formats.esell import EsellDecoder
 from hdl.accelerator.layout import (
     FillSignature,
     Kind,
@@ -120,7 +120,7 @@ class RecurrentPath(wiring.Component):
         m.submodules.columns = columns = Queue(column_layout(cfg), 16)
         m.submodules.offsets = offsets = Ram(64, -(-cfg.h_blocks // 4))
         m.submodules.ring = ring = Ring(cfg, Kind.U)
-        m.submodules.decoder = decoder = EsellDecoder(cfg, known_length=True)
+        m.submodules.decoder = decoder = formats.decoder(cfg, known_length=True)
         m.submodules.pe = pe = SpmvPe()
         m.submodules.bank = bank = ResultBank(cfg.row_groups, memories=2)
         p = self.parameters

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
+from hdl.accelerator import formats
 from hdl.accelerator.bank import ResultBank
-from hdl.accelerator.formats.esell import EsellDecoder
 from hdl.accelerator.layout import (
     FillSignature,
     Kind,
@@ -137,7 +137,7 @@ class WeightPath(wiring.Component):
         m.submodules.loader = loader = WeightLoader(cfg)
         m.submodules.ring = ring = Ring(cfg, Kind.W)
         m.submodules.groups = groups = GroupSequencer(cfg)
-        m.submodules.decoder = decoder = EsellDecoder(cfg, known_length=False)
+        m.submodules.decoder = decoder = formats.decoder(cfg, known_length=False)
         m.submodules.items = items = Queue(item_layout(cfg), 4)
         for part in (inputs, loader, groups):
             connect(m, flipped(self.parameters), part.parameters)

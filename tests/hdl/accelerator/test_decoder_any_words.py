@@ -9,8 +9,8 @@ import pytest
 from amaranth import Module, ResetInserter, Signal
 from amaranth.sim import Simulator
 
-from golden import esell
 from golden.config import preset
+from golden.formats import esell
 from hdl.accelerator.formats.esell import EsellDecoder
 
 CFG = preset("tiny")

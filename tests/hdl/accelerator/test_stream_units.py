@@ -8,8 +8,8 @@ import pytest
 from amaranth.hdl import unsigned
 from amaranth.sim import Simulator
 
-from golden import esell
 from golden.config import preset
+from golden.formats import esell
 from hdl.accelerator.bank import ResultBank
 from hdl.accelerator.formats.esell import EsellDecoder
 from hdl.accelerator.layout import Kind

@@ -3,17 +3,21 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from golden.config import preset
+from golden.cycles import SCHEDULES, Schedule
 from golden.isa import Counter
 from golden.layer import Layer
+from golden.registry import Registry
 from sim.layers.compare import judge
 from sim.layers.float_check import float_checks
 from sim.layers.jobs import LayerCall, decode, layer_job
 from sim.layers.record import layer_run
 from sim.protocol.base import Design
 from sim.report import command as report
+from sim.report import model
 from sim.report.model import VIEWS, as_json, bin_names, summarise
 from sim.results.result import InputRun, LayerRun, Mismatch, RunResult
 from software.cli import run as run_command
@@ -39,10 +43,11 @@ def result_of(**fields: object) -> RunResult:
 
 def layer_of(call: LayerCall, engine: GoldenEngine | None = None) -> LayerRun:
     config = preset("tiny")
-    golden = Layer(call.packed).run(call.x, call.threshold)
+    x = np.asarray(call.x, np.float32)
+    golden = Layer(call.packed).run(x, call.threshold)
     rtl = decode(call, (engine or GoldenEngine()).run(Design("accelerator", config), layer_job(call)))
-    batch = Layer(call.packed).run(call.x[None], call.threshold)
-    check = float_checks(call.packed, call.x[None], call.threshold, batch)[0]
+    batch = Layer(call.packed).run(x[None], call.threshold)
+    check = float_checks(call.packed, x[None], call.threshold, batch)[0]
     return layer_run("L1", call, golden, rtl, judge("L1", call, golden, rtl, config), config.n_pe, check)
 
 
@@ -87,6 +92,35 @@ def test_every_view_adds_up_to_the_cycles(tmp_path):
         assert sum(part.share for part in view.parts) == pytest.approx(1)
     assert len(summary.histogram) == len(bin_names())
     assert sum(summary.histogram) == 48
+
+
+def test_format_and_schedule_are_the_run_s_own(command, tmp_path, monkeypatch):
+    result = result_of()
+    other = result.inputs[1].layers[0]
+    other.layer, other.format, other.schedule, other.published_model_cycles = "L2", "eSELL and <b>", 3, 0
+    result.save(tmp_path / "run.json")
+    assert command("run.json", "--out", "page.html")[0] == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "<dt>weights, schedule</dt><dd>eSELL, cell-fusion; eSELL and &lt;b&gt;, schedule 3</dd>" in page
+    published = result.inputs[0].layers[0].published_model_cycles
+    row = page[page.index("<tr><td>L2</td>") :].partition("</tr>")[0]
+    assert page.count(f"<td>{published:,}</td>") == 1
+    assert "<td></td>" in row and "<td>0</td>" not in row, "a formula that it does not have"
+
+    class Other(Schedule):
+        name = "other"
+        number = 3  # type: ignore[assignment]  # none of golden.isa
+
+        def model(self, *_):
+            raise AssertionError
+
+    monkeypatch.setattr(model, "SCHEDULES", Registry("schedule", *SCHEDULES.values(), Other()))
+    first, second = summarise("x", result).layers
+    assert (first.format, first.schedule, first.n_fuse) == ("eSELL", "cell-fusion", "2")
+    assert (second.format, second.schedule, second.n_fuse) == ("eSELL and <b>", "other", "")
+    assert [layer["schedule"] for layer in as_json([summarise("x", result)])["reports"][0]["layers"]] == [
+        "cell-fusion", "other",
+    ]  # fmt: skip
 
 
 def test_one_wrong_bit_is_named_everywhere(command, tmp_path):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -289,7 +290,7 @@ def test_a_layer_of_the_paper(command, tmp_path):
 
 def test_a_layer_of_a_checkpoint(command, tmp_path):
     rng = np.random.default_rng(1)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for n, inputs in ((1, 6), (2, 10)):
         shapes = {"w": (40, inputs), "u": (40, 10), "b": (40,)}
         arrays |= {f"l{n}.{k}": rng.normal(size=s).astype(np.float16) for k, s in shapes.items()}

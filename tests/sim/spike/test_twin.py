@@ -192,7 +192,8 @@ def tiny_network(sequences: int = 2, **changes: Any) -> PackedNetwork:
     for hidden in (13, 8):
         w, u = (rng.standard_normal((4 * hidden, n)) for n in (inputs, hidden))
         arrays = (w * (rng.random(w.shape) < 0.7), u * (rng.random(u.shape) < 0.5), rng.standard_normal(4 * hidden))
-        packed.append((pack_layer(*(a.astype(np.float16) for a in arrays)), 0.4))
+        halves = [a.astype(np.float16) for a in arrays]
+        packed.append((pack_layer(halves[0], halves[1], halves[2]), 0.4))
         inputs = packed[-1][0].h
     x = rng.standard_normal((sequences, 7, 10)).astype(np.float32)
     out = rng.standard_normal((4, 8)).astype(np.float32), rng.standard_normal(4).astype(np.float32)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from golden.config import LayerShape
+from golden.formats import esell
 from sim.engines import registry
 from sim.figure10.rows import runs_of
 from sim.layers.record import predicted
-from sim.layers.table2 import LAYERS, random_case
+from sim.layers.table2 import LAYERS, random_case, random_data
 from sim.results.result import from_json, layer_run_from
 from sim.sweep import command as sweep
 from sim.sweep import point as sweep_point
@@ -112,7 +114,9 @@ def test_a_defect_in_one_point_does_not_end_the_others(sweep_command, monkeypatc
     evaluate = sweep_point._row
 
     def defective(point, sha256):
-        return evaluate(point, sha256) if point.config.n_pe != 4 else {}[4]
+        if point.config.n_pe == 4:
+            raise KeyError(4)
+        return evaluate(point, sha256)
 
     monkeypatch.setattr(sweep_point, "_row", defective)
     code, out, _ = sweep_command(SMALL)
@@ -145,7 +149,12 @@ preset = "tiny"
 def test_a_simulator_s_run_is_compared_with_golden(sweep_command, monkeypatch, golden_rtl):
     seen = []
     simulate = golden_rtl.run
-    monkeypatch.setattr(golden_rtl, "run", lambda d, job, p=None: seen.append(job.timing) or simulate(d, job, p))
+
+    def watched(design, job, progress=None):
+        seen.append(job.timing)
+        return simulate(design, job, progress)
+
+    monkeypatch.setattr(golden_rtl, "run", watched)
     monkeypatch.setitem(registry._ENGINES["accelerator"], "native", lambda: golden_rtl)
     golden_rtl.wrong, golden_rtl.wrong_run = (5, 17), 1
     code, out, _ = sweep_command(RTL, "--json", "all.json")
@@ -198,6 +207,44 @@ def test_grids_leave_out_what_no_hardware_runs(sweep_command):
     assert {(int(r["n_pe"]), int(r["slots"]), int(r["n_fuse"])) for r in rows_of()} == wanted
     assert f"left out {4 * 3} combinations: fewer slots than 2 (n_pe - 1)\n" in out
     assert f"left out {4 * (8 * 3 - len(wanted))} combinations: n_fuse over the capacity\n" in out
+
+
+def test_a_format_that_knows_only_sizes_is_swept_by_the_model(sweep_command):
+    names = ["eSELL", "dense", "CSC, log2 index", "EC"]
+    text = SMALL.replace("n_pe = [2, 3, 4]", "n_fuse = 1").replace("slots = [6, 12]", f"format = {json.dumps(names)}")
+    code, out, _ = sweep_command(text.replace("u_sparsity = [0.4, 0.5]", "u_sparsity = 0.5"))
+    assert code == 0
+    assert out.splitlines()[0].split()[-1] == "format"
+    rows = {(row["format"], row["h_sparsity"]): row for row in rows_of()}
+    assert len(rows) == 2 * len(names)
+    packed, _ = random_data(LayerShape(16, 24, 9), 0.3, 0.5, 1)
+    matrices = [esell.unpack(m.words, m.rows, m.cols) for m in (packed.w, packed.u)]
+
+    def words(matrix, name):
+        """By hand: of four columns together, in whole words."""
+        total = 0
+        for first in range(0, matrix.shape[1], 4):
+            part = matrix[:, first : first + 4]
+            nonzeros = sum(value != 0 for value in part.ravel().tolist())
+            # 96 rows: an index of 7 bits; 5 pointers of 32
+            bits = {"dense": 96 * 4 * 16, "CSC, log2 index": nonzeros * (16 + 7) + 5 * 32}
+            total += -(-bits[name] // 64)
+        return total
+
+    for name in ("dense", "CSC, log2 index"):
+        w, u = (words(matrix, name) for matrix in matrices)
+        for h in ("0.0", "0.4"):
+            row, ours = rows[name, h], rows["eSELL", h]
+            assert (int(row["w_words"]), int(row["u_words"])) == (w, u)
+            assert [row[key] for key in ("threshold", "h_dropped")] == [ours[key] for key in ("threshold", "h_dropped")]
+            assert row["exact"] == row["latency"] == ""
+        # 9 steps at N_fuse 1 are 5 passes over W, and with nothing dropped 9 over U
+        more = 5 * (w - len(packed.w.words)) + 9 * (u - len(packed.u.words))
+        assert int(rows[name, "0.0"]["port_words"]) - int(rows["eSELL", "0.0"]["port_words"]) == more
+    # Each step keeps some blocks of U, all of the same size
+    dense, kept = rows["dense", "0.4"], 1 - float(rows["dense", "0.4"]["h_dropped"])
+    loaded = round(kept * 9 * 6) * 96
+    assert int(dense["port_words"]) == int(rows["dense", "0.0"]["port_words"]) - 9 * 6 * 96 + loaded
 
 
 def test_bandwidth_is_that_of_the_word_model(sweep_command):

@@ -1,6 +1,7 @@
 """Fronts of sweeps against their definition, and the picture of any sweep."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -40,11 +41,13 @@ def test_only_the_same_work_is_compared(tmp_path, monkeypatch) -> None:
     row = a_row(tmp_path, monkeypatch)
     worse = replace(row, cycles=row.cycles + 1)
     assert front([row, worse, row]) == [True, False, True]
-    for name, value in {
+    others: dict[str, Any] = {
         "layer": "other", "engine": "native", "w_sparsity": 0.1, "u_sparsity": 0.1, "h_sparsity": 0.1, "seed": 2,
         "latency": 3, "bandwidth": 0.5,
-    }.items():  # fmt: skip
-        other = replace(worse, **{name: value})
+    }  # fmt: skip
+    for name, value in others.items():
+        changed = {name: value}
+        other = replace(worse, **changed)
         assert work_of(other) != work_of(row)
         assert front([row, other, worse]) == [True, True, False]
     for cost in COSTS:
@@ -68,7 +71,7 @@ def test_a_picture_of_anything(tmp_path, monkeypatch) -> None:
     rng = np.random.default_rng(3)
     many = []
     for n in range(600):
-        costs = {"cycles": int(rng.integers(1, 10**9)), "memory_bits": int(10 ** rng.uniform(5, 8))}
+        costs: dict[str, Any] = {"cycles": int(rng.integers(1, 10**9)), "memory_bits": int(10 ** rng.uniform(5, 8))}
         many.append(replace(row, layer=f"l{n % 8}", seed=n % 112, macs=4 * int(rng.integers(2, 9)), **costs))
     # constrained layout warns, and a warning is an error, when there is no room
     for rows in ([row], many, [replace(row, layer="one", seed=n, cycles=n + 1) for n in range(30)]):

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_finished_points_are_not_computed_again(sweep_command, monkeypatch):
-    computed = Counter()
+    computed: Counter[Any] = Counter()
     evaluate = sweep_point._row
 
     def counted(point, sha256):
@@ -87,15 +88,15 @@ def test_a_point_is_on_the_disk_as_soon_as_it_is_finished(tmp_path):
 
 
 def test_a_pool_that_breaks_keeps_what_is_finished(sweep_command, monkeypatch):
-    def broken():
+    def broken(*_):
         deadline = time.monotonic() + 60
         while len(lines()) < 4 and time.monotonic() < deadline:
             time.sleep(0.01)
         raise BrokenExecutor("planted")
 
     class Breaking(ThreadPoolExecutor):
-        def submit(self, fn, point, *arguments):
-            return super().submit(broken) if point.config.n_pe == 4 else super().submit(fn, point, *arguments)
+        def submit(self, fn, /, *arguments, **named):
+            return super().submit(broken if arguments[0].config.n_pe == 4 else fn, *arguments, **named)
 
     monkeypatch.setattr(sweep, "local", Breaking)
     code, _, err = sweep_command(SMALL)
@@ -123,6 +124,7 @@ def test_a_sweep_that_is_ended_goes_on_where_it_was(sweep_command, monkeypatch, 
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr
     path = Path("build/sweep/small/points.jsonl")
     deadline = time.monotonic() + 60
     while not path.exists() or path.read_bytes().count(b"\n") < 20:

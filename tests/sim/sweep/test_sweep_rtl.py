@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_rtl_points_are_figure_10_s_and_near_the_model_at_every_bandwidth(tmp_pa
     assert invoke(RTL_EXAMPLE, "--out", tmp_path, "--workers", 2) == 0
     assert "48 of 48 points" in (out := capsys.readouterr().out)
     assert "24 on the RTL, bit-exact in every h" in out
-    committed = {
+    committed: dict[tuple[str, int | None], Any] = {
         (run.layer, run.n_fuse): run
         for run in from_json(FIGURE10.read_text()).rows
         if run.source == "random" and run.scheme != "original"

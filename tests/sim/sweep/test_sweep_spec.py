@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from golden.config import AcceleratorConfig, LayerShape
+from golden.cycles import SCHEDULES
+from golden.formats import FORMATS
 from sim.sweep.axes import AXES
 from sim.sweep.output import COLUMNS
 from sim.sweep.spec import Point, load_spec, spec_of
@@ -30,8 +32,10 @@ def test_the_page_names_every_key_and_column():
     assert keys == list(AXES)
     for axis, choices in {"engine": 2, "layer": 2, "preset": 2, "schedule": 2, "format": 2}.items():
         (named,) = (row[choices] for row in rows if f"`{axis}`" in row[1])
-        for value in re.findall("`([a-zA-Z0-9-]+)`", named):
+        for value in re.findall("`([a-zA-Z0-9, -]+)`", named):
             AXES[axis](value)
+    for name in (*SCHEDULES, *FORMATS):
+        AXES["schedule" if name in SCHEDULES else "format"](name)
     columns = page[page.index("Columns:") : page.index("## Interrupted")]
     for column in COLUMNS[COLUMNS.index("threshold") :]:
         assert f"`{column}`" in columns
@@ -62,8 +66,10 @@ def test_keys_differ_with_everything_that_matters():
              "engine": "pysim", "preset": "fit", "n_pe": 2, "slots": 16, "window": 32, "n_fuse": 2, "latency": 9,
              "bandwidth": 0.5}  # fmt: skip
     points = [spec_of({"grid": one | {key: value}}, "a", "a").points[0] for key, value in other.items()]
+    points.append(spec_of({"grid": one | {"engine": "model", "format": "CSR, log2 index"}}, "a", "a").points[0])
+    points.append(spec_of({"grid": one | {"engine": "model", "format": "dense"}}, "a", "a").points[0])
     points.append(spec_of({"grid": one}, "a", "a").points[0])
-    assert len({point.key("x") for point in points}) == len(other) + 1
+    assert len({point.key("x") for point in points}) == len(points) == len(other) + 3
     assert points[-1].key("x") != points[-1].key("y")
 
 
@@ -121,7 +127,13 @@ L = 'layer = "mnist-l1"\n'
         ('[grid]\npreset = "huge"\n' + L, "preset = 'huge': there is: default, mnist, ptb, tiny, wide, fit"),
         ('[grid]\nengine = "verilator"\n' + L, "engine = 'verilator': there is: model, native, cxxrtl, pysim, icarus"),
         ('[grid]\nschedule = "carousel"\n' + L, "schedule = 'carousel': there is: cell-fusion"),
-        ('[grid]\nformat = "CSC, log2 index"\n' + L, "format = 'CSC, log2 index': there is: eSELL"),
+        ('[grid]\nformat = "CSC"\n' + L, "format = 'CSC': there is: dense, \"CSR, 16-bit index\", \"CSR, log2 "),
+        ('[grid]\nengine = "native"\nformat = "dense"\n' + L,
+         "format = 'dense': no hardware runs it with the other values: not built: format dense is for the engine "),
+        ('[grid]\nengine = ["model", "native"]\nformat = "CSR, log2 index"\n' + L,
+         "engine = 'native': no hardware runs it with the other values: not built: format \"CSR, log2 index\" is for"),
+        ('[grid]\nengine = ["native", "model"]\nformat = ["EC", "eSELL"]\nn_fuse = 4\n' + L,
+         "n_fuse = 4: no hardware runs it with the other values: n_fuse over the capacity: 12 slots"),
         ("[grid]\nlatency = [8, 60]\n" + L, 'latency = [8, 60]: the word-level model, engine "model", has no latency;'),
         ('[grid]\nengine = "native"\nlatency = 0\n' + L, "latency = 0: must be a whole number in 1..10000"),
         ("[grid]\nbandwidth = 0\n" + L, "bandwidth = 0: must be requests a cycle in 0.001..1, in steps of 0.001"),

@@ -65,7 +65,8 @@ def test_the_exported_network_is_the_trained_one(seed: int) -> None:
     arrays = export(net, thresholds)
     h = x.numpy()
     for layer, threshold in enumerate(thresholds, 1):
-        h = Layer(pack_layer(*(arrays[f"l{layer}.{n}"] for n in "wub"))).run(h, threshold).h_pruned
+        w, u, b = (arrays[f"l{layer}.{n}"] for n in "wub")
+        h = Layer(pack_layer(w, u, b)).run(h, threshold).h_pruned
     logits = h[:, -1] @ arrays["out.w"].T + arrays["out.b"]
     # fp16 weights against fp32 ones; a block on the edge may fall to the other side in a few of the sequences
     close = np.abs(logits - answer.logits.detach().numpy()).max(axis=1) < 5e-3

@@ -1,6 +1,6 @@
-"""Cycles of a layer counted from its words alone: the published model's formula, and the word-level model.
+"""Schedule 0, cell fusion: the word-level model of the paper's schedule.
 
-Both know the packed words, the U words of every step, N_fuse and N_pe; neither holds a constant taken from the RTL.
+It knows the packed words, the U words of every step, N_fuse and N_pe; it holds no constant taken from the RTL.
 The paper's schedule takes the steps in groups of N_fuse (N_pe - 1). W is streamed once per group, each W word
 occupies the N_pe - 1 W PEs for N_fuse cycles, and in the port's free cycles come the U words of the group before, one
 per cycle (by the word-level model then also those of the group's own first step, which waits for nothing). Words have
@@ -8,100 +8,33 @@ per cycle (by the word-level model then also those of the group's own first step
 """
 
 from dataclasses import dataclass
-from operator import index
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from golden.config import LayerShape
+from golden.config import AcceleratorConfig, LayerShape
+from golden.cycles.base import LayerWords, Parameters, Schedule
+from golden.cycles.published import published_cycles
+from golden.cycles.words import (
+    FULL_PORT,
+    HALVES,
+    SINGLES,
+    checked_permille,
+    in_groups,
+    integer,
+    moved,
+    u_words_of_steps,
+)
+from golden.isa import Schedule as ScheduleNumber
 
 GATE_LATENCY = 40
 """Cycles from the last U word of a step until its h blocks are known: what the word-level model allows at most."""
-FULL_PORT = 1000
-"""``port_permille`` of a memory that takes a request in every cycle."""
-_HALVES = 4
-"""16-bit numbers in a word."""
-_SINGLES = 2
-"""32-bit numbers in a word."""
-
-
-def _integer(name: str, value: int, low: int) -> int:
-    try:
-        number = index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
-    if number < low:
-        raise ValueError(f"{name} must be {low} or more, not {number}")
-    return number
-
-
-def _steps(shape: LayerShape, u_words: ArrayLike) -> NDArray[np.int64]:
-    words = np.asarray(u_words)
-    if words.dtype.kind not in "ui":
-        raise TypeError(f"u_words must be integers, not {words.dtype}")
-    if words.shape != (shape.t,):
-        raise ValueError(f"u_words must have shape ({shape.t},), not {words.shape}")
-    if words.min() < 0:
-        raise ValueError(f"u_words must be 0 or more, not {int(words.min())}")
-    return words.astype(np.int64)
-
-
-def _groups(shape: LayerShape, u_words: ArrayLike, size: int) -> list[NDArray[np.int64]]:
-    """The U words of every step, group by group; only the last group may be shorter."""
-    words = _steps(shape, u_words)
-    return [words[first : first + size] for first in range(0, shape.t, size)]
-
-
-def u_words_of_steps(kept: ArrayLike, u_offsets: ArrayLike) -> NDArray[np.int64]:
-    """U words loaded by each step, (..., T).
-
-    kept: (..., T, H/4) bool, the h blocks that a step keeps; u_offsets: (H/4,), words of each block column of U.
-    Raises TypeError for a mask that is not bool, ValueError for shapes that do not fit.
-    """
-    mask, offsets = np.asarray(kept), np.asarray(u_offsets)
-    if mask.dtype != np.bool_:
-        raise TypeError(f"kept must be bool, not {mask.dtype}")
-    if offsets.ndim != 1 or mask.ndim < 2 or mask.shape[-1] != len(offsets):
-        raise ValueError(f"kept must have shape (..., T, H/4) and u_offsets (H/4,), not {mask.shape}, {offsets.shape}")
-    return mask @ offsets.astype(np.int64)
-
-
-def published_cycles(shape: LayerShape, w_words: int, u_words: ArrayLike, n_fuse: int, n_pe: int = 3) -> int:
-    """Cycles that the published behavioural model prints for one run.
-
-    w_words: words of W, heads and values alike; u_words: (T,) words of U that each step loads.
-
-        H + (H // 16 + 1) + sum over groups of [n X / 2 + max(W N_fuse, u + W)] + u of the last group
-
-    with n = N_fuse (N_pe - 1) and u the U words of the group before (0 for the first). A head word counts like a
-    value word, a shorter last group like a full one; gates, stores, the state and memory latency are left out.
-    Raises TypeError and ValueError for arguments that are no such numbers.
-    """
-    n_fuse, n_pe = _integer("n_fuse", n_fuse, 1), _integer("n_pe", n_pe, 2)
-    w = _integer("w_words", w_words, 0)
-    n = n_fuse * (n_pe - 1)
-    u = [int(group.sum()) for group in _groups(shape, u_words, n)]
-    before = [0, *u[:-1]]
-    groups = sum(n * shape.x // 2 + max(w * n_fuse, previous + w) for previous in before)
-    return shape.h + (shape.h // 16 + 1) + groups + u[-1]
 
 
 def _group(values: int, heads: int, n: int, others: int, port_permille: int = FULL_PORT) -> int:
     """Cycles of one pass over W whose value words take n PE cycles each, while the port also moves other words."""
     # Of n V cycles (n - 1) V are free at the port; each head that finds none makes it n V + heads - (n - 1) V, which
     # is V + heads, the port's own count
-    return max(n * values, _moved(values + heads + others, port_permille))
-
-
-def _moved(words: int, port_permille: int) -> int:
-    """Cycles in which the port moves so many words."""
-    return -(-words * FULL_PORT // port_permille)
-
-
-def _permille(value: int) -> int:
-    if (number := _integer("port_permille", value, 1)) > FULL_PORT:
-        raise ValueError(f"port_permille must be {FULL_PORT} or less, not {number}")
-    return number
+    return max(n * values, moved(values + heads + others, port_permille))
 
 
 @dataclass(frozen=True)
@@ -162,23 +95,23 @@ def word_model(
 
     Raises TypeError and ValueError for arguments that are no such numbers.
     """
-    n_fuse, w_pes = _integer("n_fuse", n_fuse, 1), _integer("n_pe", n_pe, 2) - 1
-    values, heads = _integer("w_values", w_values, 0), _integer("w_heads", w_heads, 0)
-    permille = _permille(port_permille)
-    steps = _groups(shape, u_words, n_fuse * w_pes)
-    x = [len(group) * shape.x // _SINGLES for group in steps]
+    n_fuse, w_pes = integer("n_fuse", n_fuse, 1), integer("n_pe", n_pe, 2) - 1
+    values, heads = integer("w_values", w_values, 0), integer("w_heads", w_heads, 0)
+    permille = checked_permille(port_permille)
+    steps = in_groups(shape, u_words, n_fuse * w_pes)
+    x = [len(group) * shape.x // SINGLES for group in steps]
     groups, u_left = [], 0
     for group, x_next in zip(steps, [*x[1:], 0], strict=True):
         others = u_left + x_next
         groups.append(_group(values, heads, -(-len(group) // w_pes), others, permille))
-        free = groups[-1] - _moved(values + heads + others, permille)
+        free = groups[-1] - moved(values + heads + others, permille)
         u_left = int(group.sum()) - min(int(group[0]), free * permille // FULL_PORT)
-    setup = shape.h + -(-shape.h_blocks // _HALVES) + x[0]
-    stores = shape.h // _SINGLES * (shape.t if h_seq else 1)
+    setup = shape.h + -(-shape.h_blocks // HALVES) + x[0]
+    stores = shape.h // SINGLES * (shape.t if h_seq else 1)
     state = shape.h * (state_in + state_out)
     u = sum(int(group.sum()) for group in steps)
     port_words = setup + len(groups) * (values + heads) + sum(x[1:]) + u + stores + state
-    setup, last_u, stores, state = (_moved(words, permille) for words in (setup, u_left, stores, state))
+    setup, last_u, stores, state = (moved(words, permille) for words in (setup, u_left, stores, state))
     return WordModel(setup, tuple(groups), last_u, GATE_LATENCY * shape.t, stores, state, port_words)
 
 
@@ -210,30 +143,35 @@ def head_charging_cycles(
     load no U but count otherwise; x of a group comes before it and is overlapped with nothing; the offsets have
     H // 16 + 1 words; there are no gates, no stores and no state.
     """
-    n_fuse, w_pes = _integer("n_fuse", n_fuse, 1), _integer("n_pe", n_pe, 2) - 1
-    w = _integer("w_values", w_values, 0) + _integer("w_heads", w_heads, 0)
+    n_fuse, w_pes = integer("n_fuse", n_fuse, 1), integer("n_pe", n_pe, 2) - 1
+    w = integer("w_values", w_values, 0) + integer("w_heads", w_heads, 0)
     size = n_fuse * w_pes
-    u = [int(group.sum()) for group in _groups(shape, u_words_of_steps(kept, u_offsets), size)]
+    u = [int(group.sum()) for group in in_groups(shape, u_words_of_steps(kept, u_offsets), size)]
     groups = sum(_group(w, 0, n_fuse, u_previous) for u_previous in [0, *u[:-1]])
-    x = len(u) * size * (shape.x // _SINGLES)
+    x = len(u) * size * (shape.x // SINGLES)
     return shape.h + (shape.h // 16 + 1) + x + groups + u[-1]
 
 
-def bound_cycles(
-    shape: LayerShape,
-    w_values: int,
-    w_heads: int,
-    kept: ArrayLike,
-    u_offsets: ArrayLike,
-    n_pe: int,
-    port_permille: int = FULL_PORT,
-) -> int:
-    """What no schedule at this port with these MACs can beat.
+class CellFusion(Schedule):
+    """The paper's schedule; its parameter is N_fuse."""
 
-    The port, which moves a word in ``port_permille`` of 1000 cycles, loads W once and every kept block column of U once
-    a step; N_pe PEs take one value word a cycle each.
-    """
-    values, heads, n_pe = _integer("w_values", w_values, 0), _integer("w_heads", w_heads, 0), _integer("n_pe", n_pe, 2)
-    u = int(_steps(shape, u_words_of_steps(kept, u_offsets)).sum())
-    u_values = u - int(np.count_nonzero(kept)) * shape.blocks_per_column
-    return max(_moved(values + heads + u, _permille(port_permille)), -(-(shape.t * values + u_values) // n_pe))
+    name = "cell-fusion"
+    number: ScheduleNumber = ScheduleNumber.CELL_FUSION
+    parameters = ("n_fuse",)
+
+    def model(
+        self, words: LayerWords, config: AcceleratorConfig, values: Parameters, port_permille: int = FULL_PORT
+    ) -> WordModel:
+        (n_fuse,) = values
+        return word_model(
+            words.shape, words.w_values, words.w_heads, words.u_words, n_fuse, config.n_pe,
+            h_seq=words.h_seq, state_in=words.state_in, state_out=words.state_out, port_permille=port_permille,
+        )  # fmt: skip
+
+    def choices(self, words: LayerWords, config: AcceleratorConfig) -> list[Parameters]:
+        """Every N_fuse that the slots hold."""
+        return [(n,) for n in range(1, config.fuse_capacity + 1)]
+
+    def published(self, words: LayerWords, config: AcceleratorConfig, values: Parameters) -> int:
+        (n_fuse,) = values
+        return published_cycles(words.shape, words.w_values + words.w_heads, words.u_words, n_fuse, config.n_pe)

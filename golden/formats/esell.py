@@ -6,20 +6,19 @@ top row down. Head bits of chunk k, from bit 32k up: CHKw (3), 4 column-set code
 5 spare.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.config import BLOCK_COLS, BLOCK_ROWS, CHUNK_ROWS
+from golden.formats.base import Decoded, FormatError, Packed, StoredFormat
+from golden.formats.words import MAX_UNIT_WORDS, Words, unpack_halves
+from golden.isa import Format as FormatNumber
 from golden.numbers import Float16, fp16_bits, fp16_from_bits
 from golden.tables import COLUMN_SETS, COLUMN_TABLE
 
-Words = NDArray[np.uint64]
-
 MAX_WIDTH = 4
-MAX_COLUMN_WORDS = 0xFFFF
-"""Words of one block column: offsets are 16 bits."""
 SPARE_BITS = 0xF800_0000
 
 _LANES = np.uint64(16) * np.arange(4, dtype=np.uint64)
@@ -30,46 +29,12 @@ _COLUMN_OF_MASK = np.array([s + (0,) * (BLOCK_COLS - len(s)) for s in _SETS])
 _COUNT_OF_MASK = np.array([len(s) for s in _SETS])
 
 
-class FormatError(ValueError):
+class BlockFault(FormatError):
     """A malformed array. ``block``: its number in the array; ``chunk``: 0 or 1; ``word``: index in the array."""
 
     def __init__(self, block: int, chunk: int, word: int, reason: str) -> None:
         super().__init__(f"block {block}, chunk {chunk}, word {word}: {reason}")
         self.block, self.chunk, self.word, self.reason = block, chunk, word, reason
-
-
-@dataclass(frozen=True, eq=False)
-class Esell:
-    """A packed matrix.
-
-    words: uint64, the array as the hardware reads it; offsets: (cols / 4,) uint16, words of each block column;
-    rows, cols: after padding to multiples of 8 and 4; nonzeros: values that are not +-0.
-    """
-
-    words: Words
-    offsets: NDArray[np.uint16]
-    rows: int
-    cols: int
-    nonzeros: int
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """What a decoder reads from an array: values with their places, in the array's order.
-
-    row, col: int64; value: fp16 (zeros are left out, a place may occur more than once); faults: the first fault of
-    each faulty block column (the places decoded before it are included); bad_columns: block columns with a value that
-    is not finite.
-    """
-
-    rows: int
-    cols: int
-    row: NDArray[np.int64]
-    col: NDArray[np.int64]
-    value: Float16
-    faults: dict[int, FormatError]
-    bad_columns: NDArray[np.int64]
-    words_read: int
 
 
 def _check_size(rows: int, cols: int) -> None:
@@ -89,7 +54,7 @@ def pad(matrix: ArrayLike, row_multiple: int = BLOCK_ROWS, col_multiple: int = B
     return np.pad(m, ((0, -m.shape[0] % row_multiple), (0, -m.shape[1] % col_multiple)))
 
 
-def pack(matrix: ArrayLike) -> Esell:
+def pack(matrix: ArrayLike) -> Packed:
     """Pack a float16 matrix (R, C) of any size and density; +-0 is no nonzero.
 
     Raises TypeError for another dtype, ValueError for another number of dimensions or when a block column needs more
@@ -125,9 +90,9 @@ def pack(matrix: ArrayLike) -> Esell:
     used = np.ones(everything.shape, dtype=bool)
     used[:, 1:] = (np.arange(BLOCK_COLS) < width[:, :, None]).reshape(-1, 2 * BLOCK_COLS)
     per_column = used.reshape(block_cols, -1).sum(axis=1)
-    if per_column.max() > MAX_COLUMN_WORDS:
-        raise ValueError(f"a block column has {per_column.max()} words, a 16-bit offset holds {MAX_COLUMN_WORDS}")
-    return Esell(everything[used], per_column.astype(np.uint16), rows, cols, int(count.sum()))
+    if per_column.max() > MAX_UNIT_WORDS:
+        raise ValueError(f"a block column has {per_column.max()} words, a 16-bit offset holds {MAX_UNIT_WORDS}")
+    return Packed(everything[used], per_column.astype(np.uint16), rows, cols, int(count.sum()), FormatNumber.ESELL)
 
 
 def _head_fault(head: int) -> tuple[int, str]:
@@ -171,7 +136,7 @@ def _walk(
     position = end = 0
 
     def fault(block: int, chunk: int, word: int, reason: str) -> None:
-        faults[block // column_blocks] = FormatError(block, chunk, word, reason)
+        faults[block // column_blocks] = BlockFault(block, chunk, word, reason)
 
     for column in range(columns):
         # Without offsets only the array's end limits a column
@@ -252,7 +217,7 @@ def check(words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = No
     if decoded.words_read < len(w):
         last = rows // BLOCK_ROWS * (cols // BLOCK_COLS) - 1
         extra = len(w) - decoded.words_read
-        raise FormatError(last, 1, decoded.words_read, f"{extra} words are left over after the last block")
+        raise BlockFault(last, 1, decoded.words_read, f"{extra} words are left over after the last block")
     return decoded
 
 
@@ -269,22 +234,56 @@ def unpack(words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = N
     return matrix
 
 
-def pack_offsets(offsets: ArrayLike) -> Words:
-    """Column offsets, 4 to a word, lowest first: ceil(n / 4) words."""
-    o = np.asarray(offsets)
-    if o.size and not (o.min() >= 0 and o.max() <= MAX_COLUMN_WORDS):
-        raise ValueError(f"offsets must be in 0..{MAX_COLUMN_WORDS}, not {int(o.min())}..{int(o.max())}")
-    return pack_halves(o.astype(np.uint16))
+class Esell(StoredFormat):
+    """The paper's format; a unit is a block column, 4 columns wide."""
+
+    name = "eSELL"
+    number = FormatNumber.ESELL
+    row_multiple = BLOCK_ROWS
+
+    def bits(self, matrix: Float16) -> int:
+        return 64 * len(pack(matrix).words)
+
+    def unit_words(self, matrix: Float16) -> NDArray[np.int64]:
+        return pack(matrix).offsets.astype(np.int64)
+
+    def unit_heads(self, rows: int) -> int:
+        """A head a block: the decoder takes it while the PEs work on the block before."""
+        return -(-rows // BLOCK_ROWS)
+
+    def pack(self, matrix: ArrayLike) -> Packed:
+        return pack(matrix)
+
+    def decode(self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Decoded:
+        return decode(words, rows, cols, offsets)
+
+    def check(self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Decoded:
+        return check(words, rows, cols, offsets)
+
+    def unpack(self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Float16:
+        return unpack(words, rows, cols, offsets)
+
+    def read(self, load: Callable[[int], int], rows: int, cols: int) -> Words:
+        words: list[int] = []
+        for block in range(rows // BLOCK_ROWS * (cols // BLOCK_COLS)):
+            at = len(words)
+            head = load(at)
+            for chunk, width in enumerate(widths := _widths(head)):
+                if width > MAX_WIDTH:
+                    raise BlockFault(block, chunk, at, f"CHKw is {width}, more than {MAX_WIDTH}")
+            words += [head, *(load(value) for value in range(at + 1, at + 1 + sum(widths)))]
+        return np.array(words, dtype=np.uint64)
+
+    def zero_items(self, words: Words, start: int, rows: int) -> int:
+        """One for each chunk without a value: an item of zeros, so that its rows are written once."""
+        empty = 0
+        for _ in range(rows // BLOCK_ROWS):
+            widths = _widths(int(words[start]))
+            empty += widths.count(0)
+            start += 1 + sum(widths)
+        return empty
 
 
-def pack_halves(halves: ArrayLike) -> Words:
-    """16-bit numbers, 4 to a word, lowest first, the last word filled with 0."""
-    h = np.ascontiguousarray(halves, dtype=np.uint16).astype(np.uint64)
-    return np.bitwise_or.reduce(np.pad(h, (0, -len(h) % 4)).reshape(-1, 4) << _LANES, axis=1)
-
-
-def unpack_halves(words: ArrayLike, count: int) -> NDArray[np.uint16]:
-    """The first ``count`` 16-bit numbers of an array of words."""
-    w = np.asarray(words, dtype=np.uint64)
-    lanes = w[:, None] >> _LANES & np.uint64(0xFFFF)
-    return lanes.astype(np.uint16).ravel()[:count]
+def _widths(head: int) -> tuple[int, int]:
+    """CHKw of both chunks: value words of each."""
+    return head & 7, head >> 32 & 7

@@ -1,0 +1,39 @@
+"""Cycles of a layer from its words alone: ``SCHEDULES`` has every schedule and its model, the paper's first."""
+
+from golden.cycles.base import Counted, Cycles, LayerWords, Parameters, Schedule
+from golden.cycles.group import (
+    GATE_LATENCY,
+    CellFusion,
+    WordModel,
+    head_charging_cycles,
+    word_model,
+    word_model_cycles,
+)
+from golden.cycles.published import published_cycles
+from golden.cycles.words import FULL_PORT, bound_cycles, u_words_of_steps
+from golden.registry import Registry
+
+CELL_FUSION = CellFusion()
+SCHEDULES: Registry[Schedule] = Registry(
+    "schedule",
+    CELL_FUSION,
+)
+
+__all__ = [
+    "CELL_FUSION",
+    "FULL_PORT",
+    "GATE_LATENCY",
+    "SCHEDULES",
+    "Counted",
+    "Cycles",
+    "LayerWords",
+    "Parameters",
+    "Schedule",
+    "WordModel",
+    "bound_cycles",
+    "head_charging_cycles",
+    "published_cycles",
+    "u_words_of_steps",
+    "word_model",
+    "word_model_cycles",
+]

@@ -1,0 +1,125 @@
+"""What a format of weights is: sizes are enough to compare it, arrays in memory make it one that hardware can run."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from golden.config import BLOCK_COLS
+from golden.formats.words import Words
+from golden.isa import Format as FormatNumber
+from golden.numbers import Float16
+
+WORD_BITS = 64
+
+
+class FormatError(ValueError):
+    """An array that is not of the format; the message says where and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A packed matrix.
+
+    words: uint64, the array as the hardware reads it; offsets: (units,) uint16, words of each unit of columns;
+    rows, cols: after padding to the format's multiples; nonzeros: values that are not +-0; format: its number.
+    """
+
+    words: Words
+    offsets: NDArray[np.uint16]
+    rows: int
+    cols: int
+    nonzeros: int
+    format: FormatNumber = FormatNumber.ESELL
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a decoder reads from an array: values with their places, in the array's order.
+
+    row, col: int64; value: fp16 (zeros are left out, a place may occur more than once); faults: the first fault of
+    each faulty unit (the places decoded before it are included); bad_columns: units with a value that is not finite.
+    """
+
+    rows: int
+    cols: int
+    row: NDArray[np.int64]
+    col: NDArray[np.int64]
+    value: Float16
+    faults: dict[int, FormatError]
+    bad_columns: NDArray[np.int64]
+    words_read: int
+
+
+class Format(ABC):
+    """A format that knows how much a matrix takes: it enters Figure 9, and sweeps by the cycle models.
+
+    name: for tables and files; number: in START's flags, None when no hardware reads the format; unit_cols: columns
+    that are loaded together or not at all. Matrices are float16 (R, C) of any size, +-0 is no nonzero.
+    """
+
+    name: str
+    number: FormatNumber | None = None
+    unit_cols: int = BLOCK_COLS
+
+    @abstractmethod
+    def bits(self, matrix: Float16) -> int:
+        """Bits of a matrix, without what says where its units begin."""
+
+    def unit_words(self, matrix: Float16) -> NDArray[np.int64]:
+        """64-bit words of each unit of columns, (ceil(C / unit_cols),).
+
+        Unless a format says better: each unit is a matrix of its own, filled up to whole words.
+        """
+        units = range(0, matrix.shape[1], self.unit_cols)
+        bits = [self.bits(matrix[:, first : first + self.unit_cols]) for first in units]
+        return -(-np.array(bits, dtype=np.int64) // WORD_BITS)
+
+    def unit_heads(self, rows: int) -> int:
+        """Words of a unit with so many rows that move over the port and take no PE a cycle."""
+        return 0
+
+
+class StoredFormat(Format):
+    """A format whose arrays hardware reads: it packs, checks and unpacks them.
+
+    Rows and columns are padded with zeros to multiples of row_multiple and unit_cols. Methods that take rows and cols
+    take them padded and raise ValueError for others; offsets are the words of each unit, (cols / unit_cols,), as
+    ``Packed.offsets``, and None when only the array itself says where units end.
+    """
+
+    number: FormatNumber
+    row_multiple: int = 1
+
+    @abstractmethod
+    def pack(self, matrix: ArrayLike) -> Packed:
+        """Pack a matrix. Raises TypeError for another dtype than float16, ValueError for what does not fit."""
+
+    @abstractmethod
+    def decode(self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Decoded:
+        """Read an array as the hardware does, faults and all; words after the end are not looked at."""
+
+    @abstractmethod
+    def check(self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Decoded:
+        """Decode a whole array. Raises FormatError at its first fault, a word too much included."""
+
+    @abstractmethod
+    def unpack(self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Float16:
+        """The matrix (rows, cols) of a well-formed array. Raises FormatError, ValueError for a place given twice."""
+
+    @abstractmethod
+    def read(self, load: Callable[[int], int], rows: int, cols: int) -> Words:
+        """An array whose length nobody says, word by word: ``load(n)`` gives word n.
+
+        Raises FormatError as soon as the words leave open where the array goes on.
+        """
+
+    @abstractmethod
+    def zero_items(self, words: Words, start: int, rows: int) -> int:
+        """PE cycles without a value that the unit from word ``start`` takes when it is the first of a sum."""
+
+    def units(self, cols: int) -> int:
+        """Units of a padded matrix."""
+        return cols // self.unit_cols
