@@ -25,14 +25,14 @@ class Timing:
     """Delays of a kind of primitive, ns.
 
     arcs: from inputs to outputs of the same cycle; launch: from the clock to an output port; setup: of an input port
-    before the clock; carry: ports whose wires are part of the primitive and take no time; level: whether passing it
+    before the clock; inner: ports whose wires are part of the primitive and take no time; level: whether passing it
     counts as a level of logic.
     """
 
     arcs: tuple[Arc, ...] = ()
     launch: Mapping[str, float] | None = None
     setup: Mapping[str, float] | None = None
-    carry: frozenset[str] = frozenset()
+    inner: frozenset[str] = frozenset()
     level: bool = True
 
 
@@ -119,7 +119,7 @@ def _arrivals(
             for arc in timing.arcs:
                 if arc.source in (port, base(port)):
                     for out in set(driven.get(arc.target, ())):
-                        wait = 0.0 if port in timing.carry else wire(sinks[bit])
+                        wait = 0.0 if port in timing.inner else wire(sinks[bit])
                         users[bit].append((cell, arc, out, wait))
                         waits[out] += 1
     ready = [bit for bit in set(users) | set(arrival) if not waits[bit]]
