@@ -22,7 +22,7 @@ class Target:
     flow: str
     weights: Mapping[str, Area]
     timings: Mapping[str, Timing] = field(default_factory=dict)
-    wire: WireModel = WireModel(0.0, 0.0)
+    wire: WireModel = field(default_factory=lambda: WireModel(0.0, 0.0))
     error: float | None = None
     available: Area | None = None
 

@@ -25,8 +25,8 @@ class Timing:
     """Delays of a kind of primitive, ns.
 
     arcs: from inputs to outputs of the same cycle; launch: from the clock to an output port; setup: of an input port
-    before the clock; inner: ports whose wires are part of the primitive and take no time; level: whether passing it
-    counts as a level of logic.
+    before the clock; inner: ports whose wires are part of the primitive and take no time, nor are they a level of
+    logic; level: whether passing it from another port is one.
     """
 
     arcs: tuple[Arc, ...] = ()
@@ -132,7 +132,7 @@ def _arrivals(
             if at is not None and at + wait + arc.delay > arrival.get(out, -1.0):
                 arrival[out] = at + wait + arc.delay
                 came_from[out] = bit, cell
-                levels[out] = levels[bit] + timings[cell.kind].level
+                levels[out] = levels[bit] + (timings[cell.kind].level and wait > 0)
             waits[out] -= 1
             if not waits[out]:
                 ready.append(out)

@@ -27,7 +27,9 @@ class Tool:
             if path := shutil.which(name):
                 return path
         system, wheel = self.names[0], self.package
-        raise UserError(f"no {system}: install it (Debian: apt install {system}), or pip install 'elstm[synth]' ({wheel})")
+        raise UserError(
+            f"no {system}: install it (Debian: apt install {system}), or pip install 'elstm[synth]' ({wheel})"
+        )
 
     def version_text(self) -> str:
         """What it says of itself, a line."""
