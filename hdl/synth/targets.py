@@ -48,10 +48,10 @@ ECP5 = Target(
         "LUT4": Timing(_from("A B C D", "Z", 0.236)),
         # a LUT's way to the multiplexers beside it needs no wire
         "PFUMX": Timing(
-            (*_from("ALUT BLUT", "Z", 0.165), Arc("C0", "Z", 0.256)), inner=frozenset({"ALUT", "BLUT"}), level=False
+            (*_from("ALUT BLUT", "Z", 0.165), Arc("C0", "Z", 0.256)), inner=frozenset({"ALUT", "BLUT"})
         ),
         "L6MUX21": Timing(
-            (*_from("D0 D1", "Z", 0.242), Arc("SD", "Z", 0.256)), inner=frozenset({"D0", "D1"}), level=False
+            (*_from("D0 D1", "Z", 0.242), Arc("SD", "Z", 0.256)), inner=frozenset({"D0", "D1"})
         ),
         "CCU2C": Timing(
             (

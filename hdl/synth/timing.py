@@ -26,14 +26,13 @@ class Timing:
 
     arcs: from inputs to outputs of the same cycle; launch: from the clock to an output port; setup: of an input port
     before the clock; inner: ports whose wires are part of the primitive and take no time, nor are they a level of
-    logic; level: whether passing it from another port is one.
+    logic.
     """
 
     arcs: tuple[Arc, ...] = ()
     launch: Mapping[str, float] | None = None
     setup: Mapping[str, float] | None = None
     inner: frozenset[str] = frozenset()
-    level: bool = True
 
 
 @dataclass(frozen=True)
@@ -123,16 +122,14 @@ def _arrivals(
                         users[bit].append((cell, arc, out, wait))
                         waits[out] += 1
     ready = [bit for bit in set(users) | set(arrival) if not waits[bit]]
-    done = 0
     while ready:
         bit = ready.pop()
-        done += 1
         at = arrival.get(bit)
         for cell, arc, out, wait in users.pop(bit, ()):
             if at is not None and at + wait + arc.delay > arrival.get(out, -1.0):
                 arrival[out] = at + wait + arc.delay
                 came_from[out] = bit, cell
-                levels[out] = levels[bit] + (timings[cell.kind].level and wait > 0)
+                levels[out] = levels[bit] + (wait > 0)
             waits[out] -= 1
             if not waits[out]:
                 ready.append(out)
