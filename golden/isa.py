@@ -1,7 +1,7 @@
 """The instruction set: one table of instructions, flags, status bits, error codes and counters.
 
-The RTL's decoder, the C header, the documentation and the tests are all made from these tables. Numbers are never
-reused: a retired one stays in the table with its history.
+The RTL's decoder, the C header, the documentation and the tests are all made from these tables, and take the positions
+of bits from the layouts here. Numbers are never reused: a retired one stays in the table with its history.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,35 @@ from enum import IntEnum, IntFlag
 from functools import reduce
 from operator import or_
 
+from golden.fields import Layout, Place
+
 CUSTOM_0 = 0x0B
 """Opcode of every instruction of the accelerator."""
 
 VERSION = 1
 """Value of counter 1, bits 15:0: grows when a program could tell the difference."""
+
+
+INSTRUCTION_LAYOUT = Layout(
+    {"opcode": 7, "rd": 5, "xs2": 1, "xs1": 1, "xd": 1, "rs1": 5, "rs2": 5, "funct": 7},
+)
+"""An instruction word."""
+
+START_LAYOUT = Layout(
+    {
+        "trace": 1, "h_seq": 1, "h_pruned": 1, "x_skip": 1, "state_in": 1, "state_out": 1, "irq": 1, "unused_7": 1,
+        "schedule": 2, "unused_10": 2, "w_format": 2, "u_format": 2, "unused_16": 48,
+    }
+)  # fmt: skip
+"""rs2 of START: flags, and the numbers of schedule and formats."""
+
+STATUS_LAYOUT = Layout(
+    {"busy": 1, "done": 1, "error": 1, "zero_3": 5, "code": 8, "zero_16": 16, "rows": 32},
+)
+"""The status word, counter 0."""
+
+VERSION_LAYOUT = Layout({"version": 16, "n_pe": 8, "slots": 8, "max_x": 16, "max_h": 16})
+"""Counter 1: the version, and the configuration of the build."""
 
 
 class Funct(IntEnum):
@@ -58,13 +82,13 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
 class Flags(IntFlag):
     """Flags of START (rs2)."""
 
-    TRACE = 1 << 0
-    H_SEQ = 1 << 1
-    H_PRUNED = 1 << 2
-    X_SKIP = 1 << 3
-    STATE_IN = 1 << 4
-    STATE_OUT = 1 << 5
-    IRQ = 1 << 6
+    TRACE = START_LAYOUT.place("trace").mask
+    H_SEQ = START_LAYOUT.place("h_seq").mask
+    H_PRUNED = START_LAYOUT.place("h_pruned").mask
+    X_SKIP = START_LAYOUT.place("x_skip").mask
+    STATE_IN = START_LAYOUT.place("state_in").mask
+    STATE_OUT = START_LAYOUT.place("state_out").mask
+    IRQ = START_LAYOUT.place("irq").mask
 
 
 FLAG_MEANINGS: dict[Flags, str] = {
@@ -98,22 +122,32 @@ BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION,)
 BUILT_FORMATS: tuple[Format, ...] = (Format.ESELL,)
 """Formats that the RTL has a decoder for."""
 
-SCHEDULE_SHIFT, SCHEDULE_BITS = 8, 2
-W_FORMAT_SHIFT, W_FORMAT_BITS = 12, 2
-U_FORMAT_SHIFT, U_FORMAT_BITS = 14, 2
-
 
 @dataclass(frozen=True)
 class Field:
-    """A number in START's flags: ``bits`` of them from bit ``shift`` up; ``built``: the numbers that the RTL runs."""
+    """A number in START's flags: field ``name`` of its layout; ``built``: the numbers that the RTL runs."""
 
-    shift: int
-    bits: int
+    name: str
     built: tuple[int, ...]
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return START_LAYOUT.place(self.name)
+
+    @property
+    def shift(self) -> int:
+        """Its lowest bit."""
+        return self.place.shift
+
+    @property
+    def bits(self) -> int:
+        """Its width."""
+        return self.place.bits
 
     def of(self, word: int) -> int:
         """The number in a word of flags."""
-        return word >> self.shift & ((1 << self.bits) - 1)
+        return self.place.of(word)
 
     @property
     def used(self) -> int:
@@ -127,9 +161,9 @@ class Field:
         return tuple(n for n in range(1 << self.bits) if not n & ~used and n not in self.built)
 
 
-SCHEDULE_FIELD = Field(SCHEDULE_SHIFT, SCHEDULE_BITS, BUILT_SCHEDULES)
-W_FORMAT_FIELD = Field(W_FORMAT_SHIFT, W_FORMAT_BITS, BUILT_FORMATS)
-U_FORMAT_FIELD = Field(U_FORMAT_SHIFT, U_FORMAT_BITS, BUILT_FORMATS)
+SCHEDULE_FIELD = Field("schedule", BUILT_SCHEDULES)
+W_FORMAT_FIELD = Field("w_format", BUILT_FORMATS)
+U_FORMAT_FIELD = Field("u_format", BUILT_FORMATS)
 FIELDS = (SCHEDULE_FIELD, W_FORMAT_FIELD, U_FORMAT_FIELD)
 
 
@@ -140,7 +174,7 @@ def start_word(
     u_format: Format = Format.ESELL,
 ) -> int:
     """rs2 of START: the flags with the numbers of schedule and formats in their fields."""
-    return int(flags) | schedule << SCHEDULE_SHIFT | w_format << W_FORMAT_SHIFT | u_format << U_FORMAT_SHIFT
+    return int(flags) | START_LAYOUT.pack(schedule=schedule, w_format=w_format, u_format=u_format)
 
 
 IMPLEMENTED_FLAGS = Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ
@@ -156,7 +190,7 @@ def refused(word: int) -> bool:
 
 
 class Error(IntEnum):
-    """Error codes, status bits 15:8. Of checks at START the first that fails, in this order, is reported."""
+    """Error codes, the status word's ``code``. Of checks at START the first that fails, in this order, is reported."""
 
     NONE = 0
     BAD_COMMAND = 1
@@ -210,15 +244,11 @@ ERROR_MEANINGS: dict[Error, str] = {
 
 
 class Status(IntFlag):
-    """Low bits of the status word (counter 0); the code is in bits 15:8, complete rows of h in bits 63:32."""
+    """The status word's single bits."""
 
-    BUSY = 1 << 0
-    DONE = 1 << 1
-    ERROR = 1 << 2
-
-
-STATUS_CODE_SHIFT = 8
-STATUS_ROWS_SHIFT = 32
+    BUSY = STATUS_LAYOUT.place("busy").mask
+    DONE = STATUS_LAYOUT.place("done").mask
+    ERROR = STATUS_LAYOUT.place("error").mask
 
 
 @dataclass(frozen=True)
@@ -234,13 +264,9 @@ class StatusWord:
     @classmethod
     def decode(cls, word: int) -> "StatusWord":
         """Raises ValueError on a code that the table does not have."""
-        return cls(
-            bool(word & Status.BUSY),
-            bool(word & Status.DONE),
-            bool(word & Status.ERROR),
-            Error(word >> STATUS_CODE_SHIFT & 0xFF),
-            word >> STATUS_ROWS_SHIFT & 0xFFFF_FFFF,
-        )
+        fields = STATUS_LAYOUT.unpack(word)
+        busy, done, error = (bool(fields[name]) for name in ("busy", "done", "error"))
+        return cls(busy, done, error, Error(fields["code"]), fields["rows"])
 
 
 class Counter(IntEnum):
@@ -279,7 +305,11 @@ COUNTER_BITS = 48
 
 COUNTER_MEANINGS: dict[Counter, str] = {
     Counter.STATUS: "status word: busy, done, error, code, complete rows of h",
-    Counter.VERSION: "version (bits 15:0), N_pe (23:16), slots (31:24), max X (47:32), max H (63:48)",
+    Counter.VERSION: (
+        f"version (bits {VERSION_LAYOUT.place('version').text}), N_pe ({VERSION_LAYOUT.place('n_pe').text}), "
+        f"slots ({VERSION_LAYOUT.place('slots').text}), max X ({VERSION_LAYOUT.place('max_x').text}), "
+        f"max H ({VERSION_LAYOUT.place('max_h').text})"
+    ),
     Counter.CYCLES: "clock cycles from the acceptance of START to the fall of busy",
     Counter.W_WORDS: "64-bit words of W loaded, over all passes",
     Counter.U_WORDS: "64-bit words of U loaded, over all steps",
@@ -334,4 +364,4 @@ def encode(
     funct: int, *, xd: bool = False, xs1: bool = True, xs2: bool = True, rd: int = 0, opcode: int = CUSTOM_0
 ) -> int:
     """The 32-bit instruction word, rs1 and rs2 as registers x1 and x2."""
-    return funct << 25 | 2 << 20 | 1 << 15 | int(xd) << 14 | int(xs1) << 13 | int(xs2) << 12 | rd << 7 | opcode
+    return INSTRUCTION_LAYOUT.pack(opcode=opcode, rd=rd, xs2=xs2, xs1=xs1, xd=xd, rs1=1, rs2=2, funct=funct)

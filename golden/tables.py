@@ -1,6 +1,9 @@
-"""Tables that golden and RTL share: tanh's interpolation points and eSELL's column sets. Standard library only."""
+"""Tables that golden and RTL share: tanh's interpolation points, eSELL's head and column sets. Numbers only."""
 
 from decimal import Decimal, localcontext
+
+from golden.config import BLOCK_ROWS, CHUNK_ROWS
+from golden.fields import Layout, Repeated
 
 TANH_SEGMENTS = 512
 """Segments of 1/64 that cover |z| < 8."""
@@ -16,6 +19,12 @@ def _tanh_point(i: int) -> int:
 
 TANH: tuple[int, ...] = tuple(_tanh_point(i) for i in range(TANH_SEGMENTS + 1))
 """K[i] = min(65535, floor(65536 tanh(i / 64) + 0.5)), i = 0..512: unsigned 16 bits, nondecreasing."""
+
+CHUNK_LAYOUT = Layout({"width": 3, "codes": Repeated(3, CHUNK_ROWS), "rows": Repeated(3, CHUNK_ROWS), "spare": 5})
+"""A chunk in eSELL's head: CHKw, EIDXcol and IDXrow of its rows, bits that must be 0."""
+
+HEAD_LAYOUT = Layout({"chunks": Repeated(CHUNK_LAYOUT, BLOCK_ROWS // CHUNK_ROWS)})
+"""eSELL's head word."""
 
 COLUMN_TABLE: tuple[tuple[int, ...], ...] = (
     (0, 0, 0, 0, 1, 1, 2, 3),

@@ -20,7 +20,7 @@ reset together.
 
 from enum import IntEnum
 
-from amaranth.lib.wiring import In, Out, Signature
+from amaranth.lib.wiring import In, Member, Out, Signature
 
 __all__ = ["CACHE", "FIXED", "PROT", "SIZE", "Axi4Signature", "Burst", "Response"]
 
@@ -72,7 +72,7 @@ class Axi4Signature(Signature):
             raise ValueError(f"id_bits must be in 1..32, not {id_bits!r}")
         self.addr_bits, self.id_bits = addr_bits, id_bits
         address = {"id": id_bits, "addr": addr_bits, "len": 8, "size": 3, "burst": 2, "cache": 4, "prot": 3}
-        members = {}
+        members: dict[str, Member] = {}
         for channel in ("aw", "ar"):
             members |= {f"{channel}{name}": Out(bits) for name, bits in {"valid": 1, **address}.items()}
             members[f"{channel}ready"] = In(1)

@@ -14,9 +14,11 @@ asked for, so reset must not end before the last response to requests from befor
 level. ``exception`` tells the coprocessor that the core trapped.
 """
 
-from amaranth import unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import enum
 from amaranth.lib.wiring import In, Out, Signature
+
+from golden.isa import INSTRUCTION_LAYOUT
+from hdl.common.struct import struct
 
 __all__ = [
     "CommandSignature",
@@ -27,18 +29,7 @@ __all__ = [
     "RoccSignature",
 ]
 
-InstructionLayout = data.StructLayout(
-    {
-        "opcode": unsigned(7),
-        "rd": unsigned(5),
-        "xs2": unsigned(1),
-        "xs1": unsigned(1),
-        "xd": unsigned(1),
-        "rs1": unsigned(5),
-        "rs2": unsigned(5),
-        "funct": unsigned(7),
-    }
-)
+InstructionLayout = struct(INSTRUCTION_LAYOUT)
 """Fields of the 32-bit instruction, lowest first."""
 
 

@@ -10,27 +10,27 @@ Everything else is an access fault for the core, MEM_READ or MEM_WRITE for the a
 """
 
 from amaranth import Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
 from golden.config import SocConfig
 from hdl.accelerator.top import Accelerator
 from hdl.axi4 import Axi4Signature
-from hdl.core.cache import InstructionCache
-from hdl.core.router import DataRouter
-from hdl.core.rvfi import RVFI_FIELDS
+from hdl.common.component import Component
+from hdl.core.data_router import DataRouter
+from hdl.core.instruction_cache import InstructionCache
 from hdl.core.top import Core
-from hdl.port import SharedPort
+from hdl.core.tracer import RVFI_FIELDS
+from hdl.shared_port import SharedPort
 
 __all__ = ["Soc"]
 
 
-class Soc(wiring.Component):
+class Soc(Component):
     """One clock, synchronous reset, after which the core fetches from ``cfg.core.reset_address``.
 
-    ``axi``: `hdl.axi4`, ids of ``cfg.accelerator.tag_bits`` + 1 bits (`hdl.port` says whose they are). No write of the
-    core is answered early, nothing is cached but instructions. ``busy``: the accelerator's, a cycle later: high
-    from the cycle after a START is accepted. With ``cfg.core.rvfi`` the ports ``rvfi_*`` of `hdl.core.rvfi`.
+    ``axi``: `hdl.axi4`, ids of ``cfg.accelerator.tag_bits`` + 1 bits (`hdl.shared_port` says whose they are). No write
+    of the core is answered early, nothing is cached but instructions. ``busy``: the accelerator's, a cycle later: high
+    from the cycle after a START is accepted. With ``cfg.core.rvfi`` the ports ``rvfi_*`` of `hdl.core.tracer`.
     """
 
     def __init__(self, cfg: SocConfig) -> None:

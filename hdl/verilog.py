@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import amaranth
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # type: ignore[attr-defined]  # of which amaranth-stubs 0.5.0.8 has nothing
 from amaranth.hdl import ClockDomain, Fragment, Value
 from amaranth.lib import wiring
 
@@ -82,7 +82,8 @@ def _ram_rtlil(ram: Ram, src: bool) -> str:
     fragment = Fragment.get(alone, None)
     domain = ClockDomain("sync", reset_less=True)
     fragment.add_domains(domain)
-    ports = [domain.clk, *(getattr(alone, name) for name in alone.signature.members)]
+    clk: Any = domain.clk  # type: ignore[attr-defined]  # which amaranth-stubs 0.5.0.8 forgets
+    ports = [clk, *(getattr(alone, name) for name in alone.signature.members)]
     text = rtlil.convert(fragment, name=ram.kind, ports=ports, emit_src=src)
     return text.replace("attribute \\top 1\n", "")
 

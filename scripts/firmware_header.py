@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from golden import isa
+from golden.fields import Layout
 from golden.isa import Counter, Error, Funct, Instruction
 from software.cli import run, write_all
 
@@ -31,9 +32,6 @@ static inline uint64_t elstm_wait(void) {
     elstm_fence();
     return elstm_counter(ELSTM_COUNTER_STATUS);
 }
-
-static inline unsigned elstm_code(uint64_t status) { return status >> ELSTM_STATUS_CODE_SHIFT & 0xFF; }
-static inline uint32_t elstm_rows(uint64_t status) { return (uint32_t)(status >> ELSTM_STATUS_ROWS_SHIFT); }
 
 /* The weights of a layer. x, h: sizes in elements, multiples of 4; threshold: bits of an fp32; w_offsets: may be 0. */
 struct elstm_layer {
@@ -99,15 +97,23 @@ def instruction(row: Instruction) -> str:
     return f"/* {row.effect}{meanings} */\nstatic inline {kind} elstm_{name}({parameters}) {{\n{body}}}\n"
 
 
+def accessors(kind: str, word: str, layout: Layout, names: tuple[str, ...]) -> str:
+    """A C function for each of some fields of a 64-bit word; ``kind``: what it returns."""
+    lines = []
+    for name in names:
+        place = layout.place(name)
+        lines.append(
+            f"static inline {kind} elstm_{name}(uint64_t {word}) "
+            f"{{ return {word} >> {place.shift} & {(1 << place.bits) - 1:#x}; }}"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def header() -> str:
     """The whole file."""
-    shifts = {
-        "SCHEDULE_SHIFT": isa.SCHEDULE_SHIFT,
-        "W_FORMAT_SHIFT": isa.W_FORMAT_SHIFT,
-        "U_FORMAT_SHIFT": isa.U_FORMAT_SHIFT,
-    }
+    shifts = {f"{field.name.upper()}_SHIFT": field.shift for field in isa.FIELDS}
     status = {flag.name or "": flag.value for flag in isa.Status}
-    status |= {"CODE_SHIFT": isa.STATUS_CODE_SHIFT, "ROWS_SHIFT": isa.STATUS_ROWS_SHIFT}
+    status |= {f"{name.upper()}_SHIFT": isa.STATUS_LAYOUT.place(name).shift for name in ("code", "rows")}
     return "\n".join(
         [
             HEAD,
@@ -121,7 +127,10 @@ def header() -> str:
             f"#define ELSTM_COUNTERS {max(Counter) + 1}\n",
             names_of("elstm_error_name", "Name of an error code.", {e.value: e.name for e in Error}),
             names_of("elstm_counter_name", "Name of a counter.", {c.value: c.name for c in Counter}),
-            "\n".join(instruction(row) for row in isa.INSTRUCTIONS).rstrip("\n"),
+            "\n".join(instruction(row) for row in isa.INSTRUCTIONS).rstrip("\n") + "\n",
+            "/* Fields of the status word, and of counter VERSION. */\n"
+            + accessors("uint32_t", "status", isa.STATUS_LAYOUT, ("code", "rows"))
+            + accessors("uint64_t", "version", isa.VERSION_LAYOUT, ("n_pe", "slots", "max_x", "max_h")),
             TAIL.strip("\n") + "\n",
         ]
     )

@@ -1,6 +1,6 @@
 """Write docs/isa.md from the tables in golden/isa.py: ``python -m scripts.isa_docs [FILE]``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Any
@@ -22,13 +22,14 @@ starts it, does other things or waits with `fence`, and reads h from memory. Siz
 and multiples of 8; [esell.md](esell.md) says how the arrays lie in memory.
 """
 
+FIELDS = tuple(reversed(isa.INSTRUCTION_LAYOUT.fields))
 ENCODING = f"""## Encoding
 
 All are R-type instructions with the major opcode custom-0 ({isa.CUSTOM_0:#04x}).
 
-| bits | 31:25 | 24:20 | 19:15 | 14 | 13 | 12 | 11:7 | 6:0 |
+| bits | {" | ".join(isa.INSTRUCTION_LAYOUT.place(name).text for name in FIELDS)} |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| field | funct7 | rs2 | rs1 | xd | xs1 | xs2 | rd | opcode |
+| field | funct7 | {" | ".join(FIELDS[1:])} |
 | value | the number below | register | register | 1: response to rd | 1: rs1 is read | 1: rs2 is read | register | \
 {isa.CUSTOM_0:#04x} |
 
@@ -111,16 +112,11 @@ ABORTED. Without a run it clears status and errors. All registers are cleared in
 """
 
 
-def table(titles: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+def table(titles: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
     """A table in Markdown."""
     lines = [titles, tuple("---" for _ in titles), *rows]
     escaped = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped) + "\n"
-
-
-def bits(shift: int, width: int) -> str:
-    """Positions of a field, as high:low."""
-    return f"{shift + width - 1}:{shift}"
 
 
 def numbered(meanings: Mapping[Any, str]) -> str:
@@ -139,7 +135,9 @@ def word(row: Instruction) -> int:
     """What ``assembly(row)`` assembles to."""
     xd, xs1, xs2 = row.funct == Funct.COUNTER, row.rs1 is not None, row.rs2 is not None
     encoded = isa.encode(row.funct, xd=xd, xs1=xs1, xs2=xs2, rd=3 * xd)
-    return encoded & ~(0 if xs1 else 31 << 15) & ~(0 if xs2 else 31 << 20)
+    for register, used in (("rs1", xs1), ("rs2", xs2)):
+        encoded &= ~(0 if used else isa.INSTRUCTION_LAYOUT.place(register).mask)
+    return encoded
 
 
 def example() -> str:
@@ -170,26 +168,28 @@ def document() -> str:
     instructions = [(i.funct.value, i.funct.name, i.rs1 or "-", i.rs2 or "-", i.effect) for i in isa.INSTRUCTIONS]
     flags = [
         (
-            flag.value.bit_length() - 1,
+            isa.START_LAYOUT.place(str(flag.name).lower()).text,
             flag.name,
             meaning + ("" if flag in isa.IMPLEMENTED_FLAGS else " (not built yet)"),
         )
         for flag, meaning in isa.FLAG_MEANINGS.items()
     ]
     flags += [
-        (bits(isa.SCHEDULE_SHIFT, isa.SCHEDULE_BITS), "schedule", numbered(isa.SCHEDULE_MEANINGS)),
-        (bits(isa.W_FORMAT_SHIFT, isa.W_FORMAT_BITS), "format of W", numbered(isa.FORMAT_MEANINGS)),
-        (bits(isa.U_FORMAT_SHIFT, isa.U_FORMAT_BITS), "format of U", numbered(isa.FORMAT_MEANINGS)),
+        (isa.SCHEDULE_FIELD.place.text, "schedule", numbered(isa.SCHEDULE_MEANINGS)),
+        (isa.W_FORMAT_FIELD.place.text, "format of W", numbered(isa.FORMAT_MEANINGS)),
+        (isa.U_FORMAT_FIELD.place.text, "format of U", numbered(isa.FORMAT_MEANINGS)),
     ]
     meanings = {
         isa.Status.BUSY: "a run is under way, or its last responses are",
         isa.Status.DONE: "a START has been answered, by a run that ended or by an error",
         isa.Status.ERROR: "it ended with the error code below",
     }
-    status = [(flag.value.bit_length() - 1, f"{flag.name}: {meanings[flag]}") for flag in isa.Status]
+    status = [
+        (isa.STATUS_LAYOUT.place(str(flag.name).lower()).text, f"{flag.name}: {meanings[flag]}") for flag in isa.Status
+    ]
     status += [
-        (bits(isa.STATUS_CODE_SHIFT, 8), "error code"),
-        (bits(isa.STATUS_ROWS_SHIFT, 32), "rows of h that are complete"),
+        (isa.STATUS_LAYOUT.place("code").text, "error code"),
+        (isa.STATUS_LAYOUT.place("rows").text, "rows of h that are complete"),
     ]
     errors = [
         (error.value, error.name, isa.ERROR_MEANINGS[error], "START" if error in isa.START_CHECKS else "run")

@@ -17,22 +17,24 @@ HEXADECIMAL, DECIMAL, BINARY, DIVIDER = "@22", "@24", "@28", "@200"
 ACCELERATOR: dict[str, str] = {
     "commands": "cmd__valid cmd__ready cmd__inst:32 cmd__rs1:64 cmd__rs2:64 resp__valid resp__ready resp__data:64 busy "
     "interrupt",
-    "run": "frontend.running frontend.draining frontend.code:8 frontend.rows:32 frontend.cycles:48",
+    "run": "frontend.life.running frontend.life.draining frontend.life.code:8 frontend.life.rows:32 "
+    "frontend.counters.cycles:48",
     "bursts": "burst__valid burst__taken burst__kind:2 burst__words:5 fill__valid fill__kind:2 fill__data:64",
     "W": "datapath.weights.loader.passes_state:2 datapath.weights.inputs.load_state:2 "
     "datapath.weights.groups.groups_state:2 datapath.weights.decoder.words__valid "
-    "datapath.weights.decoder.words__ready datapath.weights.decoder.words__payload:64 datapath.weights.decoder.head "
-    "datapath.weights.decoder.head_values:4 datapath.weights.issue datapath.weights.stolen datapath.weights.starved "
-    "datapath.weights.ready:2",
+    "datapath.weights.decoder.words__ready datapath.weights.decoder.words__payload:64 "
+    "datapath.weights.decoder.heads__valid datapath.weights.decoder.heads__values:4 datapath.weights.issue "
+    "datapath.weights.events__w_stolen datapath.weights.events__w_starved datapath.weights.groups__ready:2",
     "U": "datapath.recurrent.scanner.scan_state:3 datapath.recurrent.scanner.look datapath.recurrent.scanner.kept "
     "datapath.recurrent.scanner.skipped datapath.recurrent.decoder.words__valid "
     "datapath.recurrent.decoder.words__ready datapath.recurrent.decoder.words__payload:64 "
-    "datapath.recurrent.decoder.head datapath.recurrent.done datapath.recurrent.empty",
-    "gates": "datapath.gates.running datapath.gates.gate:2 datapath.gates.offset:2 datapath.gates.w_read "
-    "datapath.gates.u_read datapath.gates.wait_w datapath.gates.wait_store datapath.gates.quad_done",
-    "cell": "datapath.cell.valid datapath.cell.c:32 datapath.cell.unit_valid datapath.cell.unit:16",
-    "h": "datapath.hidden.published datapath.hidden.row_done datapath.store.store_state:3 datapath.store.row_free "
-    "datapath.store.finished",
+    "datapath.recurrent.decoder.heads__valid datapath.recurrent.step__done datapath.recurrent.step__empty",
+    "gates": "datapath.gates.running datapath.gates.gate:2 datapath.gates.offset:2 datapath.gates.w_sums__read "
+    "datapath.gates.u_sums__read datapath.gates.events__gate_wait_w datapath.gates.events__gate_wait_store "
+    "datapath.gates.quad__done",
+    "cell": "datapath.cell.valid datapath.cell.c:32 datapath.cell.unit__valid datapath.cell.unit__h:16",
+    "h": "datapath.hidden.keep__published datapath.hidden.row__done datapath.store.store_state:3 "
+    "datapath.store.row_free datapath.store.progress__finished",
 }
 """Names below the accelerator, with their widths, by group."""
 
@@ -99,7 +101,7 @@ def surfer(groups: Groups) -> str:
 
 def files() -> dict[str, str]:
     """Every file of docs/waves."""
-    made = {}
+    made: dict[str, str] = {}
     for name, groups in lists().items():
         made |= {f"{name}.gtkw": gtkwave(groups), f"{name}.sucl": surfer(groups)}
     return made

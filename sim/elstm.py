@@ -12,7 +12,7 @@ import typer
 
 from golden.version import __version__
 from hdl import build
-from sim import regress
+from sim import coverage, regress
 from sim.figure10 import command as figure10
 from sim.report import command as report
 from sim.run import add_commands
@@ -46,6 +46,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "figure10": figure10.main,
     "sweep": sweep.main,
     "regress": regress.main,
+    "coverage": coverage.main,
     "verilog": build.main,
     "firmware": firmware.main,
     "pack": lstm_sim_esell.main,

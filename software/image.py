@@ -89,7 +89,7 @@ def _formats(word: int, spare: int) -> tuple[StoredFormat, StoredFormat]:
         found = stored(w), stored(u)
     except ValueError:
         found = None
-    if found is None or spare or word != w << isa.W_FORMAT_SHIFT | u << isa.U_FORMAT_SHIFT:
+    if found is None or spare or word & ~(isa.W_FORMAT_FIELD.place.mask | isa.U_FORMAT_FIELD.place.mask):
         known = ", ".join(f"{row.number} is {name}" for name, row in FORMATS.items() if row.number is not None)
         raise ImageError(f"formats {word:#x} of W and U are unknown; {known}")
     return found

@@ -1,5 +1,6 @@
 """The last line of a run says what it left out, and why."""
 
+import signal
 from collections import Counter
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -11,6 +12,9 @@ _skipped = pytest.StashKey[Counter[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # a shell ignores Ctrl-C for what it starts in the background; the commands under test must not inherit that
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_deselected] = 0
     config.stash[_skipped] = Counter()
 

@@ -2,8 +2,7 @@
 
 A block is 8 rows x 4 columns, two chunks of 4 rows: one head word, then the value words of chunk 0 and of chunk 1,
 4 fp16 values a word. Blocks are numbered in the order of the array: block column by block column, in each from the
-top row down. Head bits of chunk k, from bit 32k up: CHKw (3), 4 column-set codes (3 each), 4 row indices (3 each),
-5 spare.
+top row down. ``golden.tables.HEAD_LAYOUT`` is a head: of each chunk CHKw, the column-set codes and the row indices.
 """
 
 from collections.abc import Callable
@@ -16,10 +15,29 @@ from golden.formats.base import Decoded, FormatError, Packed, StoredFormat
 from golden.formats.words import MAX_UNIT_WORDS, Words, unpack_halves
 from golden.isa import Format as FormatNumber
 from golden.numbers import Float16, fp16_bits, fp16_from_bits
-from golden.tables import COLUMN_SETS, COLUMN_TABLE
+from golden.tables import CHUNK_LAYOUT, COLUMN_SETS, COLUMN_TABLE, HEAD_LAYOUT
 
 MAX_WIDTH = 4
-SPARE_BITS = 0xF800_0000
+_CHUNKS = range(BLOCK_ROWS // CHUNK_ROWS)
+
+
+def _head_places(field: str, *inner: int) -> NDArray[np.uint64]:
+    """The lowest bit of a field of each chunk, (2,)."""
+    shifts = [HEAD_LAYOUT.place("chunks", chunk, field, *inner).shift for chunk in _CHUNKS]
+    return np.array(shifts, dtype=np.uint64)
+
+
+def _head_mask(field: str, *inner: int) -> np.uint64:
+    """The bits of a field, from 0 up; those of both chunks are as many."""
+    return np.uint64((1 << HEAD_LAYOUT.place("chunks", 0, field, *inner).bits) - 1)
+
+
+_WIDTH_AT, _WIDTH_MASK = _head_places("width"), _head_mask("width")
+_CODE_AT = np.stack([_head_places("codes", i) for i in range(CHUNK_ROWS)], axis=1)
+_CODE_MASK = _head_mask("codes", 0)
+_ROW_AT = np.stack([_head_places("rows", i) for i in range(CHUNK_ROWS)], axis=1)
+_ROW_MASK = _head_mask("rows", 0)
+_SPARE_BITS = np.uint64(sum(HEAD_LAYOUT.place("chunks", chunk, "spare").mask for chunk in _CHUNKS))
 
 _LANES = np.uint64(16) * np.arange(4, dtype=np.uint64)
 _TABLE = np.array(COLUMN_TABLE, dtype=np.int64)
@@ -77,15 +95,13 @@ def pack(matrix: ArrayLike) -> Packed:
     bits *= np.arange(BLOCK_COLS) < count[:, :, None]
 
     width = count[:, [0, CHUNK_ROWS]]
-    fields = np.zeros(mask.shape, dtype=np.uint64)
-    fields |= _CODE_OF_MASK[mask] << (3 + 3 * np.arange(BLOCK_ROWS, dtype=np.uint64) % 12)
-    fields |= order.astype(np.uint64) << (15 + 3 * np.arange(BLOCK_ROWS, dtype=np.uint64) % 12)
-    chunks = np.bitwise_or.reduce(fields.reshape(-1, 2, CHUNK_ROWS), axis=2) | width.astype(np.uint64)
+    fields = _CODE_OF_MASK[mask] << _CODE_AT.ravel() | order.astype(np.uint64) << _ROW_AT.ravel()
+    widths = width.astype(np.uint64) << _WIDTH_AT
     lanes = bits.reshape(-1, 2, CHUNK_ROWS, BLOCK_COLS) << _LANES[:, None]
     values = np.bitwise_or.reduce(lanes, axis=2)
 
     everything = np.empty((len(blocks), 1 + 2 * BLOCK_COLS), dtype=np.uint64)
-    everything[:, 0] = chunks[:, 0] | chunks[:, 1] << np.uint64(32)
+    everything[:, 0] = np.bitwise_or.reduce(fields, axis=1) | np.bitwise_or.reduce(widths, axis=1)
     everything[:, 1:] = values.reshape(-1, 2 * BLOCK_COLS)
     used = np.ones(everything.shape, dtype=bool)
     used[:, 1:] = (np.arange(BLOCK_COLS) < width[:, :, None]).reshape(-1, 2 * BLOCK_COLS)
@@ -98,14 +114,15 @@ def pack(matrix: ArrayLike) -> Packed:
 def _head_fault(head: int) -> tuple[int, str]:
     """Chunk and reason of the first fault of a malformed head word."""
     seen: set[int] = set()
-    for chunk in range(2):
-        half = head >> 32 * chunk & 0xFFFF_FFFF
-        if half & 7 > MAX_WIDTH:
-            return chunk, f"CHKw is {half & 7}, more than {MAX_WIDTH}"
-        if half & SPARE_BITS:
-            return chunk, f"spare bits 31:27 are {half >> 27:#x}, not 0"
+    for chunk in _CHUNKS:
+        width = HEAD_LAYOUT.place("chunks", chunk, "width").of(head)
+        spare = HEAD_LAYOUT.place("chunks", chunk, "spare").of(head)
+        if width > MAX_WIDTH:
+            return chunk, f"CHKw is {width}, more than {MAX_WIDTH}"
+        if spare:
+            return chunk, f"spare bits {CHUNK_LAYOUT.place('spare').text} are {spare:#x}, not 0"
         for i in range(CHUNK_ROWS):
-            row = half >> 15 + 3 * i & 7
+            row = HEAD_LAYOUT.place("chunks", chunk, "rows", i).of(head)
             if row in seen:
                 return chunk, f"IDXrow names row {row} twice"
             seen.add(row)
@@ -114,13 +131,13 @@ def _head_fault(head: int) -> tuple[int, str]:
 
 def _bad_heads(words: Words) -> NDArray[np.bool_]:
     """Where a word, read as a head, is malformed."""
-    bad = (words & np.uint64(SPARE_BITS << 32 | SPARE_BITS)) != 0
+    bad = (words & _SPARE_BITS) != 0
     seen = np.zeros(len(words), dtype=np.uint64)
-    for shift in (0, 32):
-        bad |= words >> np.uint64(shift) & np.uint64(7) > MAX_WIDTH
-        for i in range(CHUNK_ROWS):
-            seen |= np.uint64(1) << (words >> np.uint64(shift + 15 + 3 * i) & np.uint64(7))
-    return bad | (seen != 0xFF)
+    for shift in _WIDTH_AT:
+        bad |= words >> shift & _WIDTH_MASK > MAX_WIDTH
+    for shift in _ROW_AT.ravel():
+        seen |= np.uint64(1) << (words >> shift & _ROW_MASK)
+    return bad | (seen != (1 << BLOCK_ROWS) - 1)
 
 
 def _walk(
@@ -128,7 +145,7 @@ def _walk(
 ) -> tuple[list[int], list[int], dict[int, FormatError], int]:
     """Follow the heads. Returns their words, their blocks, the first fault of each block column and the end."""
     size = len(words)
-    steps = (1 + (words & np.uint64(7)) + (words >> np.uint64(32) & np.uint64(7))).tolist()
+    steps = (1 + sum((words >> shift & _WIDTH_MASK for shift in _WIDTH_AT), np.zeros(size, np.uint64))).tolist()
     bad = _bad_heads(words).tolist()
     heads: list[int] = []
     blocks: list[int] = []
@@ -157,7 +174,7 @@ def _walk(
                 break
             after = position + steps[position]
             if after > limit:
-                chunk = int(position + 1 + (int(words[position]) & 7) <= limit)
+                chunk = int(position + 1 + _widths(int(words[position]))[0] <= limit)
                 fault(block, chunk, limit, f"{what} ends inside this block")
                 break
             heads.append(position)
@@ -189,16 +206,14 @@ def decode(words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = N
     head_list, block_list, faults, words_read = _walk(w, column_blocks, cols // BLOCK_COLS, lengths)
     heads, blocks = np.array(head_list, dtype=np.int64), np.array(block_list, dtype=np.int64)
 
-    head = w[heads].astype(np.int64)
-    width = np.stack([head & 7, head >> 32 & 7], axis=1)
+    head = w[heads]
+    width = (head[:, None] >> _WIDTH_AT & _WIDTH_MASK).astype(np.int64)
     # One row per value word: its block (index into heads), chunk and number in the chunk
     at, chunk, j = np.nonzero(np.arange(MAX_WIDTH) < width[:, :, None])
     value_words = w[heads[at] + 1 + np.where(chunk == 1, width[at, 0], 0) + j]
     bits = unpack_halves(value_words, 4 * len(value_words)).reshape(-1, CHUNK_ROWS)
-    lane = np.arange(CHUNK_ROWS)
-    half = head[at] >> 32 * chunk
-    code = half[:, None] >> (3 + 3 * lane) & 7
-    index = half[:, None] >> (15 + 3 * lane) & 7
+    code = (head[at, None] >> _CODE_AT[chunk] & _CODE_MASK).astype(np.int64)
+    index = (head[at, None] >> _ROW_AT[chunk] & _ROW_MASK).astype(np.int64)
     row = blocks[at, None] % column_blocks * BLOCK_ROWS + index
     col = blocks[at, None] // column_blocks * BLOCK_COLS + _TABLE[j[:, None], code]
     present = (bits & 0x7FFF) != 0
@@ -286,4 +301,5 @@ class Esell(StoredFormat):
 
 def _widths(head: int) -> tuple[int, int]:
     """CHKw of both chunks: value words of each."""
-    return head & 7, head >> 32 & 7
+    first, second = (HEAD_LAYOUT.place("chunks", chunk, "width").of(head) for chunk in _CHUNKS)
+    return first, second

@@ -1,16 +1,18 @@
-"""Payloads that cross the boundaries inside the accelerator. Addresses inside are word addresses (64-bit words)."""
+"""Widths and payloads inside the accelerator. Addresses inside are word addresses (64-bit words)."""
 
 from typing import Any
 
 from amaranth import Const, Mux, Value, unsigned
-from amaranth.lib import data, enum, stream
-from amaranth.lib.wiring import In, Out, Signature
+from amaranth.lib import data, enum
 
-from golden.config import AcceleratorConfig
-from golden.isa import Counter
+from golden.config import BLOCK_COLS, CHUNK_ROWS, AcceleratorConfig
 
 WORD_ADDRESS_BITS = 61
 BURST_WORDS = 16
+SUM_BITS = 32
+"""A sum, or a cell: Q12.20."""
+GATE_BITS = 21
+"""A gate after its activation function, signed, in units of 2^-20."""
 
 
 class Kind(enum.Enum, shape=2):
@@ -50,6 +52,10 @@ class Widths:
         self.w_words = bits_for(9 * cfg.x_blocks * (cfg.max_rows // 8))
 
 
+HALVES = data.ArrayLayout(unsigned(16), 4)
+"""A word of four 16-bit numbers: fp16 weights, biases or h, or lengths of columns."""
+
+
 def item_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     """One value word, decoded.
 
@@ -61,9 +67,9 @@ def item_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     w = Widths(cfg)
     return data.StructLayout(
         {
-            "values": data.ArrayLayout(unsigned(16), 4),
-            "selects": data.ArrayLayout(unsigned(2), 4),
-            "lanes": data.ArrayLayout(unsigned(4), 4),
+            "values": HALVES,
+            "selects": data.ArrayLayout(unsigned(bits_for(BLOCK_COLS - 1)), CHUNK_ROWS),
+            "lanes": data.ArrayLayout(unsigned(4), CHUNK_ROWS),
             "row_group": unsigned(w.row_group),
             "column": unsigned(w.columns),
             "first": unsigned(1),
@@ -87,32 +93,20 @@ def column_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     )
 
 
-def event_layout(cfg: AcceleratorConfig) -> data.StructLayout:
-    """What each counter of the same name grows by in this cycle."""
-    names = [
-        c.name.lower() for c in Counter if c not in (Counter.STATUS, Counter.VERSION, Counter.CYCLES, Counter.N_FUSE)
-    ]
-    return data.StructLayout({name: unsigned(bits_for(cfg.n_pe) if name == "pe_busy" else 1) for name in names})
+def segment_layout() -> data.StructLayout:
+    """A run of consecutive words of any length."""
+    return data.StructLayout({"addr": unsigned(WORD_ADDRESS_BITS), "words": unsigned(24)})
 
 
-class OfferSignature(Signature):
-    """A burst that a requester offers: up to 16 consecutive words that do not cross a 128-byte boundary.
+def target_layout(cfg: AcceleratorConfig) -> data.StructLayout:
+    """Where an answer of memory goes."""
+    return data.StructLayout({"kind": Kind, "index": unsigned(Widths(cfg).index)})
 
-    Unlike a stream, an offer is made anew every cycle: it may grow, change or go until the cycle in which ``taken``
-    is high. ``index`` belongs to the first word and counts up with the words.
-    """
 
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        super().__init__(
-            {
-                "valid": Out(1),
-                "addr": Out(WORD_ADDRESS_BITS),
-                "words": Out(5),
-                "kind": Out(Kind),
-                "index": Out(Widths(cfg).index),
-                "taken": In(1),
-            }
-        )
+def x_index_layout(cfg: AcceleratorConfig) -> data.StructLayout:
+    """Where a word of x goes: two of a row's values, in a slot of the memory of one PE."""
+    w = Widths(cfg)
+    return data.StructLayout({"half_word": unsigned(w.x_half_word), "slot": unsigned(w.slot), "bank": unsigned(w.bank)})
 
 
 def burst_words(addr: Value, *limits: Value) -> Value:
@@ -123,69 +117,7 @@ def burst_words(addr: Value, *limits: Value) -> Value:
     return words[:5]
 
 
-def segment_layout() -> data.StructLayout:
-    """A run of consecutive words of any length."""
-    return data.StructLayout({"addr": unsigned(WORD_ADDRESS_BITS), "words": unsigned(24)})
-
-
-class FillSignature(Signature):
-    """A loaded word on its way to the buffer that asked for it; it cannot be refused."""
-
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        super().__init__(
-            {
-                "valid": Out(1),
-                "kind": Out(Kind),
-                "index": Out(Widths(cfg).index),
-                "data": Out(64),
-            }
-        )
-
-
-def adapter_members(cfg: AcceleratorConfig) -> dict[str, Any]:
-    """What every memory adapter shows the datapath, beside its port to memory; each says what its pulses mean."""
-    return {
-        "burst": In(OfferSignature(cfg)),
-        "store_data": In(stream.Signature(unsigned(64))),
-        "fill": Out(FillSignature(cfg)),
-        "stored": Out(1),
-        "load_error": Out(1),
-        "store_error": Out(1),
-        "stop": In(1),
-        "idle": Out(1),
-        "busy": Out(1),
-        "stalled": Out(1),
-        "full": Out(1),
-    }
-
-
-class ParametersSignature(Signature):
-    """What a run needs to know; stable while it lasts. Sizes in blocks of 4 elements, addresses in words."""
-
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        w = Widths(cfg)
-        super().__init__(
-            {
-                "x_blocks": Out(w.x_blocks),
-                "h_blocks": Out(w.h_blocks),
-                "steps": Out(w.t),
-                "n_fuse": Out(w.fuse),
-                "threshold": Out(31),
-                "w": Out(WORD_ADDRESS_BITS),
-                "u": Out(WORD_ADDRESS_BITS),
-                "u_offsets": Out(WORD_ADDRESS_BITS),
-                "bias": Out(WORD_ADDRESS_BITS),
-                "x": Out(WORD_ADDRESS_BITS),
-                "h": Out(WORD_ADDRESS_BITS),
-                "state": Out(WORD_ADDRESS_BITS),
-                "h_seq": Out(1),
-                "h_pruned": Out(1),
-                "state_in": Out(1),
-                "state_out": Out(1),
-            }
-        )
-
-
 def group_capacity(cfg: AcceleratorConfig, parameters: Any) -> Value:
     """Time steps of a full group at the fusion factor of the run; the last group may have fewer."""
-    return (parameters.n_fuse * cfg.w_pes)[: Widths(cfg).group]
+    capacity: Value = parameters.n_fuse * cfg.w_pes
+    return capacity[: Widths(cfg).group]

@@ -1,31 +1,30 @@
 """A reorder buffer: room is allocated in the order of requests, words are delivered in that order."""
 
 from amaranth import Module, Signal, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import FillSignature, Kind, Widths
+from hdl.accelerator.layout import Kind, Widths
+from hdl.accelerator.signatures import FillSignature, RingSpaceSignature
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 
 
-class Ring(wiring.Component):
+class Ring(Component):
     """Buffers the loaded words of one stream (``kind``), deep enough to keep the memory port busy alone.
 
-    The requester takes ``alloc`` entries from ``next_index`` on in the cycle in which its burst is accepted, never
-    more than ``free``. Words leave at one a cycle, the first two cycles after its fill.
+    The requester takes entries of ``space`` in the cycle in which its burst is accepted, never more than are free.
+    ``words`` leave at one a cycle, the first two cycles after its ``fill``.
     """
 
     def __init__(self, cfg: AcceleratorConfig, kind: Kind) -> None:
         self.cfg, self.kind = cfg, kind
-        w = Widths(cfg)
-        self.depth = w.ring_depth
+        self.depth = Widths(cfg).ring_depth
         super().__init__(
             {
                 "fill": In(FillSignature(cfg)),
-                "alloc": In(5),
-                "next_index": Out(w.ring),
-                "free": Out(range(self.depth + 1)),
+                "space": Out(RingSpaceSignature(cfg)),
                 "words": Out(stream.Signature(unsigned(64))),
             }
         )
@@ -53,13 +52,13 @@ class Ring(wiring.Component):
             self.words.payload.eq(rows.read_data),
             set_bit.bit_select(index, 1).eq(arrived),
             clear_bit.bit_select(head, 1).eq(fetch),
-            self.free.eq(free),
+            self.space.free.eq(free),
         ]
         m.d.sync += [
             present.eq((present | set_bit) & ~clear_bit),
             head.eq(head + fetch),
-            free.eq(free + fetch - self.alloc),
-            self.next_index.eq(self.next_index + self.alloc),
+            free.eq(free + fetch - self.space.alloc),
+            self.space.next_index.eq(self.space.next_index + self.space.alloc),
         ]
         with m.If(self.words.ready | ~self.words.valid):
             m.d.sync += self.words.valid.eq(fetch)

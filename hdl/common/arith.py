@@ -3,9 +3,15 @@
 Fixed point is Q12.20 unless a name says otherwise: a signed 32-bit integer in units of 2^-20.
 """
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data
 
 FRACTION_BITS = 20
+
+FP16 = data.StructLayout({"fraction": unsigned(10), "exponent": unsigned(5), "sign": unsigned(1)})
+"""The fields of an fp16 value, the exponent biased by 15."""
+FP32 = data.StructLayout({"fraction": unsigned(23), "exponent": unsigned(8), "sign": unsigned(1)})
+"""The fields of an fp32 value, the exponent biased by 127."""
 
 
 def round_half_up(value: Value, bits: int) -> Value:
@@ -43,10 +49,11 @@ class Fp16:
         bits = Value.cast(bits)
         if len(bits) != 16:
             raise ValueError(f"an fp16 value has 16 bits, not {len(bits)}")
-        biased = bits[10:15]
-        self.sign = bits[15]
+        half = data.View(FP16, bits)
+        biased = half.exponent
+        self.sign = half.sign
         self.biased = biased
-        self.significand = Cat(bits[:10], biased.any())
+        self.significand = Cat(half.fraction, biased.any())
         self.exponent = Cat(biased[0] | ~biased.any(), biased[1:])
         self.finite = ~biased.all()
 
@@ -74,7 +81,8 @@ class Fp16FromFp32:
 
     def __init__(self, m: Module, value: Value, name: str) -> None:
         value = Value.cast(value)
-        biased, fraction, sign = value[23:31], value[:23], value[31]
+        single = data.View(FP32, value)
+        biased, fraction, sign = single.exponent, single.fraction, single.sign
         normal = Signal(name=f"{name}_normal")
         shift = Signal(4, name=f"{name}_shift")
         wide = Signal(36, name=f"{name}_wide")
@@ -114,19 +122,21 @@ def fp16_from_q20_magnitude(m: Module, magnitude: Value, name: str) -> Value:
 
 def fp16_to_fp32(m: Module, bits: Value, name: str) -> Value:
     """The fp32 bits of a finite fp16 value, exact."""
-    fraction = bits[:10]
+    half = data.View(FP16, bits)
+    fraction, biased = half.fraction, half.exponent
     shifted = Signal(10, name=f"{name}_shifted")
     leading = Signal(range(10), name=f"{name}_leading")
     for bit in range(10):
         with m.If(fraction[bit]):
             m.d.comb += [leading.eq(bit), shifted.eq(fraction << (10 - bit))]
-    biased = bits[10:15]
-    zero = ~bits[:15].any()
+    zero = ~(fraction.any() | biased.any())
     exponent = Mux(biased.any(), biased + 112, Mux(zero, 0, leading + 103))
-    return Cat(Const(0, 13), Mux(biased.any(), fraction, shifted), exponent[:8], bits[15])
+    return Cat(Const(0, 13), Mux(biased.any(), fraction, shifted), exponent[:8], half.sign)
 
 
 __all__ = [
+    "FP16",
+    "FP32",
     "FRACTION_BITS",
     "Fp16",
     "Fp16FromFp32",

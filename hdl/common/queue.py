@@ -1,13 +1,17 @@
 """A small first-in first-out queue with stream interfaces."""
 
+from typing import Any
+
 from amaranth import Module, Signal, Value
 from amaranth.hdl import Shape, ShapeLike
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out
 
+from hdl.common.component import Component
 
-class Queue(wiring.Component):
-    """``depth`` payloads (a power of two); what enters in one cycle may leave in the next.
+
+class Queue(Component):
+    """``depth`` payloads (a power of two); what enters at ``i`` in one cycle may leave at ``o`` in the next.
 
     ``room`` is the number of payloads that still fit, for producers that look ahead.
     """
@@ -27,7 +31,8 @@ class Queue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # few rows, read without a clock: registers or distributed RAM
-        m.submodules.rows = rows = memory.Memory(shape=Shape.cast(self.shape), depth=self.depth, init=[])
+        rows: Any = memory.Memory(shape=Shape.cast(self.shape), depth=self.depth, init=[])
+        m.submodules.rows = rows
         write = rows.write_port()
         read = rows.read_port(domain="comb")
         head = Signal(range(self.depth))

@@ -1,13 +1,17 @@
 """Memories, each in a module of its own with a plain one-read one-write interface, so that a macro can replace it."""
 
+from typing import Any
+
 from amaranth import ClockSignal, Instance, Module, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
+
+from hdl.common.component import Component
 
 __all__ = ["Ram", "RamInstances"]
 
 
-class Ram(wiring.Component):
+class Ram(Component):
     """``depth`` rows of ``width`` bits; one synchronous read and one write a cycle.
 
     Parameters:
@@ -15,8 +19,9 @@ class Ram(wiring.Component):
         init: contents at power-up, for read-only tables, which have no ``write_...``; without it contents are
             undefined until written.
 
-    ``read_data`` holds the row at ``read_addr`` one cycle after ``read_en``, and keeps it while ``read_en`` is low.
-    A row that is written in the cycle in which it is read returns undefined data; users forward or avoid it.
+    ``write_en`` stores ``write_data``, or pieces of it, in row ``write_addr``. ``read_data`` holds the row at
+    ``read_addr`` one cycle after ``read_en``, and keeps it while ``read_en`` is low. A row that is written in the
+    cycle in which it is read returns undefined data; users forward or avoid it.
     """
 
     def __init__(self, width: int, depth: int, *, lane_bits: int | None = None, init: list[int] | None = None) -> None:
@@ -44,9 +49,9 @@ class Ram(wiring.Component):
             return platform.instance(self)
         m = Module()
         # Nobody reads what a collision gives, so nothing need be built around a macro that gives something else
-        m.submodules.memory = rows = memory.Memory(
-            shape=unsigned(self.width), depth=self.depth, init=self.init, attrs={} if self.init else {"no_rw_check": 1}
-        )
+        attrs: dict[str, Any] = {} if self.init else {"no_rw_check": 1}
+        rows: Any = memory.Memory(shape=unsigned(self.width), depth=self.depth, init=self.init, attrs=attrs)
+        m.submodules.memory = rows
         read = rows.read_port(domain="sync")
         m.d.comb += [read.addr.eq(self.read_addr), read.en.eq(self.read_en), self.read_data.eq(read.data)]
         if not self.init:

@@ -1,25 +1,29 @@
 """Stage X: compute, resolve branches, access CSRs, issue loads, stores and RoCC commands, take traps."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import CoreConfig
-from hdl.core.alu import Alu
+from hdl.common.component import Component
 from hdl.core.bus import DataBusSignature
-from hdl.core.csr import Cause, Csr, CsrFile
-from hdl.core.decode import Unit
-from hdl.core.flow import Branch, Exceptions
-from hdl.core.loadstore import StoreLanes
-from hdl.core.muldiv import Divider, Multiplier
+from hdl.core.csr_file import Cause, Csr, CsrFile
+from hdl.core.decoder import Unit
 from hdl.core.pipeline import BypassSignature, Executed, FaultSignature, Issued
-from hdl.core.rvfi import ExecutedSignature
+from hdl.core.tracer import ExecutedSignature
+from hdl.core.units.alu import Alu
+from hdl.core.units.branch import Branch
+from hdl.core.units.divider import Divider
+from hdl.core.units.exceptions import Exceptions
+from hdl.core.units.multiplier import Multiplier
+from hdl.core.units.store_lanes import StoreLanes
 from hdl.rocc import CommandSignature
 
 __all__ = ["Execute"]
 
 
-class Execute(wiring.Component):
+class Execute(Component):
     """One instruction at a time; it leaves when it is done and M has room, or when it traps.
 
     From D: ``issue`` brings ``issued`` in a cycle in which there is ``room``; ``next_pc`` is the address, in bytes, of
@@ -76,7 +80,7 @@ class Execute(wiring.Component):
         dbus, cmd = self.dbus, self.cmd
 
         valid = Signal()
-        x = Signal(Issued)
+        x: Any = Signal(Issued)
         insn, decoded = x.insn, x.decoded
         unit, rd, funct3 = decoded.unit, insn.rd, insn.funct3
         waiting = Signal()
@@ -115,7 +119,7 @@ class Execute(wiring.Component):
             csr.lines.eq(self.lines),
             csr.mtime.eq(self.mtime),
             csr.retired.eq(self.retired),
-            csr.address.eq(insn.csr),
+            csr.address.eq(Cat(insn.rs2, insn.funct7)),
             csr.funct3.eq(funct3),
             csr.operand.eq(Mux(funct3[2], insn.rs1, x.a)),
             # csrrw always writes; set and clear with x0 or 0 only read

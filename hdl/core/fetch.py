@@ -1,9 +1,12 @@
 """Instruction fetch: runs ahead of the decoder by up to FETCH_DEPTH instructions, without prediction."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 
+from hdl.common.component import Component
 from hdl.core.bus import FETCH_DEPTH, InstructionBusSignature
 
 __all__ = ["Fetch", "FetchedSignature"]
@@ -21,24 +24,26 @@ class FetchedSignature(Signature):
         super().__init__({"valid": Out(1), "ready": In(1), "insn": Out(32), "error": Out(1), "pc": Out(64)})
 
 
-class Fetch(wiring.Component):
+class Fetch(Component):
     """Instructions in program order from ``reset_address`` on, at ``out``.
 
     ``bus``: `hdl.core.bus`. ``redirect``: from this cycle on fetch at ``target`` (a multiple of 4); what was fetched
     before is dropped, and ``out.valid`` must be ignored in that cycle. ``flush``: FENCE.I retires; goes to the bus.
     """
 
-    bus: Out(InstructionBusSignature())
-    redirect: In(1)
-    target: In(64)
-    flush: In(1)
-    out: Out(FetchedSignature())
-
     def __init__(self, reset_address: int) -> None:
         self._reset_address = reset_address
-        super().__init__()
+        super().__init__(
+            {
+                "bus": Out(InstructionBusSignature()),
+                "redirect": In(1),
+                "target": In(64),
+                "flush": In(1),
+                "out": Out(FetchedSignature()),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         bus = self.bus
         ahead = Signal(64, init=self._reset_address)
@@ -46,7 +51,7 @@ class Fetch(wiring.Component):
         outstanding = Signal(range(FETCH_DEPTH + 1))
         stale = Signal(range(FETCH_DEPTH + 1))
         queued = Signal(range(FETCH_DEPTH + 1))
-        queue = [Signal(Entry, name=f"queue_{i}") for i in range(FETCH_DEPTH)]
+        queue: list[Any] = [Signal(Entry, name=f"queue_{i}") for i in range(FETCH_DEPTH)]
         everything = Cat(*(entry.as_value() for entry in queue))
 
         room = Signal()
@@ -68,7 +73,7 @@ class Fetch(wiring.Component):
             m.d.sync += stale.eq(stale - 1)
 
         # the oldest instruction is in queue[0], or arriving
-        arriving = data.View(Entry, Signal(Entry.size, name="arriving"))
+        arriving: Any = data.View(Entry, Signal(Entry.size, name="arriving"))
         m.d.comb += [arriving.insn.eq(bus.resp_data), arriving.error.eq(bus.resp_error)]
         head = data.View(Entry, Signal(Entry.size, name="head"))
         taken = Signal()

@@ -1,18 +1,20 @@
 """Stage M: wait for memory or the multiplier, then write the register file."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import CoreConfig
-from hdl.core.loadstore import LoadLanes
+from hdl.common.component import Component
 from hdl.core.pipeline import BypassSignature, Executed, FaultSignature, WriteSignature
-from hdl.core.rvfi import FinishedSignature
+from hdl.core.tracer import FinishedSignature
+from hdl.core.units.load_lanes import LoadLanes
 
 __all__ = ["Finish"]
 
 
-class Finish(wiring.Component):
+class Finish(Component):
     """One instruction at a time.
 
     ``start``: ``executed`` comes from X, in a cycle in which there is ``room``. ``occupied``: there is one here.
@@ -45,7 +47,7 @@ class Finish(wiring.Component):
         m = Module()
         m.submodules.load = load = LoadLanes()
         valid = Signal()
-        held = Signal(Executed)
+        held: Any = Signal(Executed)
         done = Signal()
         result = Signal(64)
         fault, write = self.fault, self.write

@@ -1,17 +1,19 @@
 """Stage D: decode, and gather operands from the register file or from what later stages are about to write."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.core.decode import Decoder, Instruction, Unit
+from hdl.common.component import Component
+from hdl.core.decoder import Decoder, Instruction, Unit
 from hdl.core.fetch import FetchedSignature
 from hdl.core.pipeline import BypassSignature, Issued
 
 __all__ = ["Operands"]
 
 
-class Operands(wiring.Component):
+class Operands(Component):
     """Passes an instruction on when its operands are known and X has room for it. Combinational.
 
     ``fetched``: what F offers. ``rs1``, ``rs2``, ``value_1``, ``value_2``: the register file's read ports; ``awaited``:
@@ -20,25 +22,30 @@ class Operands(wiring.Component):
     executed. ``room``: X can take one; ``issue``: it takes ``issued`` in this cycle.
     """
 
-    fetched: In(FetchedSignature())
-    rs1: Out(5)
-    rs2: Out(5)
-    value_1: In(64)
-    value_2: In(64)
-    awaited: In(32)
-    x: In(BypassSignature())
-    x_awaits: In(1)
-    m: In(BypassSignature())
-    redirect: In(1)
-    room: In(1)
-    issue: Out(1)
-    issued: Out(Issued)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "fetched": In(FetchedSignature()),
+                "rs1": Out(5),
+                "rs2": Out(5),
+                "value_1": In(64),
+                "value_2": In(64),
+                "awaited": In(32),
+                "x": In(BypassSignature()),
+                "x_awaits": In(1),
+                "m": In(BypassSignature()),
+                "redirect": In(1),
+                "room": In(1),
+                "issue": Out(1),
+                "issued": Out(Issued),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.decoder = decoder = Decoder()
         x, fetched, d = self.x, self.fetched, decoder.out
-        insn = Signal(Instruction)
+        insn: Any = Signal(Instruction)
         m.d.comb += [
             insn.eq(fetched.insn),
             decoder.insn.eq(fetched.insn),

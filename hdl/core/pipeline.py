@@ -4,49 +4,53 @@ from amaranth import unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import Out, Signature
 
-from hdl.core.decode import Decoded, Instruction
+from hdl.core.decoder import Decoded, Instruction
 
 __all__ = ["BypassSignature", "Executed", "FaultSignature", "Issued", "WriteSignature"]
 
 
-class Issued(data.Struct):
-    """An instruction on its way from D to X.
+Issued = data.StructLayout(
+    {
+        "pc": unsigned(64),
+        "insn": Instruction,
+        "fetch_error": unsigned(1),
+        "decoded": Decoded,
+        "a": unsigned(64),
+        "b": unsigned(64),
+        "rs2": unsigned(64),
+        "target": unsigned(64),
+    }
+)
+"""An instruction on its way from D to X.
 
-    ``pc``: its address in bytes; ``insn``: its word; ``fetch_error``: its fetch was answered with an error, so nothing
-    but ``pc`` means anything; ``decoded``: what to do; ``a`` and ``b``: the ALU's operands; ``rs1`` is ``a`` where it
-    is used, ``rs2``: the second register, 0 if not used; ``target``: pc + immediate, where branches and JAL go.
-    """
-
-    pc: unsigned(64)
-    insn: Instruction
-    fetch_error: unsigned(1)
-    decoded: Decoded
-    a: unsigned(64)
-    b: unsigned(64)
-    rs2: unsigned(64)
-    target: unsigned(64)
+``pc``: its address in bytes; ``insn``: its word; ``fetch_error``: its fetch was answered with an error, so nothing
+but ``pc`` means anything; ``decoded``: what to do; ``a`` and ``b``: the ALU's operands; ``rs1`` is ``a`` where it
+is used, ``rs2``: the second register, 0 if not used; ``target``: pc + immediate, where branches and JAL go.
+"""
 
 
-class Executed(data.Struct):
-    """An instruction on its way from X to M.
+Executed = data.StructLayout(
+    {
+        "trapped": unsigned(1),
+        "memory": unsigned(1),
+        "load": unsigned(1),
+        "multiply": unsigned(1),
+        "uncounted": unsigned(1),
+        "write_rd": unsigned(1),
+        "rd": unsigned(5),
+        "value": unsigned(64),
+        "pc": unsigned(64),
+        "address": unsigned(64),
+        "funct3": unsigned(3),
+    }
+)
+"""An instruction on its way from X to M.
 
-    ``trapped``: it has trapped and has no effect any more; ``memory``: it waits for the data bus; ``load``: what comes
-    from there is its value; ``multiply``: the product is; otherwise ``value``. ``uncounted``: minstret does not count
-    it, for it has written that register. ``write_rd``, ``rd``: the register to write. ``pc``, ``address`` (bytes) and
-    ``funct3`` are the instruction's.
-    """
-
-    trapped: unsigned(1)
-    memory: unsigned(1)
-    load: unsigned(1)
-    multiply: unsigned(1)
-    uncounted: unsigned(1)
-    write_rd: unsigned(1)
-    rd: unsigned(5)
-    value: unsigned(64)
-    pc: unsigned(64)
-    address: unsigned(64)
-    funct3: unsigned(3)
+``trapped``: it has trapped and has no effect any more; ``memory``: it waits for the data bus; ``load``: what comes
+from there is its value; ``multiply``: the product is; otherwise ``value``. ``uncounted``: minstret does not count
+it, for it has written that register. ``write_rd``, ``rd``: the register to write. ``pc``, ``address`` (bytes) and
+``funct3`` are the instruction's.
+"""
 
 
 class BypassSignature(Signature):

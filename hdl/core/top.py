@@ -14,28 +14,28 @@ instruction, 1 for a CSR instruction behind another instruction, 33 for a divisi
 """
 
 from amaranth import Module
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import CoreConfig
+from hdl.common.component import Component
 from hdl.core.bus import DataBusSignature, InstructionBusSignature, RoccControlSignature
-from hdl.core.csr import Interrupt
+from hdl.core.csr_file import Interrupt
 from hdl.core.execute import Execute
 from hdl.core.fetch import Fetch
 from hdl.core.finish import Finish
 from hdl.core.operands import Operands
-from hdl.core.registers import RegisterFile
-from hdl.core.rvfi import RVFI_FIELDS, Tracer
+from hdl.core.register_file import RegisterFile
+from hdl.core.tracer import RVFI_FIELDS, Tracer
 
 __all__ = ["Core"]
 
 
-class Core(wiring.Component):
+class Core(Component):
     """One hart.
 
     ``ibus`` and ``dbus``: `hdl.core.bus`. ``rocc``: the RoCC port without its memory. ``timer``, ``software``,
     ``external``: interrupt lines, levels, in step with the clock. ``mtime``: what the time CSR reads. With
-    ``cfg.rvfi`` the ports ``rvfi_*`` of `hdl.core.rvfi`.
+    ``cfg.rvfi`` the ports ``rvfi_*`` of `hdl.core.tracer`.
     """
 
     def __init__(self, cfg: CoreConfig) -> None:
@@ -110,5 +110,5 @@ class Core(wiring.Component):
             m.submodules.tracer = tracer = Tracer()
             connect(m, execute.trace, tracer.x)
             connect(m, finish.trace, tracer.m)
-            m.d.comb += [getattr(self, f"rvfi_{name}").eq(getattr(tracer, name)) for name in RVFI_FIELDS]
+            m.d.comb += [getattr(self, f"rvfi_{name}").eq(getattr(tracer.rvfi, name)) for name in RVFI_FIELDS]
         return m

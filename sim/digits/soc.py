@@ -24,7 +24,7 @@ from sim.results.result import InputRun
 from software import image
 from software.checkpoint import Checkpoint, Digits
 from software.firmware.build import memory_bytes
-from software.firmware.packing import PackedNetwork, build_network
+from software.firmware.packing import PackedNetwork, build_network, image_symbol
 from software.places import scratch, whole
 
 PROGRAM = "network"
@@ -58,26 +58,19 @@ class SocNetwork(DigitNetwork):
     def __init__(self, setup: SocSetup, checkpoint: Checkpoint, digits: Digits, mem_trace: Path | None = None) -> None:
         super().__init__(setup.config, checkpoint, digits)
         self.setup, self.mem_trace = setup, mem_trace
-        network = PackedNetwork.of(checkpoint, self.x[:1], setup.n_fuse)
+        network = PackedNetwork(self.layers, self.x[:1], checkpoint.out_w, checkpoint.out_b, setup.n_fuse)
         with scratch() as folder:
             path = build_network(network, PROGRAM, folder / f"{PROGRAM}.elf")
             self.program = elf.load(path, max(elf.DEFAULT_RAM, -(-memory_bytes(path) >> 20) << 20))
-        assert self.program.ram.data.count(self._image(0)) == 1
-
-    def _image(self, n: int) -> bytes:
-        """What the program holds of layer 1, the digit in it."""
-        packed, threshold = self.layers[0]
-        return image.build(packed, self.x[n : n + 1], threshold)
+        # what the program never stores shall not look like a result
+        self.program = self.program.holding(
+            {name: bytes([MEMORY_FILL]) * self.program.place(name)[1] for name in SYMBOLS}
+        )
 
     def job(self, n: int, **fields: object) -> SocJob:
         """The run of digit n; ``fields`` are further fields of the job."""
-        ram = self.program.ram
-        data = bytearray(ram.data.replace(self._image(0), self._image(n)))
-        # what the program never stores shall not look like a result
-        for name in SYMBOLS:
-            address, size = self.program.symbols[name]
-            data[address - ram.address : address - ram.address + size] = bytes([MEMORY_FILL]) * size
-        program = replace(self.program, ram=replace(ram, data=bytes(data)))
+        packed, threshold = self.layers[0]
+        program = self.program.holding({image_symbol(1): image.build(packed, self.x[n : n + 1], threshold)})
         timing = self.setup.timing
         each = MemoryTiming(timing.latency, timing.jitter)
         limit = sum(cycle_limit(LayerCall(packed, self.x[n], 0.0), each) for packed, _ in self.layers)
@@ -177,7 +170,7 @@ def mismatch_wave(network: SocNetwork, run: DigitRun, path: Path) -> str:
 
 def first_wrong_store(network: SocNetwork, n: int, outcome: SocOutcome) -> int | None:
     """Cycle of the accelerator's first store of h that golden does not have; needs ``log_writes``."""
-    address, size = network.program.symbols["results"]
+    address, size = network.program.place("results")
     golden = b"".join(layer.h_pruned[n].astype("<f4").tobytes() for layer in network.golden)
     for write in outcome.write_log:
         offset = write.address - address

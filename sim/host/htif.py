@@ -1,4 +1,4 @@
-"""The host's end of HTIF in Python: exit, console output, and the system calls write and exit; ``harness/core_htif.h``
+"""The host's end of HTIF in Python: exit, console output, and the system calls write and exit; ``harness/core/htif.h``
 is the same in C++."""
 
 from enum import Enum

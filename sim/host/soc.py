@@ -1,4 +1,4 @@
-"""The host of one SocJob in Python, for the simulators that run in it; ``harness/soc_program.cc`` is the same in C++.
+"""The host of one SocJob in Python, for the simulators that run in it; ``harness/soc.cc`` is the same in C++.
 
 A simulator loops: ``drive()`` gives the inputs of a cycle, ``sample()`` takes the outputs that settled in it, then
 the clock rises (docs/simulation.md).

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.config import AcceleratorConfig
-from golden.isa import Counter, Error, Flags
+from golden.isa import VERSION_LAYOUT, Counter, Error, Flags
 from golden.layer import LayerResult
 from sim.layers.counters import broken_sums, expected
 from sim.layers.jobs import LayerCall, LayerOutcome
@@ -71,7 +71,7 @@ def judge(layer: str, call: LayerCall, golden: LayerResult, rtl: LayerOutcome, c
     problems += [f"{layer}: {text}" for text in broken_sums(counters, succeeded=code == Error.NONE)]
     n_fuse = min(call.n_fuse, config.fuse_capacity)
     equal("counter N_FUSE", counters[Counter.N_FUSE], n_fuse)
-    equal("N_pe of counter VERSION", counters[Counter.VERSION] >> 16 & 0xFF, config.n_pe)
+    equal("N_pe of counter VERSION", VERSION_LAYOUT.place("n_pe").of(counters[Counter.VERSION]), config.n_pe)
 
     allowed = set(golden.errors) | ({Error.ACC_OVERFLOW} if golden.overflow == "may" else set())
     if not golden.errors:

@@ -61,8 +61,8 @@ class WaveRequest:
     """A waveform of the cycles ``first`` .. ``last``: a VCD file, from Icarus an FST file, from pysim the whole run.
 
     ``signals``: full names below the top, dots between levels, of the only ones wanted; () is all. The engine
-    ``native`` alone can choose; for a path that ends in .rows it writes what ``sim.engines.native.vcd.read_rows``
-    reads.
+    ``native`` alone can choose; for a path that ends in .npy it writes an array of NumPy's, an element a cycle with a
+    field for each signal.
     """
 
     path: str

@@ -1,7 +1,9 @@
 """Programs from ELF files."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from os import SEEK_END
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError as _FormatError
@@ -46,6 +48,7 @@ class Elf:
         tohost, fromhost: addresses of HTIF's words; None if the program has none.
         symbols: address and bytes of each symbol with a size.
         labels: address of every named symbol.
+        loaded: address and bytes of each segment that is loaded.
         compiler: name and version of what compiled it, as "gcc 12.2.0"; None if the file does not say.
         warning: why the program may end in an illegal instruction, in one line; None if nothing in the file says so.
     """
@@ -55,8 +58,35 @@ class Elf:
     fromhost: int | None
     symbols: dict[str, tuple[int, int]]
     labels: dict[str, int]
+    loaded: tuple[tuple[int, int], ...] = ()
     compiler: str | None = None
     warning: str | None = None
+
+    def place(self, name: str, size: int | None = None) -> tuple[int, int]:
+        """Address and bytes of an object of the program, by its symbol.
+
+        Raises ElfError when there is none with a size, when it has another size than ``size``, or when it does not lie
+        in a segment that is loaded.
+        """
+        if name not in self.symbols:
+            why = "" if self.labels else ": it has no symbol table (stripped?)"
+            raise ElfError(f"the program has no symbol {name!r} with a size{why}")
+        address, found = self.symbols[name]
+        if size is not None and found != size:
+            raise ElfError(f"the program's symbol {name!r} has {found} bytes, must have {size}")
+        if not any(start <= address and address + found <= start + length for start, length in self.loaded):
+            raise ElfError(
+                f"the program's symbol {name!r}, {found} bytes at {address:#x}, is in no segment that is loaded"
+            )
+        return address, found
+
+    def holding(self, objects: Mapping[str, bytes]) -> "Elf":
+        """The program with other initial contents of these objects, of the same size. Raises ElfError as ``place``."""
+        data = bytearray(self.ram.data)
+        for name, content in objects.items():
+            at = self.place(name, len(content))[0] - self.ram.address
+            data[at : at + len(content)] = content
+        return replace(self, ram=replace(self.ram, data=bytes(data)))
 
 
 def load(path: str | Path, ram_bytes: int = DEFAULT_RAM, ram_address: int = RAM_ADDRESS) -> Elf:
@@ -70,6 +100,8 @@ def load(path: str | Path, ram_bytes: int = DEFAULT_RAM, ram_address: int = RAM_
             return _load(str(path), ELFFile(stream), ram_bytes, ram_address)
     except OSError as error:
         raise ElfError(f"{path}: {error.strerror}") from None
+    except MemoryError:
+        raise ElfError(f"{path}: not a readable ELF file (it claims to hold more than memory does)") from None
     # pyelftools lets some errors of truncated files through as they are
     except (_FormatError, ValueError, KeyError, IndexError, AttributeError, OverflowError, UnicodeError) as error:
         if isinstance(error, ElfError):
@@ -130,6 +162,20 @@ def _check_instructions(path: str, elf: ELFFile) -> str | None:
     )
 
 
+def _check_extents(path: str, elf: ELFFile) -> None:
+    """Raises ElfError when a header speaks of more bytes than the file has: nobody shall try to read them."""
+    end = elf.stream.seek(0, SEEK_END)
+    for segment in elf.iter_segments("PT_LOAD"):
+        if segment["p_filesz"] and segment["p_offset"] + segment["p_filesz"] > end:
+            raise ElfError(f"{path}: truncated: the segment at {segment['p_paddr']:#x} is incomplete")
+        if segment["p_filesz"] > segment["p_memsz"]:
+            sizes = f"{segment['p_filesz']} bytes in the file, {segment['p_memsz']} in memory"
+            raise ElfError(f"{path}: the segment at {segment['p_paddr']:#x} has {sizes}")
+    for number, section in enumerate(elf.iter_sections()):
+        if section["sh_type"] not in ("SHT_NULL", "SHT_NOBITS") and section["sh_offset"] + section["sh_size"] > end:
+            raise ElfError(f"{path}: truncated: section {number} has {section['sh_size']} bytes, the file {end}")
+
+
 def _outside(path: str, segment: ElfSegment, ram_bytes: int, ram_address: int) -> ElfError:
     """Of a segment that does not lie in RAM: what to do about it."""
     address, size = segment["p_paddr"], segment["p_memsz"]
@@ -151,8 +197,10 @@ def _load(path: str, elf: ELFFile, ram_bytes: int, ram_address: int) -> Elf:
         raise ElfError(f"{path}: type {header['e_type']}: need an executable at fixed addresses (ET_EXEC)")
     if header["e_entry"] != ram_address:
         raise ElfError(f"{path}: entry point {header['e_entry']:#x}: the core starts at {ram_address:#x}")
+    _check_extents(path, elf)
     warning = _check_instructions(path, elf)
     content = bytearray()
+    loaded = []
     for segment in elf.iter_segments("PT_LOAD"):
         start, size = segment["p_paddr"] - ram_address, segment["p_memsz"]
         if not size:
@@ -161,8 +209,7 @@ def _load(path: str, elf: ELFFile, ram_bytes: int, ram_address: int) -> Elf:
             raise _outside(path, segment, ram_bytes, ram_address)
         content += bytes([MEMORY_FILL]) * (start + size - len(content))
         data = segment.data()
-        if len(data) != segment["p_filesz"]:
-            raise ElfError(f"{path}: truncated: the segment at {segment['p_paddr']:#x} is incomplete")
+        loaded.append((segment["p_paddr"], size))
         content[start : start + size] = data + bytes(size - len(data))
     if not content:
         raise ElfError(f"{path}: nothing to load")
@@ -177,4 +224,6 @@ def _load(path: str, elf: ELFFile, ram_bytes: int, ram_address: int) -> Elf:
                     if symbol["st_size"]:
                         symbols[symbol.name] = (symbol["st_value"], symbol["st_size"])
     ram = Segment("ram", ram_address, ram_bytes, bytes(content), write=True)
-    return Elf(ram, labels.get("tohost"), labels.get("fromhost"), symbols, labels, _compiler(elf), warning)
+    return Elf(
+        ram, labels.get("tohost"), labels.get("fromhost"), symbols, labels, tuple(loaded), _compiler(elf), warning
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from golden.config import SocConfig
 from sim.protocol.base import Design, EngineError, Segment, WaveRequest, Write
 from sim.protocol.core import MemoryRange, ProgramOutcome, Stop
-from sim.protocol.elf import Elf, ElfError
+from sim.protocol.elf import Elf
 from sim.protocol.timing import AxiTiming
 
 _TIMING = AxiTiming()
@@ -46,11 +46,8 @@ class SocJob:
 
     @classmethod
     def of(cls, program: Elf, symbols: tuple[str, ...] = (), **fields: object) -> "SocJob":
-        """Run a program and keep ``symbols``; ``fields`` are further fields. ElfError when there is no such symbol."""
-        for name in symbols:
-            if name not in program.symbols:
-                raise ElfError(f"the program has no symbol {name!r} with a size")
-        keep = tuple(MemoryRange(name, *program.symbols[name]) for name in symbols)
+        """Run a program and keep ``symbols``; ``fields`` are further fields. Raises ElfError as ``Elf.place``."""
+        keep = tuple(MemoryRange(name, *program.place(name)) for name in symbols)
         given = {"segments": (program.ram,), "tohost": program.tohost, "fromhost": program.fromhost, "keep": keep}
         return cls(**(given | fields))  # type: ignore[arg-type]
 

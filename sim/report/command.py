@@ -20,16 +20,19 @@ from sim.report.model import Report, as_json, summarise
 from sim.report.page import number, page, percent
 from sim.report.timeline import load as load_timeline
 from sim.report.timeline_page import timeline_view
-from sim.results.result import SCHEMA, ResultError, from_json
+from sim.results.check import check
+from sim.results.result import SCHEMA, SCHEMA_OF_0_1, ResultError, from_json
 from software.cli import UserError, write_all
 
 BUILD = Path("build")
 
 
 def load(path: Path) -> Report:
-    """Raises UserError naming file and field."""
+    """Raises UserError naming file and field, also for a result that contradicts itself."""
     try:
-        return summarise(str(path), from_json(path.read_text(), str(path)))
+        result = from_json(path.read_text(), str(path))
+        check(result, str(path))
+        return summarise(str(path), result)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except (ResultError, UnicodeDecodeError) as error:
@@ -44,7 +47,7 @@ def found(folder: Path) -> list[Path]:
             head = path.read_text(errors="replace")
         except OSError:
             continue
-        if f'"schema": "{SCHEMA}"' in head:
+        if any(f'"schema": "{schema}"' in head for schema in (SCHEMA, SCHEMA_OF_0_1)):
             results.append(path)
     return results
 

@@ -34,16 +34,17 @@ NO_STEP = 0
 
 SIGNALS = {
     "busy": "frontend.busy",
-    "port_busy": "memory.busy", "port_stalled": "memory.stalled", "port_full": "memory.full",
+    "port_busy": "memory.control__events__port_busy", "port_stalled": "memory.control__events__port_stalled",
+    "port_full": "memory.control__events__port_full",
     "issue": "memory.issue", "kind": "memory.kind",
-    "setup_done": "datapath.setup__done",
+    "setup_done": "datapath.recurrent.setup.done",
     "w_issue": "datapath.weights.issue", "w_started": "datapath.weights.started",
-    "w_working": "datapath.weights.working", "w_stolen": "datapath.weights.stolen",
-    "w_starved": "datapath.weights.starved", "w_group_end": "datapath.weights.inputs.group_free",
-    "u_loaded": "datapath.recurrent.loaded", "u_due": "datapath.recurrent.due",
-    "u_working": "datapath.recurrent.working", "u_done": "datapath.recurrent.done",
-    "gate_busy": "datapath.gates.busy", "gate_wait_w": "datapath.gates.wait_w",
-    "gate_wait_store": "datapath.gates.wait_store",
+    "w_working": "datapath.weights.events__pe_busy", "w_stolen": "datapath.weights.events__w_stolen",
+    "w_starved": "datapath.weights.events__w_starved", "w_group_end": "datapath.weights.inputs.group_free",
+    "u_loaded": "datapath.recurrent.events__u_words", "u_due": "datapath.recurrent.decoder.words__ready",
+    "u_working": "datapath.recurrent.events__pe_busy", "u_done": "datapath.recurrent.step__done",
+    "gate_busy": "datapath.gates.events__gate_busy", "gate_wait_w": "datapath.gates.events__gate_wait_w",
+    "gate_wait_store": "datapath.gates.events__gate_wait_store",
 }  # fmt: skip
 """Signals of the accelerator that are recorded."""
 U_DONE_DELAY = 3
@@ -227,7 +228,7 @@ def record(
     """
     first, last = check_window(*window or (0, LONGEST - 1))
     with scratch() as folder:
-        path = folder / "signals.rows"
+        path = folder / "signals.npy"
         # The commands before START take cycles too, and only from the run's beginning can steps be counted.
         wave = WaveRequest(str(path), 0, last + 1000, tuple(SIGNALS.values()))
         outcome = CompiledAccelerator().run(Design("accelerator", config), layer_job(call, timing, wave=wave), progress)

@@ -1,20 +1,24 @@
 """The versioned run-result schema: what every command that simulates writes as JSON, and what reports read.
 
-Fields are only ever added; a change of meaning is a new ``schema`` string. A missing field is an error that names it.
+Fields are only ever added. Every field must be there, and a missing one is an error that names it; in a file of 0.1,
+which has the schema before this one, those that were added since take their defaults.
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+from cattrs import AttributeValidationNote, BaseValidationError, Converter, IterableValidationNote
+from cattrs.gen import make_dict_structure_fn
 
 from software.cli import write_all
 
-SCHEMA = "elstm.run/1"
+SCHEMA = "elstm.run/2"
+SCHEMA_OF_0_1 = "elstm.run/1"
+"""Of elstm 0.1 and of what was written until 0.2."""
 Record = TypeVar("Record")
-ADDED = {"added": True}
-"""Metadata of a field that older files lack: reading them gives its default."""
 
 
 class ResultError(ValueError):
@@ -137,9 +141,9 @@ class RunResult:
     versions: dict[str, str]
     inputs: list[InputRun]
     accuracy: float | None = None
-    tested_accuracy: float | None = field(default=None, metadata=ADDED)
+    tested_accuracy: float | None = None
     """Of the same network on all ``tested_inputs`` test inputs, by golden, as its checkpoint says."""
-    tested_inputs: int = field(default=0, metadata=ADDED)
+    tested_inputs: int = 0
     simulated_cycles: int = 0
     wall_seconds: float = 0.0
     cycles_per_second: float = 0.0
@@ -162,45 +166,99 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
-def _build(kind: Any, value: Any, where: str) -> Any:
-    origin = get_origin(kind)
-    if origin in (Union, UnionType):
-        if value is None and type(None) in get_args(kind):
-            return None
-        return _build(next(a for a in get_args(kind) if a is not type(None)), value, where)
-    if origin is list:
-        if not isinstance(value, list):
-            raise ResultError(f"{where}: expected a list, not {value!r}")
-        return [_build(get_args(kind)[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise ResultError(f"{where}: expected an object, not {value!r}")
-        return {key: _build(get_args(kind)[1], item, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(kind, type) and is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ResultError(f"{where}: expected an object, not {value!r}")
-        hints = get_type_hints(kind)
-        names = [f.name for f in fields(kind) if f.name in value or f.metadata != ADDED]
-        for name in names:
-            if name not in value:
-                raise ResultError(f"{where}: field {name!r} is missing")
-        return kind(**{name: _build(hints[name], value[name], f"{where}.{name}") for name in names})
+class _WrongError(ValueError):
+    """A value that is not what its field holds; ``place``: which field, below the object that is looked at."""
+
+    def __init__(self, text: str, place: str = "") -> None:
+        super().__init__(text)
+        self.place = place
+
+
+def _primitive(kind: type) -> Callable[[Any, Any], Any]:
+    # cattrs itself would convert "3" to 3, and True is an int
     wanted = (int, float) if kind is float else kind
-    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-        raise ResultError(f"{where}: expected {kind.__name__}, not {value!r}")
-    return value
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+            raise _WrongError(f"expected {kind.__name__}, not {value!r}")
+        return value
+
+    return structure
+
+
+def _record(kind: Any, converter: Converter, complete: bool) -> Callable[[Any, Any], Any]:
+    inner, hints = make_dict_structure_fn(kind, converter), get_type_hints(kind)
+    containers = {"list": list, "object": dict}
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _WrongError(f"expected an object, not {value!r}")
+        for f in fields(kind):
+            optional = f.default is not MISSING or f.default_factory is not MISSING
+            if f.name not in value and (complete or not optional):
+                raise _WrongError(f"field {f.name!r} is missing")
+            for name, container in containers.items():
+                # cattrs takes anything that can be iterated
+                wanted = get_origin(hints[f.name]) is container
+                if wanted and not isinstance(value.get(f.name, container()), container):
+                    article = "an" if name == "object" else "a"
+                    raise _WrongError(f"expected {article} {name}, not {value[f.name]!r}", f".{f.name}")
+        return inner(value, kind)
+
+    return structure
+
+
+def _converter(complete: bool) -> Converter:
+    """``complete``: fields with defaults may not be missing either."""
+    converter = Converter()
+    for kind in (bool, int, float, str):
+        converter.register_structure_hook(kind, _primitive(kind))
+    converter.register_structure_hook_factory(is_dataclass, lambda kind: _record(kind, converter, complete))
+    return converter
+
+
+_COMPLETE, _OF_0_1 = _converter(complete=True), _converter(complete=False)
+
+
+def _first(error: BaseException, where: str) -> str:
+    """The first thing that cattrs found wrong, with its place, in one line."""
+    if not isinstance(error, BaseValidationError):
+        return f"{where}{getattr(error, 'place', '')}: {error}"
+    first = error.exceptions[0]
+    for note in getattr(first, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            where += f".{note.name}"
+        elif isinstance(note, IterableValidationNote):
+            where += f"[{note.index}]" if isinstance(note.index, int) else f".{note.index}"
+    return _first(first, where)
+
+
+def _structured(converter: Converter, kind: type[Record], value: Any, where: str) -> Record:
+    try:
+        return converter.structure(value, kind)
+    except (_WrongError, BaseValidationError) as error:
+        raise ResultError(_first(error, where)) from None
 
 
 def from_json(text: str, where: str = "result") -> RunResult:
-    """Parse and check a result. Raises ResultError naming the field."""
+    """Parse and check a result; one of 0.1 is converted. Raises ResultError naming the field."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise ResultError(f"{where}: not JSON: {error}") from None
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        found = value.get("schema") if isinstance(value, dict) else value
-        raise ResultError(f"{where}: schema must be {SCHEMA!r}, not {found!r}")
-    return _build(RunResult, value, where)
+    found = value.get("schema") if isinstance(value, dict) else value
+    if found == SCHEMA_OF_0_1:
+        return _structured(_OF_0_1, RunResult, value | {"schema": SCHEMA}, where)
+    if found == SCHEMA:
+        return _structured(_COMPLETE, RunResult, value, where)
+    raise ResultError(f"{where}: schema must be {SCHEMA!r} or {SCHEMA_OF_0_1!r}, not {found!r}{_author(value)}")
+
+
+def _author(value: Any) -> str:
+    """Who can read a file of another schema, as far as it says."""
+    versions = value.get("versions") if isinstance(value, dict) else None
+    version = versions.get("elstm") if isinstance(versions, dict) else None
+    return f"; elstm {version} wrote it, and can read it" if isinstance(version, str) else ""
 
 
 def layer_run_from(value: Any, where: str) -> LayerRun:
@@ -210,4 +268,4 @@ def layer_run_from(value: Any, where: str) -> LayerRun:
 
 def record_from(kind: type[Record], value: Any, where: str) -> Record:
     """Check a parsed dataclass of numbers, texts and such. Raises ResultError naming the field."""
-    return _build(kind, value, where)
+    return _structured(_COMPLETE, kind, value, where)

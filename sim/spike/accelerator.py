@@ -17,7 +17,7 @@ from golden import isa
 from golden.config import WORD_BYTES, AcceleratorConfig
 from golden.cycles import SCHEDULES, u_words_of_steps
 from golden.formats import FormatError, Packed, Words, stored, unpack_halves
-from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule, Status
+from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule
 from golden.layer import Layer, LayerResult, PackedLayer, State
 from golden.memory import h_bytes
 from golden.numbers import fp16_from_bits
@@ -149,9 +149,9 @@ class Accelerator:
 
     def _status(self) -> int:
         if self._run is not None:
-            return int(Status.BUSY)
-        word = Status.DONE * self._done | Status.ERROR * (self._code != Error.NONE)
-        return int(word) | self._code << isa.STATUS_CODE_SHIFT | self._rows << isa.STATUS_ROWS_SHIFT
+            return isa.STATUS_LAYOUT.pack(busy=1)
+        error = self._code != Error.NONE
+        return isa.STATUS_LAYOUT.pack(done=self._done, error=error, code=self._code, rows=self._rows)
 
     def _counter(self, index: int) -> int:
         config = self._config
@@ -160,7 +160,8 @@ class Accelerator:
             self.fence()
             return status
         if index == Counter.VERSION:
-            return isa.VERSION | config.n_pe << 16 | config.slots << 24 | config.max_x << 32 | config.max_h << 48
+            build = {name: getattr(config, name) for name in isa.VERSION_LAYOUT.fields if name != "version"}
+            return isa.VERSION_LAYOUT.pack(version=isa.VERSION, **build)
         known = {} if self._run is not None else self._counters
         return known.get(Counter(index), 0) if index in Counter.__members__.values() else 0
 

@@ -54,10 +54,10 @@ def missing() -> str | None:
 
 def _span(program: elf.Elf, path: str | Path, symbols: Sequence[str]) -> tuple[int, int]:
     """The addresses, multiples of 8, between which all the symbols lie."""
-    for name in symbols:
-        if name not in program.symbols:
-            raise EngineError(f"{path} has no symbol {name!r} with a size")
-    places = [program.symbols[name] for name in symbols]
+    try:
+        places = [program.place(name) for name in symbols]
+    except elf.ElfError as error:
+        raise EngineError(f"{path}: {error}") from None
     first = min((address for address, _ in places), default=program.ram.address)
     end = max((address + size for address, size in places), default=first)
     return first & ~7, end + -end % 8
@@ -116,8 +116,8 @@ def run(
         exit_code=done.returncode,
         memory={
             name: memory[address - first : address - first + size]
-            for name, (address, size) in program.symbols.items()
-            if name in symbols
+            for name in symbols
+            for address, size in [program.place(name)]
         },
         starts=tuple(Start(**record) for record in records),
         compiler=program.compiler,

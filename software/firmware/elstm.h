@@ -194,6 +194,15 @@ static inline uint64_t elstm_counter(uint64_t rs1) {
 static inline void elstm_abort(void) {
     __asm__ volatile(".insn r 0x0b, 0, 8, x0, x0, x0" ::: "memory");
 }
+
+/* Fields of the status word, and of counter VERSION. */
+static inline uint32_t elstm_code(uint64_t status) { return status >> 8 & 0xff; }
+static inline uint32_t elstm_rows(uint64_t status) { return status >> 32 & 0xffffffff; }
+static inline uint64_t elstm_n_pe(uint64_t version) { return version >> 16 & 0xff; }
+static inline uint64_t elstm_slots(uint64_t version) { return version >> 24 & 0xff; }
+static inline uint64_t elstm_max_x(uint64_t version) { return version >> 32 & 0xffff; }
+static inline uint64_t elstm_max_h(uint64_t version) { return version >> 48 & 0xffff; }
+
 /* Waits until every command has been taken and the accelerator is not busy: h and the state may be read then. */
 static inline void elstm_fence(void) { __asm__ volatile("fence" ::: "memory"); }
 
@@ -202,9 +211,6 @@ static inline uint64_t elstm_wait(void) {
     elstm_fence();
     return elstm_counter(ELSTM_COUNTER_STATUS);
 }
-
-static inline unsigned elstm_code(uint64_t status) { return status >> ELSTM_STATUS_CODE_SHIFT & 0xFF; }
-static inline uint32_t elstm_rows(uint64_t status) { return (uint32_t)(status >> ELSTM_STATUS_ROWS_SHIFT); }
 
 /* The weights of a layer. x, h: sizes in elements, multiples of 4; threshold: bits of an fp32; w_offsets: may be 0. */
 struct elstm_layer {

@@ -12,6 +12,7 @@ from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint,
 from software.cli import UserError
 from software.esell_format import random_matrix
 from software.firmware.build import Toolchain, build, sources
+from software.firmware.packing import object_text
 from software.header import header
 from software.places import scratch
 
@@ -123,7 +124,7 @@ def write_layer(data: LayerData, folder: Path) -> Path:
     text = '.section .rodata, "a"\n'
     for name, content in parts.items():
         (folder / f"{name}.bin").write_bytes(content)
-        text += f'.balign 8\n.globl {name}\n{name}: .incbin "{folder.resolve() / name}.bin"\n'
+        text += object_text(name, len(content), f'.incbin "{folder.resolve() / name}.bin"')
     path = folder / "layer.S"
     path.write_text(text)
     return path

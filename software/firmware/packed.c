@@ -15,8 +15,8 @@ struct elstm_layer open_layer(uint64_t number) {
         print("this is no layer image of version 1\n");
         exit(2);
     }
-    uint64_t build = elstm_counter(ELSTM_COUNTER_VERSION);
-    uint64_t max_x = build >> 32 & 0xFFFF, max_h = build >> 48;
+    uint64_t version = elstm_counter(ELSTM_COUNTER_VERSION);
+    uint64_t max_x = elstm_max_x(version), max_h = elstm_max_h(version);
     if (image->x > max_x || image->h > max_h) {
         refuse(number);
         print_number("X = ", image->x);

@@ -82,34 +82,46 @@ def output_words(w: NDArray[np.float32], b: NDArray[np.float32]) -> tuple[NDArra
     return np.rint(np.ldexp(wide, WEIGHT_BITS)).astype(np.int32), np.rint(np.ldexp(bias, BIAS_BITS)).astype(np.int64)
 
 
+def image_symbol(layer: int) -> str:
+    """The symbol of a layer's image, which has the image's size; layers count from 1."""
+    return f"layer{layer}_image"
+
+
+def object_text(name: str, size: int, content: str, align: int = 8, local: bool = False) -> str:
+    """An object in assembly, whose symbol says how large it is: so it can be found and changed in the ELF."""
+    head = "" if local else f".globl {name}\n"
+    return f"{head}.type {name}, @object\n.size {name}, {size}\n.balign {align}\n{name}: {content}\n"
+
+
 def _room(name: str, size: int) -> str:
-    return f".globl {name}\n.type {name}, @object\n.size {name}, {size}\n.balign 64\n{name}: .space {size}\n"
+    return object_text(name, size, f".space {size}", 64)
 
 
 def write_network(network: PackedNetwork, folder: Path) -> Path:
     """Write the object's source and the files it includes; returns the assembly file, for ``build``."""
     folder.mkdir(parents=True, exist_ok=True)
 
-    def included(name: str, content: bytes) -> str:
-        (folder / name).write_bytes(content)
-        return f'.incbin "{folder.resolve() / name}"\n'
+    def included(name: str, content: bytes, align: int = 8, local: bool = True) -> str:
+        file = folder.resolve() / f"{name}.bin"
+        file.write_bytes(content)
+        return object_text(name, len(content), f'.incbin "{file}"', align, local)
 
     count = len(network.layers)
     text = '.section .rodata, "a"\n'
     for number, (packed, threshold) in enumerate(network.layers, 1):
         x = network.x if number == 1 else None
-        text += f".balign 64\nlayer{number}: " + included(f"layer{number}.bin", image.build(packed, x, threshold))
+        text += included(image_symbol(number), image.build(packed, x, threshold), 64, local=False)
     output = "0"
     if network.out_w is not None and network.out_b is not None:
         output = "output"
         top = network.layers[-1][0]
         w, b = output_words(network.out_w, network.out_b)
         w = np.pad(w, ((0, 0), (0, top.h - w.shape[1])))
-        text += ".balign 8\nweights: " + included("weights.bin", w.astype("<i4").tobytes())
-        text += ".balign 8\nbias: " + included("bias.bin", b.astype("<i8").tobytes())
-        text += f".balign 8\noutput: .dword {len(w)}, {top.h}, weights, bias\n"
-    layers = ", ".join(f"layer{number}" for number in range(1, count + 1))
-    text += f".balign 8\n.globl network\nnetwork: .dword {count}, {network.n_fuse}, {output}, {layers}\n"
+        text += included("weights", w.astype("<i4").tobytes())
+        text += included("bias", b.astype("<i8").tobytes())
+        text += object_text(output, 8 * 4, f".dword {len(w)}, {top.h}, weights, bias", local=True)
+    layers = ", ".join(map(image_symbol, range(1, count + 1)))
+    text += object_text("network", 8 * (3 + count), f".dword {count}, {network.n_fuse}, {output}, {layers}")
     hidden = sum(packed.h for packed, _ in network.layers)
     text += '.section .noinit, "aw", @nobits\n'
     text += _room("results", 4 * network.sequences * network.steps * hidden)

@@ -8,7 +8,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from hdl.core.bus import FETCH_DEPTH
-from hdl.core.cache import LINE_BYTES, LINE_WORDS, InstructionCache
+from hdl.core.instruction_cache import LINE_BYTES, LINE_WORDS, InstructionCache
 
 BASE = 0x8000_0000
 BYTES = 8 * LINE_BYTES

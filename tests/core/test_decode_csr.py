@@ -6,8 +6,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.core.csr import Csr, CsrFile, Interrupt
-from hdl.core.decode import Decoder
+from hdl.core.csr_file import Csr, CsrFile, Interrupt
+from hdl.core.decoder import Decoder
 from sim.core_lockstep.isa import mnemonic, operands
 
 CUSTOM = (0x0B, 0x2B, 0x5B, 0x7B)

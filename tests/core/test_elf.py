@@ -191,3 +191,87 @@ def test_a_program_of_atomic_instructions_is_warned_of_and_stopped(tools: build.
 @pytest.mark.parametrize("tools", build.toolchains(), ids=lambda tools: tools.name)
 def test_our_own_programs_have_nothing_to_warn_of(tools: build.Toolchain, tmp_path: Path) -> None:
     assert elf.load(build.build(build.sources("softfloat"), tmp_path / "s.elf", tools)).warning is None
+
+
+OBJECTS = """
+.section .text.start, "ax"
+.globl _start
+_start: j _start
+.section .rodata, "a"
+.globl blob, bare
+.type blob, @object
+.size blob, 16
+.balign 8
+blob: .dword 1, 2
+bare: .dword 3
+.section .noinit, "aw", @nobits
+.globl room
+.type room, @object
+.size room, 8
+room: .space 8
+.globl far, over
+.type far, @object
+.size far, 8
+far = 0x80400000
+.type over, @object
+.size over, 1 << 20
+over = 0x80000000
+"""
+
+
+def objects(folder: Path, *flags: str) -> elf.Elf:
+    source = folder / "objects.S"
+    source.write_text(OBJECTS)
+    return elf.load(build.build([source], folder / "objects.elf", flags=flags))
+
+
+def test_objects_are_changed_by_the_address_of_their_symbols(tmp_path: Path) -> None:
+    program = objects(tmp_path)
+    address, size = program.place("blob")
+    assert size == 16
+    # no search: the bytes of blob are those of no other place, and another object of the same bytes stays
+    changed = program.holding({"blob": struct.pack("<QQ", 3, 4), "room": b"\x11" * 8})
+    at = address - RAM
+    assert changed.ram.data[at : at + 24] == struct.pack("<QQQ", 3, 4, 3)
+    assert program.ram.data[at : at + 24] == struct.pack("<QQQ", 1, 2, 3)
+    room = changed.place("room")[0] - RAM
+    assert changed.ram.data[room : room + 8] == b"\x11" * 8
+    assert len(changed.ram.data) == len(program.ram.data)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("blobs", 16, "the program has no symbol 'blobs' with a size"),
+        ("bare", 8, "the program has no symbol 'bare' with a size"),
+        ("blob", 24, "the program's symbol 'blob' has 16 bytes, must have 24"),
+        ("far", 8, "the program's symbol 'far', 8 bytes at 0x80400000, is in no segment that is loaded"),
+        ("over", 1 << 20, "the program's symbol 'over', 1048576 bytes at 0x80000000, is in no segment that is loaded"),
+    ],
+)
+def test_an_object_that_cannot_be_changed_is_refused(name: str, size: int, message: str, tmp_path: Path) -> None:
+    with pytest.raises(elf.ElfError) as error:
+        objects(tmp_path).holding({name: bytes(size)})
+    assert str(error.value) == message
+
+
+def test_a_stripped_program_says_so(tmp_path: Path) -> None:
+    with pytest.raises(elf.ElfError) as error:
+        objects(tmp_path, "-Wl,-s").place("blob")
+    assert str(error.value) == "the program has no symbol 'blob' with a size: it has no symbol table (stripped?)"
+
+
+def test_headers_that_claim_what_the_file_has_not_are_one_line(tmp_path: Path) -> None:
+    """They name sizes that no memory has; nothing may try to read them."""
+    path, huge = tmp_path / "p.elf", struct.pack("<Q", 1 << 45)
+    whole = image(section=attributes("rv64im"))
+    table = struct.unpack_from("<Q", whole, 40)[0]
+    file_size = whole[:96] + huge + whole[104:]
+    assert refused(path, file_size) == f"{path}: truncated: the segment at {RAM:#x} is incomplete"
+    shrunk = whole[:104] + struct.pack("<Q", 4) + whole[112:]
+    assert refused(path, shrunk) == f"{path}: the segment at {RAM:#x} has 8 bytes in the file, 4 in memory"
+    size_of_attributes = table + 64 + 32
+    section = whole[:size_of_attributes] + huge + whole[size_of_attributes + 8 :]
+    assert refused(path, section) == f"{path}: truncated: section 1 has {1 << 45} bytes, the file {len(whole)}"
+    memory = whole[:104] + huge + whole[112:]
+    assert "is outside of RAM" in refused(path, memory)

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ import pytest
 from golden.config import CoreConfig, SocConfig, preset
 from sim.core_lockstep.command import compare, normalized, until_exit
 from sim.engines import registry
+from sim.engines.compiled import Compiled
 from sim.protocol import core as core_program
 from sim.protocol import elf
-from sim.protocol.base import Design
+from sim.protocol.base import Design, WaveRequest
 from sim.protocol.soc import SocJob
+from sim.protocol.timing import MemoryTiming
 from sim.spike import simulator
 from software.firmware import build
+from tests.sim.engines import read_vcd
 
 CPI_PROGRAMS = ("sort", "crc", "matrix", "softfloat", "strings")
 MAX_CPI = 1.4
@@ -119,6 +123,33 @@ def test_a_core_that_waits_for_ever_is_stopped(tmp_path: Path) -> None:
     path = compiled('#include "firmware.h"\nint main(void) { __asm__("wfi"); return 0; }', tmp_path)
     outcome = outcome_of(path, stuck_cycles=2000)
     assert "nothing retires any more; waiting at pc 0x8000" in (outcome.reason() or "")
+
+
+@pytest.mark.slow
+def test_verilator_takes_the_same_cycles(tmp_path: Path) -> None:
+    """Exit, trace, cycles and the values of every signal of a program, of one without a host and of a trap loop."""
+    if missing := Compiled("verilator").missing():
+        pytest.skip(f"engine verilator: {missing}")
+    hello = elf.load(build.build(build.sources("hello"), tmp_path / "hello.elf"))
+    lost = elf.load(compiled('.section .text.start, "ax"\n_start: .globl _start\n jr zero\n', tmp_path, ".S"))
+    timing = MemoryTiming(latency=2, jitter=5, order="fifo", stall_permille=200, seed=3)
+    jobs = {
+        "hello": core_program.ProgramJob((hello.ram,), hello.tohost, hello.fromhost, timing, timing, max_cycles=30_000),
+        "no host": core_program.ProgramJob((hello.ram,), max_cycles=3000),
+        "lost": core_program.ProgramJob((lost.ram,), max_cycles=3000),
+    }
+    for name, job in jobs.items():
+        found, waves = [], []
+        for engine in ("native", "verilator"):
+            trace, wave = tmp_path / f"{name}.{engine}", tmp_path / f"{name}.{engine}.vcd"
+            asked = replace(job, trace=str(trace), wave=WaveRequest(str(wave), 10, 60))
+            outcome = replace(registry.get("core", engine).run(core_program.DESIGN, asked), wall_seconds=0)
+            found.append((outcome, trace.read_text()))
+            waves.append(read_vcd.signals(wave, "elstm_core."))
+        assert found[0] == found[1], name
+        both = set(waves[0]) & set(waves[1])
+        assert len(both) > 300
+        assert [signal for signal in sorted(both) if waves[0][signal] != waves[1][signal]] == [], name
 
 
 @pytest.mark.parametrize(("before", "pc"), [("", 0x8000_0000), ("nop\n", 0x8000_0004)])

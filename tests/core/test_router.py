@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.core.router import MTIME, MTIMECMP, DataRouter
+from hdl.core.data_router import MTIME, MTIMECMP, DataRouter
 
 MEMORY = range(0x8000_0000, 0x8000_1000)
 ONES = 2**64 - 1

@@ -7,8 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from golden.config import CoreConfig
-from hdl.core.rvfi import RVFI_FIELDS
 from hdl.core.top import Core
+from hdl.core.tracer import RVFI_FIELDS
 from sim.core_lockstep import stream
 from sim.core_lockstep.isa import Encoder
 from sim.engines import registry

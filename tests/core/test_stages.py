@@ -5,10 +5,11 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.core.csr import Cause
-from hdl.core.decode import Unit
-from hdl.core.flow import Branch, Exceptions
-from hdl.core.registers import RegisterFile
+from hdl.core.csr_file import Cause
+from hdl.core.decoder import Unit
+from hdl.core.register_file import RegisterFile
+from hdl.core.units.branch import Branch
+from hdl.core.units.exceptions import Exceptions
 
 CYCLES = 2000
 

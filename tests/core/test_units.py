@@ -5,9 +5,11 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.core.alu import Alu, AluOp
-from hdl.core.loadstore import LoadLanes, StoreLanes
-from hdl.core.muldiv import Divider, Multiplier
+from hdl.core.units.alu import Alu, AluOp
+from hdl.core.units.divider import Divider
+from hdl.core.units.load_lanes import LoadLanes
+from hdl.core.units.multiplier import Multiplier
+from hdl.core.units.store_lanes import StoreLanes
 from tests.core import iss
 
 SPECIAL = (0, 1, 2, (1 << 64) - 1, 1 << 63, (1 << 63) - 1, 1 << 31, (1 << 32) - 1, 0xFFFF_FFFF_8000_0000, 1 << 32)

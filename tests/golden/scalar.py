@@ -4,7 +4,7 @@ import struct
 from fractions import Fraction
 from math import floor
 
-COLUMNS = {
+COLUMNS: dict[int, dict[int, tuple[int, ...]]] = {
     0: {0: ()},
     1: {0: (0,), 4: (1,), 6: (2,), 7: (3,)},
     2: {0: (0, 1), 2: (0, 2), 3: (0, 3), 4: (1, 2), 5: (1, 3), 6: (2, 3)},

@@ -148,6 +148,7 @@ def test_too_wide_a_chunk_is_named(chunk: int, width: int) -> None:
         esell.FormatError, match=f"block 1, chunk {chunk}, word {at}: CHKw is {width}, more than 4"
     ) as e:
         esell.check(damaged(at, 7 << 32 * chunk, width << 32 * chunk), 16, 8)
+    assert isinstance(e.value, esell.BlockFault)
     assert (e.value.block, e.value.chunk, e.value.word) == (1, chunk, at)
 
 
@@ -250,6 +251,8 @@ def test_any_words_decode_or_name_their_fault(words: list[int], offsets: list[in
     array = np.array(words, dtype=np.uint64)
     for given_offsets in (None, offsets):
         decoded = esell.decode(array, 16, 8, given_offsets)
-        assert all(0 <= f.block < 4 and 0 <= f.word <= len(words) + 24 for f in decoded.faults.values())
+        faults = [fault for fault in decoded.faults.values() if isinstance(fault, esell.BlockFault)]
+        assert len(faults) == len(decoded.faults)
+        assert all(0 <= f.block < 4 and 0 <= f.word <= len(words) + 24 for f in faults)
         assert decoded.row.size == 0 or decoded.row.max() < 16
         assert decoded.col.size == 0 or decoded.col.max() < 8

@@ -22,6 +22,17 @@ def test_contract_numbers_do_not_move() -> None:
     assert [int(f) for f in isa.Funct] == list(range(9))
 
 
+def test_contract_bits_do_not_move() -> None:
+    # Programs in the field hold these positions, too.
+    fields = isa.START_LAYOUT, isa.STATUS_LAYOUT, isa.VERSION_LAYOUT, isa.INSTRUCTION_LAYOUT
+    assert [layout.bits for layout in fields] == [64, 64, 64, 32]
+    start = {field.name: (field.shift, field.bits) for field in isa.FIELDS}
+    assert start == {"schedule": (8, 2), "w_format": (12, 2), "u_format": (14, 2)}
+    assert [int(s) for s in isa.Status] == [1, 2, 4]
+    places = {name: isa.VERSION_LAYOUT.place(name).text for name in isa.VERSION_LAYOUT.fields}
+    assert places == {"version": "15:0", "n_pe": "23:16", "slots": "31:24", "max_x": "47:32", "max_h": "63:48"}
+
+
 def test_status_word_decodes() -> None:
     word = 7 << 32 | 15 << 8 | 0b110
     assert isa.StatusWord.decode(word) == isa.StatusWord(False, True, True, isa.Error.ACC_OVERFLOW, 7)
@@ -49,7 +60,7 @@ def test_encode_places_every_field() -> None:
 def test_a_field_knows_the_bits_and_the_holes_of_what_is_built(
     built: tuple[int, ...], used: int, holes: tuple[int, ...]
 ) -> None:
-    field = isa.Field(12, 2, built)
+    field = isa.Field("w_format", built)
     assert (field.used, field.holes) == (used << 12, holes)
     # A number is refused by a bit that no built one has, or as a hole: never both, and no built one at all
     for number in range(4):
@@ -57,7 +68,7 @@ def test_a_field_knows_the_bits_and_the_holes_of_what_is_built(
 
 
 def test_a_field_reads_its_own_bits() -> None:
-    field = isa.Field(12, 2, (0,))
+    field = isa.Field("w_format", (0,))
     assert [field.of(number << 12 | 0xF_FFFF_0000_0FFF) for number in range(4)] == [0, 1, 2, 3]
 
 
@@ -79,7 +90,9 @@ def test_start_refuses_all_that_is_not_built() -> None:
 
 def test_start_refuses_a_hole_between_built_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     built = {8: (0, 2), 12: (0, 1, 2), 14: (0, 3)}
-    monkeypatch.setattr(isa, "FIELDS", tuple(isa.Field(shift, 2, numbers) for shift, numbers in built.items()))
+    names = ("schedule", "w_format", "u_format")
+    fields = tuple(isa.Field(name, numbers) for name, numbers in zip(names, built.values(), strict=True))
+    monkeypatch.setattr(isa, "FIELDS", fields)
     monkeypatch.setattr(isa, "USED_BITS", 0xF277)
     for word in range(0, 1 << 16, 2):
         known = all(word >> shift & 3 in numbers for shift, numbers in built.items())

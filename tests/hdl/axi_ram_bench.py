@@ -95,7 +95,7 @@ async def run_program(dut: Any) -> None:
     random, result = Random(job.seed), Result()
     content = bytearray(job.image)
     dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, PERIOD, unit="ns").start())
+    Clock(dut.clk, PERIOD, unit="ns").start()
     bus = AxiBus.from_prefix(dut, "axi_")
     await ClockCycles(dut.clk, 4)
     if job.interleave:

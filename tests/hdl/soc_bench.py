@@ -6,7 +6,7 @@ from typing import Any
 from amaranth.sim import Simulator
 
 from golden.config import RAM_BASE, SocConfig, preset
-from hdl.port import FETCH
+from hdl.shared_port import FETCH
 from hdl.soc import Soc
 from sim.protocol.base import Segment
 from sim.protocol.timing import AxiTiming

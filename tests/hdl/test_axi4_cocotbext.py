@@ -8,7 +8,7 @@ import pytest
 from golden.isa import Error, StatusWord
 from golden.layer import Layer
 from golden.memory import h_from_bytes
-from hdl.core.csr import Cause, Csr
+from hdl.core.csr_file import Cause, Csr
 from sim.engines.icarus.accelerator import IcarusEngine, run_bench
 from sim.layers.jobs import LayerCall, layer_segments
 from sim.protocol.base import Design

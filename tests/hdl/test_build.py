@@ -8,26 +8,34 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from amaranth import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl import build, verilog
+from hdl.common.component import Component
 
 
-class Adder(wiring.Component):
+class Adder(Component):
     """A register, a RAM without and a ROM with contents."""
 
-    i: In(8)
-    o: Out(8)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "i": In(8),
+                "o": Out(8),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ram = ram = Memory(shape=8, depth=16, init=[])
-        m.submodules.rom = rom = Memory(shape=8, depth=4, init=[0, 3, 5, 7])
+        ram: Any = Memory(shape=8, depth=16, init=[])
+        rom: Any = Memory(shape=8, depth=4, init=[0, 3, 5, 7])
+        m.submodules.ram = ram
+        m.submodules.rom = rom
         write, read, constant = ram.write_port(), ram.read_port(), rom.read_port()
         count = Signal(5)
         m.d.sync += count.eq(count + 1)
@@ -36,13 +44,18 @@ class Adder(wiring.Component):
         return m
 
 
-class Parts(wiring.Component):
+class Parts(Component):
     """Outputs that only ever read registers and constants, in parts, with and without a process."""
 
-    o: Out(12)
-    p: Out(4)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "o": Out(12),
+                "p": Out(4),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         state = Signal(2)
         m.d.sync += state.eq(state)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from amaranth.hdl import Shape
 
@@ -6,7 +8,7 @@ from hdl.rocc import InstructionLayout, MemoryCommand, MemorySignature, RoccSign
 
 
 def test_instruction_layout_is_the_encoding_of_the_table() -> None:
-    inst = InstructionLayout.from_bits(encode(7, xd=True, xs2=False, rd=31))
+    inst: Any = InstructionLayout.from_bits(encode(7, xd=True, xs2=False, rd=31))
     assert (inst.funct, inst.rs2, inst.rs1, inst.xd, inst.xs1, inst.xs2, inst.rd, inst.opcode) == (
         7, 2, 1, 1, 1, 0, 31, 0x0B,
     )  # fmt: skip

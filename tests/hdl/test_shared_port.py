@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.core.cache import LINE_BYTES, LINE_WORDS
-from hdl.port import SharedPort
+from hdl.core.instruction_cache import LINE_BYTES, LINE_WORDS
+from hdl.shared_port import SharedPort
 from sim.protocol.base import Segment
 from sim.protocol.timing import AxiTiming
 from tests.hdl.axi_bench import AxiBench

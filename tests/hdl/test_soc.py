@@ -8,8 +8,8 @@ import pytest
 from golden.isa import Counter, Error, Funct, StatusWord, encode
 from golden.layer import Layer
 from golden.memory import h_from_bytes
-from hdl.core.csr import Cause, Csr
-from hdl.core.router import MTIME, MTIMECMP
+from hdl.core.csr_file import Cause, Csr
+from hdl.core.data_router import MTIME, MTIMECMP
 from sim.core_lockstep.isa import Encoder
 from sim.engines.pysim.accelerator import PysimEngine
 from sim.layers.jobs import LayerCall, decode, layer_job, layer_segments, start_steps

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from golden.config import ACCELERATOR_PRESETS, SOC_PRESETS, CoreConfig, SocConfig, preset
-from hdl.core.rvfi import RVFI_FIELDS
+from hdl.core.tracer import RVFI_FIELDS
 from hdl.soc import Soc
 from hdl.verilog import emit_rtlil, emit_verilog, run_yosys
 

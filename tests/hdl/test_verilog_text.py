@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from amaranth import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import hdl
@@ -20,6 +19,7 @@ from hdl import verilog
 from hdl.accelerator.layout import Kind
 from hdl.accelerator.ring import Ring
 from hdl.build import TOPS
+from hdl.common.component import Component
 from hdl.common.ram import Ram
 from scripts import same_verilog, wave_lists
 from sim.engines import build_cache, designs
@@ -83,11 +83,16 @@ def test_every_signal_has_a_name(top: str) -> None:
     assert "$sig" in verilog.emit_rtlil(Nameless(), "nameless")
 
 
-class Nameless(wiring.Component):
+class Nameless(Component):
     """Two signals in one assignment."""
 
-    i: In(4)
-    o: Out(4)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "i": In(4),
+                "o": Out(4),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -174,8 +179,9 @@ def test_memories_of_a_kind_share_a_module_with_the_documented_ports(top: str) -
 
 
 def test_tables_of_one_size_must_agree() -> None:
-    class Two(wiring.Component):
-        o: Out(8)
+    class Two(Component):
+        def __init__(self) -> None:
+            super().__init__({"o": Out(8)})
 
         def elaborate(self, platform: object) -> Module:
             m = Module()
@@ -189,8 +195,9 @@ def test_tables_of_one_size_must_agree() -> None:
 
 
 def test_memories_that_share_a_module_are_all_counted() -> None:
-    class Two(wiring.Component):
-        o: Out(8)
+    class Two(Component):
+        def __init__(self) -> None:
+            super().__init__({"o": Out(8)})
 
         def elaborate(self, platform: object) -> Module:
             m = Module()

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from sim.engines import designs
+from sim.engines.compiled import Compiled
 from sim.engines.icarus.accelerator import IcarusEngine
 from sim.protocol.base import Design
 from sim.sweep import command as sweep
@@ -31,6 +32,15 @@ def icarus() -> str:
     if missing := IcarusEngine().missing():
         pytest.skip(f"engine icarus: {missing}")
     return IcarusEngine.name
+
+
+@pytest.fixture
+def verilator() -> str:
+    """The engine's name; without Verilator the test is skipped, and counted as left out."""
+    engine = Compiled("verilator")
+    if missing := engine.missing():
+        pytest.skip(f"engine verilator: {missing}")
+    return engine.name
 
 
 @pytest.fixture

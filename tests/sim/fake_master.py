@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from amaranth import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from golden.config import SocConfig
 from hdl.axi4 import FIXED, Axi4Signature
+from hdl.common.component import Component
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class FakeMasterConfig(SocConfig):
     scripts: tuple[tuple[tuple[tuple[str, int], ...], ...], ...] = ()
 
 
-class FakeMaster(wiring.Component):
+class FakeMaster(Component):
     """Loads the number of the case from the beginning of RAM, by the rules, then starts."""
 
     def __init__(self, config: FakeMasterConfig) -> None:

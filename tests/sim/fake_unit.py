@@ -10,11 +10,11 @@ from enum import IntFlag
 from typing import Any
 
 from amaranth import Array, Cat, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.isa import Funct
+from hdl.common.component import Component
 from hdl.rocc import CommandSignature, InstructionLayout, MemoryCommand, MemorySignature, ResponseSignature
 
 
@@ -34,7 +34,7 @@ class FakeConfig:
     tag_bits: int = 3
 
 
-class FakeUnit(wiring.Component):
+class FakeUnit(Component):
     """Loads are issued one a cycle while a slot is free; a slot's store goes out when its data has come."""
 
     def __init__(self, cfg: FakeConfig) -> None:
@@ -50,7 +50,7 @@ class FakeUnit(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         slots = self._slots
         data: Any = Memory(shape=64, depth=slots, init=[])
@@ -112,7 +112,7 @@ class FakeUnit(wiring.Component):
                 m.d.sync += [running.eq(0), ended.eq(1)]
         m.d.comb += [self.busy.eq(running), self.interrupt.eq(ended & (fault & Fault.INTERRUPT).any())]
 
-        inst = Signal(InstructionLayout)
+        inst: Any = Signal(InstructionLayout)
         counters = Array([Cat(running, ended, error), 1, cycles, total])
         answer = Signal(64)
         pending = Signal()

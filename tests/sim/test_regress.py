@@ -76,7 +76,7 @@ def test_bad_arguments(command):
     code, _, err = command(TEST="nothing")
     assert (code, err) == (2, f"error: no regression 'nothing'; there are: {', '.join(regress.REGRESSIONS)}\n")
     code, _, err = command(SIM="vcs", TEST="split")
-    assert (code, err) == (2, "error: no engine 'vcs'; there are: native, cxxrtl, pysim, icarus, golden\n")
+    assert (code, err) == (2, "error: no engine 'vcs'; there are: native, verilator, pysim, icarus, golden\n")
     code, _, err = command("--xml", "/proc/x.xml", SIM="golden")
     assert code == 2
     assert err == "error: cannot write /proc/x.xml: No such file or directory\n"

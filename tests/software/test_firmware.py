@@ -128,7 +128,7 @@ def test_a_program_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pyte
 
 def test_images_are_files_of_their_own(tmp_path: Path) -> None:
     path = write_network(small_network(), tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["bias.bin", "layer1.bin", "network.S", "weights.bin"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bias.bin", "layer1_image.bin", "network.S", "weights.bin"]
     assert ".size results, 320\n" in path.read_text()
 
 

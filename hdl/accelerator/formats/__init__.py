@@ -2,7 +2,7 @@
 
 from golden.config import AcceleratorConfig
 from golden.isa import BUILT_FORMATS, Format
-from hdl.accelerator.formats.esell import EsellDecoder
+from hdl.accelerator.formats.esell_decoder import EsellDecoder
 
 DECODERS: dict[Format, type[EsellDecoder]] = {Format.ESELL: EsellDecoder}
 """One for each of BUILT_FORMATS; all have the ports of the first and take (cfg, known_length=...)."""

@@ -1,44 +1,24 @@
 """Everything a run loads once, in order: U's column offsets, the bias, and the state if the program gives one."""
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, Signature
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import ParametersSignature, Widths, bits_for, segment_layout
-from hdl.common.arith import Fp16FromFp32
+from hdl.accelerator.layout import HALVES, SUM_BITS, Widths, bits_for, segment_layout
+from hdl.accelerator.signatures import ParametersSignature, UnitSignature, WriteSignature
+from hdl.common.arith import Fp16, Fp16FromFp32
+from hdl.common.component import Component
 
 _BIAS_LIMIT_BIASED = 26
 """Biased fp16 exponent of 2048, the first magnitude that the sums do not take as a bias."""
 
 
-class SetupResults(Signature):
-    """What setup hands out.
+class Setup(Component):
+    """Asks for what the run of ``parameters`` loads first, as ``segments``, takes their ``words`` and hands them out.
 
-    ``offsets_en``, ``bias_en`` write ``word`` at row ``addr``; ``c_en`` writes ``element`` as c of unit ``addr``;
-    ``h`` carries the state's h in fp16, one unit a transfer, in order. ``done``: everything is in.
-    """
-
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        super().__init__(
-            {
-                "addr": Out(bits_for(cfg.max_h)),
-                "word": Out(64),
-                "element": Out(32),
-                "offsets_en": Out(1),
-                "bias_en": Out(1),
-                "c_en": Out(1),
-                "h_valid": Out(1),
-                "h": Out(16),
-                "done": Out(1),
-            }
-        )
-
-
-class Setup(wiring.Component):
-    """Asks for the segments, takes their words and hands them out as ``results``.
-
-    ``bad_bias``, ``bad_state`` pulse for values that the arithmetic does not take.
+    ``offsets`` and ``bias`` write a word a row, ``c`` an element of the state; ``h`` carries the state's h in fp16.
+    ``done``: everything is in. ``bad_bias``, ``bad_state`` pulse for values that the arithmetic does not take.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -48,7 +28,11 @@ class Setup(wiring.Component):
                 "parameters": In(ParametersSignature(cfg)),
                 "segments": Out(stream.Signature(segment_layout())),
                 "words": In(stream.Signature(unsigned(64))),
-                "results": Out(SetupResults(cfg)),
+                "offsets": Out(WriteSignature(-(-cfg.h_blocks // 4), 64)),
+                "bias": Out(WriteSignature(cfg.max_h, HALVES)),
+                "c": Out(WriteSignature(cfg.max_h, signed(SUM_BITS))),
+                "h": Out(UnitSignature()),
+                "done": Out(1),
                 "bad_bias": Out(1),
                 "bad_state": Out(1),
             }
@@ -56,7 +40,7 @@ class Setup(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p, results = self.parameters, self.results
+        p = self.parameters
         units = Signal(Widths(self.cfg).h_blocks + 2)
         offset_words = (p.h_blocks + 3) >> 2
         m.d.comb += units.eq(p.h_blocks << 2)
@@ -83,10 +67,19 @@ class Setup(wiring.Component):
         word = self.words.payload
         upper = Signal()
         element = Signal(32)
-        addr = results.addr
+        addr = Signal(bits_for(self.cfg.max_h))
+        pair = data.View(data.ArrayLayout(unsigned(32), 2), word)
+        biases = data.View(HALVES, word)
         state_h = Fp16FromFp32(m, element, "state_h")
         last = Signal()
-        m.d.comb += [element.eq(Mux(upper, word[32:], word[:32])), results.element.eq(element), results.word.eq(word)]
+        m.d.comb += [
+            element.eq(Mux(upper, pair[1], pair[0])),
+            *(write.addr.eq(addr) for write in (self.offsets, self.bias, self.c)),
+            self.offsets.data.eq(word),
+            self.bias.data.eq(word),
+            self.c.data.eq(element),
+            self.h.h.eq(state_h.bits),
+        ]
         advance = Signal()
         with m.If(advance):
             m.d.sync += addr.eq(Mux(last, 0, addr + 1))
@@ -95,17 +88,17 @@ class Setup(wiring.Component):
                 m.d.comb += [
                     self.words.ready.eq(1),
                     advance.eq(self.words.valid),
-                    results.offsets_en.eq(self.words.valid),
+                    self.offsets.en.eq(self.words.valid),
                     last.eq(addr + 1 == offset_words),
                 ]
                 with m.If(advance & last):
                     m.next = "BIAS"
             with m.State("BIAS"):
-                small = Cat(word[16 * i + 10 : 16 * i + 15] < _BIAS_LIMIT_BIASED for i in range(4)).all()
+                small = Cat(Fp16(biases[i]).biased < _BIAS_LIMIT_BIASED for i in range(4)).all()
                 m.d.comb += [
                     self.words.ready.eq(1),
                     advance.eq(self.words.valid),
-                    results.bias_en.eq(self.words.valid),
+                    self.bias.en.eq(self.words.valid),
                     self.bad_bias.eq(self.words.valid & ~small),
                     last.eq(addr + 1 == units),
                 ]
@@ -118,8 +111,7 @@ class Setup(wiring.Component):
                 m.d.comb += [
                     self.words.ready.eq(upper),
                     advance.eq(self.words.valid),
-                    results.h_valid.eq(self.words.valid),
-                    results.h.eq(state_h.bits),
+                    self.h.valid.eq(self.words.valid),
                     self.bad_state.eq(self.words.valid & bad),
                     last.eq(addr + 1 == units),
                 ]
@@ -130,12 +122,12 @@ class Setup(wiring.Component):
                 m.d.comb += [
                     self.words.ready.eq(upper),
                     advance.eq(self.words.valid),
-                    results.c_en.eq(self.words.valid),
+                    self.c.en.eq(self.words.valid),
                     last.eq(addr + 1 == units),
                 ]
                 m.d.sync += upper.eq(upper ^ advance)
                 with m.If(advance & last):
                     m.next = "DONE"
             with m.State("DONE"):
-                m.d.comb += results.done.eq(1)
+                m.d.comb += self.done.eq(1)
         return m

@@ -1,33 +1,42 @@
 """tanh and sigmoid of a Q12.20 value by linear interpolation in one table of 512 segments."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from golden.fields import Layout
 from golden.tables import TANH, TANH_SEGMENTS
+from hdl.common.component import Component
 from hdl.common.ram import Ram
+from hdl.common.struct import struct
 
 ACTIVATION_LATENCY = 4
-POINT_BITS = 16
-STEP_BITS = 11
+_ROW = Layout({"point": 16, "step": 11})
+TANH_ROW_BITS = _ROW.bits
+"""A segment in the table: its first point, and how far it is from there to the next."""
 _POSITION_BITS = 14
 _LIMIT = TANH_SEGMENTS << _POSITION_BITS
 
 
-class Activation(wiring.Component):
-    """``y`` is tanh(z), or sigmoid(z) where ``sigmoid`` came with it, ACTIVATION_LATENCY cycles later; one a cycle.
+class Activation(Component):
+    """``y`` is tanh(``z``), or sigmoid(z) where ``sigmoid`` came with it, ACTIVATION_LATENCY cycles later; one a cycle.
 
     Both in units of 2^-20. Symmetric tables cost one bit: sigmoid(z) = (1 + tanh(z / 2)) / 2.
     """
 
-    z: In(signed(32))
-    sigmoid: In(1)
-    y: Out(signed(21))
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "z": In(signed(32)),
+                "sigmoid": In(1),
+                "y": Out(signed(21)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rows = [TANH[i] | (TANH[i + 1] - TANH[i]) << POINT_BITS for i in range(TANH_SEGMENTS)]
-        m.submodules.points = points = Ram(POINT_BITS + STEP_BITS, TANH_SEGMENTS, init=rows)
+        rows = [_ROW.pack(point=TANH[i], step=TANH[i + 1] - TANH[i]) for i in range(TANH_SEGMENTS)]
+        m.submodules.points = points = Ram(TANH_ROW_BITS, TANH_SEGMENTS, init=rows)
 
         # 1: magnitude, limited to the table
         argument = Signal(signed(32))
@@ -49,10 +58,9 @@ class Activation(wiring.Component):
         fraction = Signal(_POSITION_BITS)
         m.d.sync += fraction.eq(position)
         # 3: interpolation
-        point = points.read_data[:POINT_BITS]
-        step = points.read_data[POINT_BITS:]
+        segment = data.View(struct(_ROW), points.read_data)
         value = Signal(20)
-        m.d.sync += value.eq(Cat(Const(0, 4), point) + ((step * fraction + 512) >> 10))
+        m.d.sync += value.eq(Cat(Const(0, 4), segment.point) + ((segment.step * fraction + 512) >> 10))
         # 4: sign, and the shift from tanh to sigmoid
         result = Signal(signed(22))
         m.d.comb += result.eq(Mux(negative[2], -value, value))

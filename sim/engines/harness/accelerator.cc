@@ -1,4 +1,4 @@
-// Runs one AcceleratorJob on the bare accelerator: accelerator.exe JOB OUTCOME (formats: sim/engines/wire.py).
+// Runs one AcceleratorJob on the bare accelerator: accelerator JOB OUTCOME (formats: sim/engines/wire/accelerator.py).
 // The host below is sim/host/accelerator.py in C++; docs/simulation.md says what both do in a cycle.
 #include "rtl.h"
 
@@ -140,6 +140,7 @@ class Run {
         for (const Stored &s : log) out.u64(s.cycle), out.u64(s.address), out.u64(s.data), out.u64(s.mask);
         image.write(out);
         out.close();
+        rtl.finish(path);
     }
 
   private:

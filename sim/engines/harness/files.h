@@ -1,4 +1,4 @@
-// Job and outcome files: little-endian 64-bit words, strings and blobs as a length and their bytes (sim/engines/wire.py).
+// Job and outcome files: little-endian 64-bit words, strings and blobs as a length and their bytes (sim/engines/wire/base.py).
 #pragma once
 #include <cerrno>
 #include <cstdint>
@@ -63,5 +63,9 @@ class Writer {
         if (std::fwrite(from, 1, count, file) != count) cannot_write(path);
     }
     void u64(uint64_t value) { bytes(&value, 8); }
+    // Back to the beginning, to write over it.
+    void rewind() {
+        if (std::fseek(file, 0, SEEK_SET)) cannot_write(path);
+    }
     void close() { close_output(file, path); }
 };

@@ -21,6 +21,11 @@ struct Signal {
     unsigned width, at;
 };
 
+// A field of a row: the word at which its signal begins, and its bytes.
+struct Field {
+    unsigned at, bytes;
+};
+
 // For code that runs rarely and should compile fast.
 #ifdef __clang__
 #define ELSTM_RARE __attribute__((noinline, optnone))

@@ -1,8 +1,11 @@
-// Waveforms of models by sim/native: the named signals of some cycles as a VCD file; in a file NAME.rows the same head
-// is followed by a row for each cycle, every signal in its turn in as few bytes as hold it, little-endian.
+// Waveforms of models by sim/engines/native: the named signals of some cycles as a VCD file or, in a file NAME.npy, as
+// an array of NumPy's with an element for each cycle.
 #pragma once
+#include <memory>
+
 #include "files.h"
 #include "model.h"
+#include "npy.h"
 
 template <class Top>
 class Wave {
@@ -10,7 +13,7 @@ class Wave {
     std::vector<uint64_t> now, before;
     std::string text;
     bool first = true;
-    const bool rows;
+    std::unique_ptr<Npy> rows;
 
     void change(const elstm::Signal &signal) {
         text += 'b';
@@ -28,18 +31,22 @@ class Wave {
 
   public:
     explicit Wave(const std::string &path)
-        : out(path.c_str()), now(Top::SIGNAL_WORDS), before(Top::SIGNAL_WORDS),
-          rows(path.size() > 5 && !path.compare(path.size() - 5, 5, ".rows")) {
-        out.bytes(Top::vcd_head(), std::strlen(Top::vcd_head()));
+        : out(path.c_str()), now(Top::SIGNAL_WORDS), before(Top::SIGNAL_WORDS) {
+        if (path.size() > 4 && !path.compare(path.size() - 4, 4, ".npy"))
+            rows = std::make_unique<Npy>(out, Top::npy_fields());
+        else
+            out.bytes(Top::vcd_head(), std::strlen(Top::vcd_head()));
     }
-    ~Wave() { out.close(); }
+    ~Wave() {
+        if (rows) rows->end();
+        out.close();
+    }
 
     // What the signals are in this cycle, before its edge; the clock is high in the first half of it.
     void sample(const Top &top, uint64_t cycle) {
         top.look(now.data());
         if (rows) {
-            for (const elstm::Signal *signal = Top::signals(); signal->identifier; signal++)
-                out.bytes(reinterpret_cast<const char *>(&now[signal->at]), (signal->width + 7) / 8);
+            rows->add(now.data(), Top::fields());
             return;
         }
         text = "#" + std::to_string(10 * cycle) + "\n1clk\n";

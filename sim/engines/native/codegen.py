@@ -1,8 +1,8 @@
 """A netlist as C++: straight-line code on machine words, one call a cycle.
 
-The generated source defines ``elstm_model::Top`` with a ``p_NAME`` for each port (every ``_`` of a name doubled, as
-CXXRTL does it) and ``cycle()``: the outputs that belong to the inputs as they are, then the state after the rising
-edge. What a synchronous Amaranth design does not produce is refused.
+The generated source defines ``elstm_model::Top`` with a ``p_NAME`` for each port (every ``_`` of a name doubled) and
+``cycle()``: the outputs that belong to the inputs as they are, then the state after the rising edge. What a synchronous
+Amaranth design does not produce is refused.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from sim.engines.native.cells import PARALLEL
 from sim.engines.native.fold import fold_indexed_writes
 from sim.engines.native.netlist import Bits, Cell, Netlist, NetlistError
 from sim.engines.native.state import Effect, State
-from sim.engines.native.vcd import quoted, signals
+from sim.engines.native.vcd import npy_fields, quoted, signals
 from sim.engines.native.words import WORD, Node, storage, type_of, words
 
 
@@ -78,11 +78,12 @@ def _body(state: State) -> list[str]:
 def _look(state: State, chosen: Sequence[str]) -> list[str]:
     """Members of Top that give the signals by name as they are in a cycle (``harness/vcd.h``)."""
     order = _Order(state)
-    found, head = signals(state.net, chosen)
+    found, head, names = signals(state.net, chosen)
     lines = []
     for signal in found:
         lines += [line for node in order.before([signal.bits]) for line in node.code()]
         lines += [f"s[{signal.at + i}] = {state.word(part)};" for i, part in enumerate(words(signal.bits))]
+    fields, rows = npy_fields(found, names)
     table = [f'{{"{signal.identifier}", {len(signal.bits)}, {signal.at}}},' for signal in found]
     return [
         f"static constexpr size_t SIGNAL_WORDS = {sum(len(words(signal.bits)) for signal in found)};",
@@ -92,16 +93,24 @@ def _look(state: State, chosen: Sequence[str]) -> list[str]:
         "        {nullptr, 0, 0}};",
         "    return table;",
         "}",
-        "static const char *vcd_head() {",
-        "    return",
-        *(f"        {line}" for line in quoted(head)),
-        "        ;",
+        *_text("vcd_head", quoted(head)),
+        *_text("npy_fields", quoted(fields)),
+        "static const Field *fields() {",
+        "    static const Field table[] = {",
+        *(f"        {{{at}, {size}}}," for at, size in rows),
+        "        {0, 0}};",
+        "    return table;",
         "}",
         "ELSTM_RARE void look(uint64_t *s) const {",
         "    const State &c = *current;",
         *(f"    {line}" for line in [*_inputs(state), *_pointers(state, "const "), *lines]),
         "}",
     ]
+
+
+def _text(name: str, lines: list[str]) -> list[str]:
+    """A member that gives a text."""
+    return [f"static const char *{name}() {{", "    return", *(f"        {line}" for line in lines), "        ;", "}"]
 
 
 def _inputs(state: State) -> list[str]:

@@ -224,7 +224,7 @@ class _Parser:
                 if len(path) > len(self.alias) + 1:
                     raise NetlistError(f"{self._name(bit)} is connected to itself")
                 if bit not in self.alias:
-                    driver[bit] = 0  # nothing drives it: X, as CXXRTL and Amaranth's simulator take it
+                    driver[bit] = 0  # nothing drives it: X, which Amaranth's simulator takes as 0 too
                     break
                 bit = self.alias[bit]
             found = driver[bit]

@@ -1,7 +1,7 @@
-"""The signals of a netlist by name, and how a VCD file of them begins."""
+"""The signals of a netlist by name, and how VCD and NumPy files of them begin."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -33,8 +33,9 @@ def _identifier(number: int) -> str:
     return f"s{text}"
 
 
-def signals(net: Netlist, chosen: Sequence[str] = ()) -> tuple[list[Signal], str]:
-    """What has a name, and the head of a VCD file with all names; dots in a name separate levels of the hierarchy.
+def signals(net: Netlist, chosen: Sequence[str] = ()) -> tuple[list[Signal], str, dict[str, str]]:
+    """What has a name, the head of a VCD file with all names, and the identifier of each name; dots in a name separate
+    levels of the hierarchy.
 
     ``chosen``: the only names wanted, () for all. Raises NetlistError naming those that do not exist.
     """
@@ -54,36 +55,34 @@ def signals(net: Netlist, chosen: Sequence[str] = ()) -> tuple[list[Signal], str
             words += -(-len(bits) // 64)
         *scope, last = name.split(".")
         entries.append((scope, last, len(bits), identifier))
-    return found, _head(net.module, entries)
+    return found, _head(net.module, entries), {".".join([*scope, last]): found for scope, last, _, found in entries}
+
+
+def npy_fields(found: Sequence[Signal], names: Mapping[str, str]) -> tuple[str, list[tuple[int, int]]]:
+    """The fields of a NumPy file with an element for each cycle (``harness/npy.h``): their description as in its head,
+    and for each the word at which its signal begins, and its bytes. Without the clock, which is 1 in every cycle.
+    """
+    by_identifier = {signal.identifier: signal for signal in found}
+    described: list[tuple[object, ...]] = []
+    rows = []
+    for name, identifier in names.items():
+        if identifier == CLOCK:
+            continue
+        signal = by_identifier[identifier]
+        size = next((size for size in (1, 2, 4, 8) if len(signal.bits) <= 8 * size), 8 * -(-len(signal.bits) // 64))
+        described.append((name, f"<u{size}") if size <= 8 else (name, "<u8", (size // 8,)))
+        rows.append((signal.at, size))
+    return repr(described), rows
 
 
 def read_rows(path: Path) -> dict[str, NDArray[np.uint64]]:
-    """A file NAME.rows (``harness/vcd.h``): the values of each signal, cycle by cycle, by its full name below the top.
+    """A file NAME.npy of ``harness/npy.h``: the values of each signal, cycle by cycle, by its full name below the top.
 
     Signals have at most 64 bits.
     """
-    head, _, rows = path.read_bytes().partition(b"$enddefinitions $end\n")
-    names: dict[str, str] = {}
-    widths: dict[str, int] = {}
-    scope: list[str] = []
-    for line in head.decode().splitlines():
-        fields = line.split()
-        if fields[0] == "$scope":
-            scope.append(fields[2])
-        elif fields[0] == "$upscope":
-            scope.pop()
-        elif fields[0] == "$var":
-            names[".".join([*scope[1:], fields[4]])] = fields[3]
-            widths[fields[3]] = -(-int(fields[2]) // 8)
-    order = sorted(widths, key=lambda text: (len(text), [_DIGITS.index(digit) for digit in text[1:]]))
-    table = np.frombuffer(rows, np.uint8).reshape(-1, sum(widths.values()))
-    at, values = 0, {}
-    for identifier in order:
-        padded = np.zeros((len(table), 8), np.uint8)
-        padded[:, : widths[identifier]] = table[:, at : at + widths[identifier]]
-        values[identifier] = padded.view("<u8")[:, 0]
-        at += widths[identifier]
-    return {name: values[identifier] for name, identifier in names.items()}
+    # many names make a long head, which NumPy takes from files that one trusts
+    table = np.load(path, max_header_size=1 << 24)
+    return {name: table[name].astype(np.uint64) for name in table.dtype.names}
 
 
 def _head(module: str, entries: list[tuple[list[str], str, int, str]]) -> str:

@@ -43,10 +43,11 @@ async def run_cycles(ctx: Any, domain: ClockDomain, drive: Callable[[], None], s
 
     ``drive`` sets the inputs of a cycle, ``sample`` takes its outputs; the inputs of the reset are set before.
     """
-    ctx.set(domain.rst, 1)
+    reset: Any = domain.rst  # type: ignore[attr-defined]  # which amaranth-stubs 0.5.0.8 forgets
+    ctx.set(reset, 1)
     for _ in range(RESET_CYCLES):
         await ctx.tick()
-    ctx.set(domain.rst, 0)
+    ctx.set(reset, 0)
     while True:
         drive()
         if sample():

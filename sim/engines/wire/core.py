@@ -1,4 +1,4 @@
-"""Files of ``harness/core_program.cc``."""
+"""Files of ``harness/core/program.cc``."""
 
 from sim.engines.wire.base import NOWHERE, Reader, Writer, write_ranges, write_segments, write_timing, write_wave
 from sim.protocol.core import RESET_ADDRESS, ProgramJob, ProgramOutcome, Stop, Trap

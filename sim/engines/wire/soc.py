@@ -1,4 +1,4 @@
-"""Files of ``harness/soc_program.cc``."""
+"""Files of ``harness/soc.cc``."""
 
 from golden.config import SocConfig
 from sim.engines.wire.base import NOWHERE, Reader, Writer, read_ranges, write_ranges, write_segments, write_wave

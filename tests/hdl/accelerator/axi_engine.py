@@ -10,7 +10,7 @@ from golden.config import RAM_BASE, AcceleratorConfig
 from hdl.accelerator.top import Accelerator
 from sim.host.accelerator import RESET_CYCLES, Drive, Host, Sample
 from sim.protocol.accelerator import AcceleratorJob, Outcome
-from sim.protocol.base import Design, Progress
+from sim.protocol.base import Console, Design, Progress
 from sim.protocol.timing import AxiTiming
 from tests.hdl.axi_bench import AxiBench
 
@@ -37,12 +37,15 @@ class AxiEngine:
     def verilog_sha256(self, design: Design) -> str:
         return ""
 
-    def run(self, design: Design, job: AcceleratorJob, progress: Progress | None = None) -> Outcome:
+    def run(
+        self, design: Design, job: AcceleratorJob, progress: Progress | None = None, console: Console | None = None
+    ) -> Outcome:
         assert isinstance(design.config, AcceleratorConfig)
         dut = Accelerator(design.config, axi_memory=MEMORY)
         host = Host(replace(job, segments=()), design.config.tag_bits)
         top = Module()
-        top.domains.sync = domain = ClockDomain("sync")
+        domain: Any = ClockDomain("sync")
+        top.domains.sync = domain
         top.submodules.dut = dut
         ports: Any = {"__".join(map(str, path)): value for path, _, value in dut.signature.flatten(dut)}
         found: list[AxiBench] = []

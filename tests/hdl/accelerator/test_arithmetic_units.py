@@ -9,8 +9,8 @@ from amaranth import Module, Signal, Value, signed
 from amaranth.sim import Simulator
 
 from golden import numbers
-from hdl.accelerator.frontend import threshold_units
-from hdl.accelerator.pe import Multiplier
+from hdl.accelerator.frontend.threshold import threshold_units
+from hdl.accelerator.multiplier import Multiplier
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
 from hdl.common import arith
 

@@ -13,7 +13,7 @@ from sim.engines.pysim.accelerator import PysimEngine
 from sim.layers import random_layer
 from sim.layers.jobs import MEMORY_BASE, LayerCall, decode, layer_job, layer_segments, read_counters, start_steps
 from sim.protocol.accelerator import AcceleratorJob, Command, WaitCycles, WaitIdle
-from sim.protocol.base import Design
+from sim.protocol.base import Design, Segment
 from sim.protocol.timing import AxiTiming, MemoryTiming
 from tests.hdl.accelerator.axi_engine import AxiEngine
 
@@ -84,8 +84,12 @@ def status_after(job: AcceleratorJob, timing: AxiTiming = HARD) -> StatusWord:
 )
 def test_an_error_response_ends_the_run(array: str, field: str, code: Error) -> None:
     job = layer_job(CALL)
-    segments: Any = (replace(s, **{field: s.size - 8}) if s.name == array else s for s in job.segments)
-    status = status_after(replace(job, segments=tuple(segments)))
+
+    def changed(segment: Segment) -> Segment:
+        at: dict[str, Any] = {field: segment.size - 8}
+        return replace(segment, **at) if segment.name == array else segment
+
+    status = status_after(replace(job, segments=tuple(map(changed, job.segments))))
     assert (status.code, status.busy) == (code, False)
     # the last word of h belongs to the last row, that of the state to no row that counts before it
     assert status.rows < CALL.steps if array == "u" else status.rows == CALL.steps - 1

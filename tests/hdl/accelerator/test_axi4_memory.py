@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.layout import Kind
-from hdl.accelerator.port.axi import AxiMemory
+from hdl.accelerator.port.axi_memory import AxiMemory
 from sim.protocol.base import Segment
 from sim.protocol.timing import AxiTiming
 from tests.hdl.axi_bench import AxiBench
@@ -77,7 +77,7 @@ def run(
         for cycle in range(LIMIT):
             port.drive()
             stopped = stop_at is not None and cycle >= stop_at
-            ctx.set(dut.stop, stopped)
+            ctx.set(dut.control.stop, stopped)
             shown = shown or (todo[0] if todo and r.random() >= gap else None)
             ctx.set(dut.burst.valid, shown is not None)
             if shown:
@@ -87,14 +87,14 @@ def run(
                 ctx.set(dut.burst.index, shown.index)
             # after a stop there are no data any more
             has_data = bool(data) and not stopped and r.random() >= gap
-            ctx.set(dut.store_data.valid, has_data)
-            ctx.set(dut.store_data.payload, data[0] if has_data else (1 << 64) - 1)
+            ctx.set(dut.store.data.valid, has_data)
+            ctx.set(dut.store.data.payload, data[0] if has_data else (1 << 64) - 1)
             if ctx.get(dut.burst.taken):
                 assert not stopped, "a burst was taken after the stop"
                 todo.pop(0)
                 shown = None
                 result.taken.append(cycle)
-            if has_data and ctx.get(dut.store_data.ready):
+            if has_data and ctx.get(dut.store.data.ready):
                 data.pop(0)
             wires = port.sample()
             for channel in ("ar", "aw"):
@@ -108,16 +108,16 @@ def run(
             if ctx.get(dut.fill.valid):
                 kind = Kind(ctx.get(dut.fill.kind))
                 result.fills.append((cycle, kind, ctx.get(dut.fill.index), ctx.get(dut.fill.data)))
-            for name in ("stored", "busy"):
-                setattr(result, name, getattr(result, name) + ctx.get(getattr(dut, name)))
+            result.stored += ctx.get(dut.store.stored)
+            result.busy += ctx.get(dut.control.events.port_busy)
             # the last word of a burst counts when the burst is answered
             result.answered += port.wires["bvalid"]
             assert result.stored <= sum(len(o.data) for o in offers) - stores + result.answered
-            result.load_errors += ctx.get(dut.load_error)
-            result.store_errors += ctx.get(dut.store_error)
-            assert ctx.get(dut.busy) + ctx.get(dut.stalled) + ctx.get(dut.full) <= 1
+            result.load_errors += ctx.get(dut.control.faults.mem_read)
+            result.store_errors += ctx.get(dut.control.faults.mem_write)
+            assert sum(ctx.get(getattr(dut.control.events, name)) for name in dut.control.events.signature.members) == 1
             quiet = stopped or not (todo or data)
-            if quiet and ctx.get(dut.idle) and cycle > (result.taken or [0])[-1] + 1:
+            if quiet and ctx.get(dut.control.idle) and cycle > (result.taken or [0])[-1] + 1:
                 assert port.checker.idle, "idle with something under way"
                 break
             await ctx.tick()

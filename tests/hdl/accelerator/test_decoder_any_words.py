@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 
 from golden.config import preset
 from golden.formats import esell
-from hdl.accelerator.formats.esell import EsellDecoder
+from hdl.accelerator.formats.esell_decoder import EsellDecoder
 
 CFG = preset("tiny")
 BLOCKS = 4

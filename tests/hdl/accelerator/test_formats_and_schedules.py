@@ -13,7 +13,7 @@ from golden import isa
 from golden.config import preset
 from golden.isa import Error, Flags, Funct
 from hdl.accelerator import formats
-from hdl.accelerator.frontend import Frontend
+from hdl.accelerator.frontend.frontend import Frontend
 
 CFG = preset("tiny")
 LIMIT = 50
@@ -55,7 +55,7 @@ def answers(words: list[int]) -> list[int]:
                     return
             raise AssertionError(f"{funct.name} is not taken in {LIMIT} cycles")
 
-        ctx.set(dut.idle, 1)
+        ctx.set(dut.memory.idle, 1)
         ctx.set(dut.resp.ready, 1)
         for word in words:
             await send(Funct.SIZES, 8, 8)
@@ -66,7 +66,7 @@ def answers(words: list[int]) -> list[int]:
             for _ in range(LIMIT):
                 _, _, valid, data = await ctx.tick().sample(dut.resp.valid, dut.resp.data)
                 if valid:
-                    found.append(data >> isa.STATUS_CODE_SHIFT & 0xFF)
+                    found.append(isa.STATUS_LAYOUT.unpack(data)["code"])
                     break
             else:
                 raise AssertionError(f"START has no response in {LIMIT} cycles")
@@ -109,6 +109,8 @@ def test_start_takes_what_is_built_and_no_more() -> None:
 @pytest.mark.parametrize("seed", [2, 3])
 def test_start_refuses_holes_between_built_numbers(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     built = {8: (0, 2), 12: (0, 1, 2), 14: (0, 3)}
-    monkeypatch.setattr(isa, "FIELDS", tuple(isa.Field(shift, 2, numbers) for shift, numbers in built.items()))
+    names = ("schedule", "w_format", "u_format")
+    fields = tuple(isa.Field(name, numbers) for name, numbers in zip(names, built.values(), strict=True))
+    monkeypatch.setattr(isa, "FIELDS", fields)
     monkeypatch.setattr(isa, "USED_BITS", 0xF277)
     check(built, seed)

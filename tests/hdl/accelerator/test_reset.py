@@ -48,7 +48,8 @@ def reset_in_a_run(cycle: int, *, memory_too: bool, hold: int = RESET_CYCLES, ab
     dut = Accelerator(CFG)
     ports = ports_of(dut)
     top = Module()
-    top.domains.sync = domain = ClockDomain("sync")
+    domain: Any = ClockDomain("sync")
+    top.domains.sync = domain
     top.submodules.dut = dut
     old, new = Host(first, CFG.tag_bits), Host(second, CFG.tag_bits)
 

@@ -10,9 +10,9 @@ from amaranth.sim import Simulator
 
 from golden.config import preset
 from golden.formats import esell
-from hdl.accelerator.bank import ResultBank
-from hdl.accelerator.formats.esell import EsellDecoder
+from hdl.accelerator.formats.esell_decoder import EsellDecoder
 from hdl.accelerator.layout import Kind
+from hdl.accelerator.result_bank import ResultBank
 from hdl.accelerator.ring import Ring
 from hdl.common.queue import Queue
 from hdl.common.ram import Ram
@@ -147,7 +147,7 @@ def test_bank_adds_a_word_every_cycle_in_any_order(seed: int) -> None:
     for i, (memory, addr, quad) in enumerate(start):
         memories[i], addrs[i], lanes[i], first[i], idle[i] = memory, addr, quad, True, False
     overflowed = False
-    for i in np.flatnonzero(~idle):
+    for i in np.flatnonzero(~idle).tolist():
         row = expected[memories[i], addrs[i]]
         total = np.where(first[i], 0, row[lanes[i]]) + products[i]
         row[lanes[i]] = (total + 2**31) % 2**32 - 2**31
@@ -196,9 +196,9 @@ def test_ring_restores_the_order(seed: int) -> None:
         waiting: list[tuple[int, int]] = []
         number = 0
         while len(got) < count:
-            words = min(rng.randint(0, 16), ctx.get(dut.free), count - number)
-            ctx.set(dut.alloc, words)
-            index = ctx.get(dut.next_index)
+            words = min(rng.randint(0, 16), ctx.get(dut.space.free), count - number)
+            ctx.set(dut.space.alloc, words)
+            index = ctx.get(dut.space.next_index)
             for i in range(words):
                 waiting.append(((index + i) % dut.depth, number))
                 asked.append(number)
@@ -234,7 +234,8 @@ def test_ring_restores_the_order(seed: int) -> None:
 def test_queue_keeps_order_and_counts_room(seed: int) -> None:
     rng = random.Random(seed)
     dut = Queue(unsigned(16), 4)
-    sent, got = list(range(200)), []
+    sent = list(range(200))
+    got: list[int] = []
 
     async def send(ctx: Any) -> None:
         for value in sent:

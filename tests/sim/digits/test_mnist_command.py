@@ -77,7 +77,7 @@ def test_exact_run(command, files):
         for layer in digit.layers:
             assert layer.cycles == layer.harness_cycles == 6000
             assert layer.u_words_loaded <= 6 * layer.u_words
-            assert 0 < layer.max_abs_error < 2**-6
+            assert layer.max_abs_error is not None and 0 < layer.max_abs_error < 2**-6
     right = sum(run.prediction == run.label for run in result.inputs)
     assert result.accuracy == right / 3
     assert f"\n{right} of 3 answers right" in out and "accuracy" not in out
@@ -112,6 +112,7 @@ def test_the_input_of_layer_2_is_what_the_rtl_stored(command, files, engine, mon
     assert code == 1
     assert not result.exact
     mismatch = result.inputs[0].layers[0].mismatch
+    assert mismatch is not None
     assert (mismatch.layer, mismatch.step, mismatch.unit, mismatch.lsb) == ("L1", 2, 3, 2**14)
     assert "L1 h[2, 3] must be" in out
     assert "off by 16384 * 2^-24" in out
@@ -146,7 +147,7 @@ def test_user_errors_are_one_line(command, files, engine, monkeypatch):
         (("--digits", 0), f"--digits must be in 1..4 (all that {digits} holds), not 0"),
         (("--digits", 5), f"--digits must be in 1..4 (all that {digits} holds), not 5"),
         (("--digits", "two"), "Invalid value for '--digits': "),
-        (("--engine", "vcs"), "no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"),
+        (("--engine", "vcs"), "no engine 'vcs'; there are: native, verilator, pysim, icarus"),
         (("--preset", "huge"), "no preset 'huge'; there are:"),
         (("--checkpoint", files / "none.npz"), f"{files / 'none.npz'}: No such file or directory"),
         (("--checkpoint", files / "cut.npz"), f"{files / 'cut.npz'}: not an .npz file, or truncated or damaged"),

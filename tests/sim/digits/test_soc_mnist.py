@@ -16,7 +16,7 @@ from sim.digits import soc as soc_mnist
 from sim.digits.network import Network, Setup
 from sim.digits.soc import SocNetwork, SocSetup
 from sim.engines import registry
-from sim.protocol.base import Design
+from sim.protocol.base import Console, Design, Progress
 from sim.protocol.soc import SocJob, SocOutcome
 from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.results.result import from_json
@@ -43,7 +43,8 @@ def files(tmp_path: Path) -> Path:
         "out.w": rng.normal(size=(10, 8)).astype(np.float32), "out.b": np.zeros(10, np.float32),
         "thresholds": np.array([0.3, 0.5], np.float32), "meta": np.array("{}"),
     }  # fmt: skip
-    np.savez(tmp_path / "net.npz", **arrays)
+    parts: dict[str, Any] = arrays
+    np.savez(tmp_path / "net.npz", **parts)
     np.savez(
         tmp_path / "digits.npz",
         images=rng.integers(0, 256, (4, 6, 8)).astype(np.uint8),
@@ -121,8 +122,13 @@ class LyingCounter:
     def missing(self) -> None:
         return None
 
-    def run(self, design: Design, job: SocJob, *watchers: Any) -> SocOutcome:
-        outcome = self.engine.run(design, job, *watchers)
+    def verilog_sha256(self, design: Design) -> str:
+        return self.engine.verilog_sha256(design)
+
+    def run(
+        self, design: Design, job: SocJob, progress: Progress | None = None, console: Console | None = None
+    ) -> SocOutcome:
+        outcome = self.engine.run(design, job, progress, console)
         counters = np.frombuffer(outcome.memory["counters"], "<u8").reshape(2, -1).copy()
         counters[self.layer, Counter.CYCLES] += 1
         return replace(outcome, memory=outcome.memory | {"counters": counters.tobytes()})
@@ -163,7 +169,12 @@ class Recorded:
     def missing(self) -> None:
         return None
 
-    def run(self, *_: Any) -> SocOutcome:
+    def verilog_sha256(self, design: Design) -> str:
+        return ""
+
+    def run(
+        self, design: Design, job: SocJob, progress: Progress | None = None, console: Console | None = None
+    ) -> SocOutcome:
         return self.outcome
 
 
@@ -203,7 +214,7 @@ def test_user_errors_are_one_line(command, files: Path, monkeypatch: pytest.Monk
         (("--system", "board"), "no system 'board'; there are: soc, accelerator"),
         (("--wave-layer", 2), "--wave-layer is for --system accelerator: on the SoC all layers are one run"),
         (("--system", "accelerator", "--mem-trace", files / "m"), "--mem-trace is for --system soc"),
-        (("--engine", "vcs"), "no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"),
+        (("--engine", "vcs"), "no engine 'vcs'; there are: native, verilator, pysim, icarus"),
     ]:
         code, out, err = command("--digits", 1, *arguments)
         assert (code, out, err) == (2, "", f"error: {message}\n")

@@ -1,24 +1,26 @@
 """Random synchronous designs with every operation that Amaranth has, to compare what simulates them."""
 
 import random
+from typing import Any
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from hdl.common.component import Component
 
 OPERATIONS = 60
 WIDTHS = (1, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 63, 64)
 
 
-class RandomDesign(wiring.Component):
+class RandomDesign(Component):
     """Inputs i0..i3 and outputs o0..o7 of 64 bits around a random netlist."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         super().__init__({f"i{n}": In(64) for n in range(4)} | {f"o{n}": Out(64) for n in range(8)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         rng = random.Random(self.seed)
         inputs = [getattr(self, f"i{n}") for n in range(4)]
@@ -81,7 +83,8 @@ class RandomDesign(wiring.Component):
             shape = rng.choice([1, 8, 33, 64, 100])
             depth = rng.choice([4, 8, 12, 16])
             init = [rng.getrandbits(shape) for _ in range(rng.choice([1, depth]))]
-            m.submodules[f"memory{n}"] = memory = Memory(shape=shape, depth=depth, init=init)
+            memory: Any = Memory(shape=shape, depth=depth, init=init)
+            m.submodules[f"memory{n}"] = memory
             masked = rng.choice([None, None, 1]) if shape <= 8 else None
             write = memory.write_port(granularity=masked)
             transparent = (write,) if rng.random() < 0.5 else ()

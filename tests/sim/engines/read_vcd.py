@@ -9,7 +9,7 @@ def signals(path: Path, top: str) -> dict[str, list[int]]:
     names: dict[str, str] = {}
     values: dict[str, int] = {}
     rows: list[dict[str, int]] = []
-    for line in path.read_text().splitlines():
+    for line in filter(str.strip, path.read_text().splitlines()):
         fields = line.split()
         if fields[0] == "$scope":
             scope.append(fields[2])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ DIGIT = "-m sim.run mnist --digits 1 --system accelerator"
 
 
 @pytest.fixture
-def compiler(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Choose with setenv("CXX", ...)."""
     monkeypatch.setattr(build_cache.compiler, "__wrapped__", build_cache.compiler.__wrapped__, raising=False)
     build_cache.compiler.cache_clear()

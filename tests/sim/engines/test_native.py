@@ -4,16 +4,17 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal, cast
 
 import pytest
 from amaranth import Cat, ClockSignal, Module, Signal
 from amaranth.hdl import ClockDomain
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from golden.config import ACCELERATOR_PRESETS
 from hdl.build import TOPS
+from hdl.common.component import Component
 from hdl.verilog import emit_rtlil, run_yosys
 from sim.engines import build_cache, designs, registry
 from sim.engines.build_cache import executable, native_source
@@ -48,7 +49,8 @@ def stimuli(seed: int) -> Iterator[list[int]]:
 def by_pysim(seed: int) -> list[str]:
     top = random_design.RandomDesign(seed)
     bench = Module()
-    bench.domains.sync = domain = ClockDomain("sync")
+    domain: Any = ClockDomain("sync")
+    bench.domains.sync = domain
     bench.submodules.top = top
     lines = []
 
@@ -70,14 +72,15 @@ def by_pysim(seed: int) -> list[str]:
     return lines
 
 
-def compiled(seed: int, backend: str) -> list[str]:
+def compiled(seed: int, backend: Literal["native", "verilator"]) -> list[str]:
     designs.register("random", "random_design", random_design.RandomDesign, [Path(random_design.__file__)])
-    program = executable(Design("random", seed), PROBE, backend=backend)
+    design = Design("random", seed)  # type: ignore[arg-type]  # registered here alone
+    program = executable(design, PROBE, backend=backend)
     out = subprocess.run([program, str(seed), str(CYCLES)], capture_output=True, text=True, check=True).stdout
     return out.splitlines()
 
 
-def agree(seed: int, backend: str = "native") -> None:
+def agree(seed: int, backend: Literal["native", "verilator"] = "native") -> None:
     expected, found = by_pysim(seed), compiled(seed, backend)
     assert len(set(expected)) > CYCLES // 2
     for cycle, (a, b) in enumerate(zip(expected, found, strict=True)):
@@ -96,8 +99,8 @@ def test_same_outputs_of_many(seed):
 
 
 @pytest.mark.slow
-def test_same_outputs_of_cxxrtl():
-    agree(0, "cxxrtl")
+def test_same_outputs_of_verilator(verilator):
+    agree(0, verilator)
 
 
 def layers(preset: str, **fields) -> Iterator[tuple[Design, AcceleratorJob]]:
@@ -110,11 +113,10 @@ def layers(preset: str, **fields) -> Iterator[tuple[Design, AcceleratorJob]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["tiny", "default"])
-def test_accelerator_runs_as_in_cxxrtl(preset):
-    """Minutes of compiling."""
+def test_accelerator_runs_as_in_verilator(preset, verilator):
     cycles = []
     for design, job in layers(preset):
-        engines = (registry.get("accelerator", name) for name in ("native", "cxxrtl"))
+        engines = (registry.get("accelerator", name) for name in ("native", verilator))
         found, expected = (replace(engine.run(design, job), wall_seconds=0) for engine in engines)
         assert found == expected
         cycles.append(found.cycles)
@@ -122,23 +124,23 @@ def test_accelerator_runs_as_in_cxxrtl(preset):
 
 
 @pytest.mark.slow
-def test_accelerator_has_the_signals_of_cxxrtl(tmp_path):
+def test_accelerator_has_the_signals_of_verilator(tmp_path, verilator):
     found = {}
-    for engine in ("native", "cxxrtl"):
+    for engine in ("native", verilator):
         path = tmp_path / f"{engine}.vcd"
         design, job = next(layers("tiny", wave=WaveRequest(str(path), 0, 1500)))
         registry.get("accelerator", engine).run(design, job)
         found[engine] = read_vcd.signals(path, f"{designs.module_name(design)}.")
     assert len(found["native"]) > 3000
     # each leaves out some of the names that mean the same wire
-    both = set(found["native"]) & set(found["cxxrtl"])
+    both = set(found["native"]) & set(found[verilator])
     assert len(both) > 3000
-    assert [name for name in sorted(both) if found["native"][name] != found["cxxrtl"][name]] == []
+    assert [name for name in sorted(both) if found["native"][name] != found[verilator][name]] == []
 
 
 @pytest.mark.parametrize(
     "design",
-    [Design(top, config) for top, chosen in TOPS.items() for config in chosen.presets.values()],
+    [Design(cast(Any, top), config) for top, chosen in TOPS.items() for config in chosen.presets.values()],
     ids=[f"{top}-{preset}" for top, chosen in TOPS.items() for preset in chosen.presets],
 )
 @pytest.mark.slow
@@ -150,13 +152,18 @@ def netlist(component):
     return parse(run_yosys(emit_rtlil(component, "top"), *STEPS))
 
 
-class Decoder(wiring.Component):
-    index: In(7)
-    value: In(1)
-    low: Out(50)
-    high: Out(50)
+class Decoder(Component):
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "index": In(7),
+                "value": In(1),
+                "low": Out(50),
+                "high": Out(50),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.d.comb += Cat(self.low, self.high).bit_select(self.index, 1).eq(self.value)
         return m
@@ -167,13 +174,18 @@ def test_indexed_writes_become_one_cell():
     assert len(source.splitlines()) < 60
 
 
-class Rotation(wiring.Component):
+class Rotation(Component):
     """Every bit of a variable depends on the bit below it."""
 
-    i: In(8)
-    o: Out(8)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "i": In(8),
+                "o": Out(8),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         below = Signal(8)
         m.d.comb += [below[0].eq(self.i[0]), below[1:].eq(self.o[:-1]), self.o.eq(below ^ self.i)]
@@ -202,11 +214,16 @@ end
 """
 
 
-class TwoClocks(wiring.Component):
-    i: In(1)
-    o: Out(1)
+class TwoClocks(Component):
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "i": In(1),
+                "o": Out(1),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.domains.other = ClockDomain("other", reset_less=True)
         m.d.comb += ClockSignal("other").eq(self.i)

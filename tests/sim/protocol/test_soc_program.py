@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.config import RAM_BASE, AcceleratorConfig, CoreConfig, SocConfig, preset
+from golden.config import RAM_BASE, CoreConfig, SocConfig, preset
 from golden.isa import Counter
 from golden.layer import Layer, LayerResult, pack_layer
 from sim.engines import designs, registry
@@ -133,10 +133,11 @@ def test_icarus_takes_the_same_cycles(
 
 @needs_compiler
 @pytest.mark.slow
-def test_cxxrtl_takes_the_same_cycles(layer: OneLayer, tmp_path: Path) -> None:
-    # as little as can be: the model takes a minute to compile
-    small = AcceleratorConfig(n_pe=2, slots=2, max_x=16, max_h=16, max_t=15, window=8)
-    same_in("cxxrtl", Design("soc", SocConfig(small)), layer, TIMINGS[3], tmp_path)
+@pytest.mark.parametrize(("design", "timing"), [(TINY, TIMINGS[2]), (TRACED, TIMINGS[3])], ids=["bursts", "traced"])
+def test_verilator_takes_the_same_cycles(
+    verilator: str, layer: OneLayer, design: Design, timing: AxiTiming, tmp_path: Path
+) -> None:
+    same_in(verilator, design, layer, timing, tmp_path)
 
 
 @needs_compiler
@@ -201,7 +202,7 @@ def test_jobs_are_checked(layer: OneLayer) -> None:
         SocJob((), tohost=0x8000_0004)
     with pytest.raises(elf.ElfError, match="the program has no symbol 'weights' with a size"):
         SocJob.of(layer.program, ("weights",))
-    with pytest.raises(EngineError, match="no engine 'vcs'; there are: native, cxxrtl, pysim, icarus"):
+    with pytest.raises(EngineError, match="no engine 'vcs'; there are: native, verilator, pysim, icarus"):
         registry.get("soc", "vcs")
     with pytest.raises(EngineError, match="needs the core's trace port"):
         registry.get("soc", "native").run(TINY, layer.job(trace="trace"))

@@ -178,7 +178,7 @@ def test_a_missing_field_is_named(command, tmp_path, field):
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [(None, "No such file or directory"), ("{", "not JSON"), ('{"schema": "other"}', "schema must be 'elstm.run/1'")],
+    [(None, "No such file or directory"), ("{", "not JSON"), ('{"schema": "other"}', "schema must be 'elstm.run/2'")],
 )
 def test_no_result_at_all(command, tmp_path, content, text):
     if content is not None:
@@ -224,3 +224,13 @@ def test_a_browser_shows_it_without_a_complaint(tmp_path, width):
             assert page.value(inputs) == order
         assert page.value("document.documentElement.scrollWidth") <= width
         assert page.complaints == []
+
+
+def test_a_result_that_contradicts_itself_is_one_line(command, tmp_path):
+    result = result_of()
+    result.inputs[1].layers[0].cycles += 1
+    result.save(tmp_path / "run.json")
+    code, out, err = command("run.json")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: run.json.inputs[1].layers[0].cycles is ") and err.count("\n") == 1
+    assert not (tmp_path / "build").exists()

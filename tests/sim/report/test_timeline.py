@@ -122,10 +122,10 @@ def test_a_window_is_a_part_of_the_whole():
 def test_rows_are_what_a_vcd_of_the_same_signals_says(tmp_path):
     case = generate(9, traits=Traits(max_size=16, max_steps=3))
     design, names = Design("accelerator", TINY), tuple(SIGNALS.values())
-    for path in (tmp_path / "a.rows", tmp_path / "a.vcd"):
+    for path in (tmp_path / "a.npy", tmp_path / "a.vcd"):
         job = layer_job(calls(case)[0], case.timing, wave=WaveRequest(str(path), 0, 800, names))
         CompiledAccelerator().run(design, job)
-    rows, vcd = read_rows(tmp_path / "a.rows"), signals(tmp_path / "a.vcd", "elstm_accelerator.")
+    rows, vcd = read_rows(tmp_path / "a.npy"), signals(tmp_path / "a.vcd", "elstm_accelerator.")
     assert set(rows) == set(names) == set(vcd) - {"clk"}
     for name in names:
         assert rows[name].tolist() == vcd[name][::2], name

@@ -1,0 +1,86 @@
+"""Everything that works during a run: the two paths and the units from sums to h, and how they are joined."""
+
+from amaranth import Module
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.config import AcceleratorConfig
+from hdl.accelerator.burst_arbiter import BurstArbiter
+from hdl.accelerator.signatures import (
+    DatapathSignature,
+    FillSignature,
+    OfferSignature,
+    ParametersSignature,
+    StoreSignature,
+)
+from hdl.accelerator.u.recurrent_path import RecurrentPath
+from hdl.accelerator.vector.cell_unit import CellUnit
+from hdl.accelerator.vector.gate_unit import GateUnit
+from hdl.accelerator.vector.hidden_state import HiddenState
+from hdl.accelerator.vector.store_unit import StoreUnit
+from hdl.accelerator.w.weight_path import WeightPath
+from hdl.common.component import Component
+
+
+class Datapath(Component):
+    """Works on the run of ``parameters`` from the end of its reset on; it is reset between runs.
+
+    ``burst``, ``store`` and ``fill`` go to the memory adapter, ``report`` to the front end.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        super().__init__(
+            {
+                "parameters": In(ParametersSignature(cfg)),
+                "burst": Out(OfferSignature(cfg)),
+                "store": Out(StoreSignature()),
+                "fill": In(FillSignature(cfg)),
+                "report": Out(DatapathSignature(cfg)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cfg = self.cfg
+        m.submodules.weights = weights = WeightPath(cfg)
+        m.submodules.recurrent = recurrent = RecurrentPath(cfg)
+        m.submodules.gates = gates = GateUnit(cfg)
+        m.submodules.cell = cell = CellUnit(cfg)
+        m.submodules.hidden = hidden = HiddenState(cfg)
+        m.submodules.store = store = StoreUnit(cfg)
+        for part in (weights, recurrent, gates, cell, hidden, store):
+            connect(m, flipped(self.parameters), part.parameters)
+
+        # Stores are few and free buffers; x and W must not wait for each other's turn; U takes what is left.
+        offers = (store.burst, weights.x_burst, weights.w_burst, recurrent.burst)
+        m.submodules.arbiter = arbiter = BurstArbiter(cfg, len(offers))
+        for offer, place in zip(offers, arbiter.offers, strict=True):
+            connect(m, offer, place)
+        connect(m, arbiter.burst, flipped(self.burst))
+        connect(m, store.store, flipped(self.store))
+        connect(m, flipped(self.fill), weights.fill)
+        connect(m, flipped(self.fill), recurrent.fill)
+
+        connect(m, recurrent.bias, gates.bias)
+        connect(m, recurrent.c, cell.c)
+        connect(m, recurrent.state, hidden.state)
+
+        connect(m, weights.groups, gates.groups)
+        connect(m, gates.w_sums, weights.sums)
+        connect(m, recurrent.step, gates.step)
+        connect(m, gates.u_sums, recurrent.sums)
+        connect(m, gates.quad, cell.quad)
+        connect(m, cell.unit, hidden.unit)
+        connect(m, hidden.keep, recurrent.keep)
+        connect(m, recurrent.block, hidden.block)
+        connect(m, hidden.row, store.row)
+        connect(m, store.cells, cell.read)
+        m.d.comb += gates.row_free.eq(store.row_free)
+
+        report = flipped(self.report)
+        connect(m, store.progress, report.progress)
+        for name in report.faults.signature.members:
+            connect(m, m.submodules[name].faults, getattr(report.faults, name))
+        for name in report.events.signature.members:
+            connect(m, m.submodules[name].events, getattr(report.events, name))
+        return m

@@ -1,0 +1,308 @@
+"""Interfaces between the units of the accelerator.
+
+Members that only go one way, without a ``ready``, are pulses or values that the receiver takes in the same cycle. Data
+of a memory follow one cycle after what asks for them unless an interface says otherwise.
+"""
+
+from amaranth import signed, unsigned
+from amaranth.hdl import ShapeLike
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out, Signature
+
+from golden.config import BANK_LANES, AcceleratorConfig
+from golden.isa import Counter, Error
+from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, WORD_ADDRESS_BITS, Kind, Widths
+
+
+class ParametersSignature(Signature):
+    """What a run needs to know; stable while it lasts. Sizes in blocks of 4 elements, addresses in words."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        w = Widths(cfg)
+        super().__init__(
+            {
+                "x_blocks": Out(w.x_blocks),
+                "h_blocks": Out(w.h_blocks),
+                "steps": Out(w.t),
+                "n_fuse": Out(w.fuse),
+                "threshold": Out(31),
+                "w": Out(WORD_ADDRESS_BITS),
+                "u": Out(WORD_ADDRESS_BITS),
+                "u_offsets": Out(WORD_ADDRESS_BITS),
+                "bias": Out(WORD_ADDRESS_BITS),
+                "x": Out(WORD_ADDRESS_BITS),
+                "h": Out(WORD_ADDRESS_BITS),
+                "state": Out(WORD_ADDRESS_BITS),
+                "h_seq": Out(1),
+                "h_pruned": Out(1),
+                "state_in": Out(1),
+                "state_out": Out(1),
+            }
+        )
+
+
+class OfferSignature(Signature):
+    """A burst that a requester offers: up to 16 consecutive words that do not cross a 128-byte boundary.
+
+    Unlike a stream, an offer is made anew every cycle: it may grow, change or go until the cycle in which ``taken``
+    is high. ``index`` belongs to the first word and counts up with the words.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "addr": Out(WORD_ADDRESS_BITS),
+                "words": Out(5),
+                "kind": Out(Kind),
+                "index": Out(Widths(cfg).index),
+                "taken": In(1),
+            }
+        )
+
+
+class FillSignature(Signature):
+    """A loaded word on its way to the buffer that asked for it; it cannot be refused."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "kind": Out(Kind),
+                "index": Out(Widths(cfg).index),
+                "data": Out(64),
+            }
+        )
+
+
+class StoreSignature(Signature):
+    """Words to store, in the order of the bursts that ask for them; ``stored`` pulses for each answered one."""
+
+    def __init__(self) -> None:
+        super().__init__({"data": Out(stream.Signature(unsigned(64))), "stored": In(1)})
+
+
+class RingSpaceSignature(Signature):
+    """Room in a ring, seen from it: ``free`` entries, the next is ``next_index``; ``alloc`` takes some of them."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        w = Widths(cfg)
+        super().__init__({"next_index": Out(w.ring), "free": Out(range(w.ring_depth + 1)), "alloc": In(5)})
+
+
+class HeadSignature(Signature):
+    """``valid`` pulses for each head that a decoder takes; ``values``: the value words that follow it."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "values": Out(4)})
+
+
+class InputReadSignature(Signature):
+    """A read of x, seen from the reader: with ``en``, a block of four fp16 from every PE's memory as ``operands``."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        w = Widths(cfg)
+        super().__init__(
+            {"en": Out(1), "slot": Out(w.slot), "column": Out(w.x_blocks), "operands": In(HALVES).array(cfg.w_pes)}
+        )
+
+
+class GroupsSignature(Signature):
+    """Groups of time steps, seen from the W path.
+
+    ``rows[half]`` is the number of steps in the group that fills that half of the slots, ``ready[half]`` high from
+    the cycle in which all of its sums are complete to ``release`` with ``release_half``.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                "ready": Out(2),
+                "rows": Out(data.ArrayLayout(unsigned(Widths(cfg).group), 2)),
+                "release": In(1),
+                "release_half": In(1),
+            }
+        )
+
+
+class WeightSumsSignature(Signature):
+    """A read of 16 sums W x of one step, seen from the reader; ``sums`` follow three cycles later, for one cycle."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        w = Widths(cfg)
+        super().__init__(
+            {
+                "read": Out(1),
+                "bank": Out(w.bank),
+                "slot": Out(w.slot),
+                "row_group": Out(w.row_group),
+                "sums": In(signed(SUM_BITS)).array(BANK_LANES),
+            }
+        )
+
+
+class RecurrentSumsSignature(Signature):
+    """A read of 16 sums U s(h), seen from the reader; ``sums`` follow one cycle later and hold."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                "read": Out(1),
+                "half": Out(1),
+                "row_group": Out(Widths(cfg).row_group),
+                "sums": In(signed(SUM_BITS)).array(BANK_LANES),
+            }
+        )
+
+
+class StepSignature(Signature):
+    """``done`` pulses when a step's sums U s(h) are complete; with ``empty`` they are zero and in no memory."""
+
+    def __init__(self) -> None:
+        super().__init__({"done": Out(1), "empty": Out(1)})
+
+
+class WriteSignature(Signature):
+    """A write to one row of a memory, seen from the writer."""
+
+    def __init__(self, rows: int, shape: ShapeLike) -> None:
+        super().__init__({"en": Out(1), "addr": Out(range(max(2, rows))), "data": Out(shape)})
+
+
+class QuadSignature(Signature):
+    """Blocks of gates, seen from the gate unit.
+
+    ``done`` pulses when all four gates of the next block of units can be read, in order, at ``addr`` of the block
+    number modulo 8; ``gates[gate][unit]``, in units of 2^-20, follows one cycle later.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"done": Out(1), "addr": In(3), "gates": Out(signed(GATE_BITS)).array(4, 4)})
+
+
+class UnitSignature(Signature):
+    """Elements of h in ascending order: with ``valid`` one of them, ``h`` in fp16."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "h": Out(16)})
+
+
+class KeepSignature(Signature):
+    """Keep bits of h, seen from who holds it: ``published`` pulses for each block that can be read, in order."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__({"published": Out(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(1)})
+
+
+class BlockSignature(Signature):
+    """A read of a block of s(h), seen from the reader; ``h`` holds until the next."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__({"en": Out(1), "addr": Out(Widths(cfg).h_blocks), "h": In(HALVES)})
+
+
+class RowSignature(Signature):
+    """The last two rows of h, seen from who holds them: ``done`` pulses when a row is complete.
+
+    ``half`` and ``addr`` ask for a block of the one or the other, with its keep bit.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {"done": Out(1), "half": In(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(1), "h": Out(HALVES)}
+        )
+
+
+class CellReadSignature(Signature):
+    """A read of c of unit ``addr``, seen from the reader; only while no step is in work."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__({"read": Out(1), "addr": Out(range(cfg.max_h)), "c": In(signed(SUM_BITS))})
+
+
+class ProgressSignature(Signature):
+    """``rows`` of h that are stored, or need not be; ``finished`` rises after the last answer."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__({"rows": Out(Widths(cfg).t), "finished": Out(1)})
+
+
+class FaultSignature(Signature):
+    """Errors that a unit can find, a pulse each, under their names in lower case."""
+
+    def __init__(self, *errors: Error) -> None:
+        super().__init__({error.name.lower(): Out(1) for error in errors})
+
+
+class EventSignature(Signature):
+    """What counters grow by in this cycle, under their names in lower case.
+
+    Parameters:
+        most: the most that a counter grows by in a cycle, for those that can by more than 1.
+    """
+
+    def __init__(self, *counters: Counter, most: dict[Counter, int] | None = None) -> None:
+        limits = most or {}
+        super().__init__({counter.name.lower(): Out(range(limits.get(counter, 1) + 1)) for counter in counters})
+
+
+class DatapathSignature(Signature):
+    """What the datapath says to the front end: how far it is, what it found wrong, what it did in this cycle.
+
+    A counter that several units name grows by the sum.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                "progress": Out(ProgressSignature(cfg)),
+                "faults": Out(Signature({name: Out(faults) for name, faults in UNIT_FAULTS.items()})),
+                "events": Out(Signature({name: Out(events) for name, events in unit_events(cfg).items()})),
+            }
+        )
+
+
+class AdapterSignature(Signature):
+    """What a memory adapter and the front end say to each other.
+
+    While ``stop`` is high nothing new is requested; ``idle``: everything is answered and no fill is on its way.
+    ``faults`` pulse for answers with an error. Of ``events`` one is high in every cycle.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "stop": In(1),
+                "idle": Out(1),
+                "faults": Out(FaultSignature(Error.MEM_READ, Error.MEM_WRITE)),
+                "events": Out(
+                    EventSignature(Counter.PORT_BUSY, Counter.PORT_STALLED, Counter.PORT_FULL, Counter.PORT_IDLE)
+                ),
+            }
+        )
+
+
+UNIT_FAULTS: dict[str, FaultSignature] = {
+    "weights": FaultSignature(Error.BAD_X, Error.BAD_WEIGHT, Error.BAD_FORMAT, Error.ACC_OVERFLOW),
+    "recurrent": FaultSignature(
+        Error.BAD_BIAS, Error.BAD_STATE, Error.BAD_WEIGHT, Error.BAD_FORMAT, Error.ACC_OVERFLOW
+    ),
+    "gates": FaultSignature(Error.ACC_OVERFLOW),
+}
+"""What each unit of the datapath can find wrong."""
+
+
+def unit_events(cfg: AcceleratorConfig) -> dict[str, EventSignature]:
+    """What each unit of the datapath counts."""
+    return {
+        "weights": EventSignature(
+            Counter.W_WORDS, Counter.X_WORDS, Counter.W_BUSY, Counter.W_STOLEN, Counter.W_STARVED, Counter.W_IDLE,
+            Counter.PE_BUSY, most={Counter.PE_BUSY: cfg.w_pes},
+        ),
+        "recurrent": EventSignature(
+            Counter.U_WORDS, Counter.SETUP_WORDS, Counter.KEPT_BLOCKS, Counter.SKIPPED_BLOCKS, Counter.U_STARVED,
+            Counter.U_IDLE, Counter.PE_BUSY,
+        ),
+        "gates": EventSignature(Counter.GATE_BUSY, Counter.GATE_WAIT_W, Counter.GATE_WAIT_STORE, Counter.GATE_IDLE),
+        "store": EventSignature(Counter.STORE_WORDS),
+    }  # fmt: skip

@@ -1,0 +1,107 @@
+"""Which columns of U to load: walks the hidden state block by block, as far as it is known, and skips pruned ones."""
+
+from amaranth import Array, Module, Mux, Signal
+from amaranth.lib import stream
+from amaranth.lib.wiring import In, Out
+
+from golden.config import AcceleratorConfig
+from hdl.accelerator.layout import HALVES, Widths, column_layout, segment_layout
+from hdl.accelerator.signatures import KeepSignature, ParametersSignature
+from hdl.common.component import Component
+
+
+class ColumnScanner(Component):
+    """For each step, one ``segments`` and one ``columns`` entry per kept block of h, then an ``end`` column.
+
+    A block is looked at in each cycle, so that a run of skipped columns is passed while a kept one still loads. The
+    run of ``parameters`` begins with ``enable``. ``keep`` tells of blocks of h that are known, and gives their keep
+    bits; ``offset_addr`` asks for four column lengths, ``offsets``, one cycle later. Both streams must have room for
+    two more entries while ``room`` is high. ``kept`` and ``skipped`` pulse per block; ``bad_format``: a column too
+    long for memory to be asked for it.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        w = Widths(cfg)
+        super().__init__(
+            {
+                "parameters": In(ParametersSignature(cfg)),
+                "enable": In(1),
+                "keep": In(KeepSignature(cfg)),
+                "offset_addr": Out(w.h_blocks),
+                "offsets": In(HALVES),
+                "room": In(1),
+                "segments": Out(stream.Signature(segment_layout(), always_ready=True)),
+                "columns": Out(stream.Signature(column_layout(cfg), always_ready=True)),
+                "kept": Out(1),
+                "skipped": Out(1),
+                "bad_format": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        w, p = Widths(self.cfg), self.parameters
+        steps_left = Signal(w.t)
+        half = Signal()
+        block = Signal(w.h_blocks)
+        known = Signal(w.h_blocks + 1)
+        # Step 0 without a state has h = 0 everywhere: kept only by a threshold of 0.
+        zeros = Signal()
+        look = Signal()
+
+        looked = Signal()
+        column = Signal(w.h_blocks)
+        addr = Signal.like(self.segments.payload.addr)
+        none_kept = Signal()
+        keep = Signal()
+        words = Signal(16)
+        m.d.comb += [
+            self.keep.addr.eq(block),
+            self.offset_addr.eq(block >> 2),
+            keep.eq(looked & Mux(zeros, p.threshold == 0, self.keep.keep)),
+            words.eq(Array(self.offsets[i] for i in range(4))[column[:2]]),
+        ]
+        segment, entry = self.segments.payload, self.columns.payload
+        m.d.comb += [
+            self.segments.valid.eq(keep),
+            segment.addr.eq(addr),
+            segment.words.eq(words),
+            self.columns.valid.eq(keep),
+            entry.column.eq(column),
+            entry.words.eq(words),
+            entry.first.eq(none_kept),
+            entry.half.eq(half),
+            self.kept.eq(keep),
+            self.skipped.eq(looked & ~keep),
+            # a block is at most a head and eight value words; the decoder finds what else cannot be
+            self.bad_format.eq(keep & (words > p.h_blocks * 18)),
+        ]
+        m.d.sync += [looked.eq(look), column.eq(block), known.eq(known + self.keep.published - (look & ~zeros))]
+        with m.If(looked):
+            m.d.sync += addr.eq(addr + words)
+        with m.If(keep):
+            m.d.sync += none_kept.eq(0)
+        with m.FSM(name="scan"):
+            with m.State("INIT"):
+                m.d.sync += [steps_left.eq(p.steps), zeros.eq(~p.state_in)]
+                with m.If(self.enable):
+                    m.next = "STEP"
+            with m.State("STEP"):
+                m.d.sync += [addr.eq(p.u), block.eq(0), none_kept.eq(1)]
+                with m.If(steps_left != 0):
+                    m.next = "LOOK"
+            with m.State("LOOK"):
+                m.d.comb += look.eq(self.room & (zeros | (known != 0)))
+                with m.If(look):
+                    m.d.sync += block.eq(block + 1)
+                    with m.If(block + 1 == p.h_blocks):
+                        m.next = "LAST"
+            with m.State("LAST"):
+                # the last look is being acted on
+                m.next = "END"
+            with m.State("END"), m.If(self.room):
+                m.d.comb += [self.columns.valid.eq(1), entry.end.eq(1)]
+                m.d.sync += [zeros.eq(0), half.eq(~half), steps_left.eq(steps_left - 1)]
+                m.next = "STEP"
+        return m

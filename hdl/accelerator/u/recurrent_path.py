@@ -1,0 +1,166 @@
+"""The U h path: columns of kept blocks only, one value word a cycle into one PE and two alternating results."""
+
+from amaranth import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.config import BANK_LANES, AcceleratorConfig
+from hdl.accelerator import formats
+from hdl.accelerator.layout import HALVES, SUM_BITS, Kind, column_layout, segment_layout
+from hdl.accelerator.ring import Ring
+from hdl.accelerator.signatures import (
+    UNIT_FAULTS,
+    BlockSignature,
+    FillSignature,
+    KeepSignature,
+    OfferSignature,
+    ParametersSignature,
+    RecurrentSumsSignature,
+    StepSignature,
+    UnitSignature,
+    WriteSignature,
+    unit_events,
+)
+from hdl.accelerator.spmv_lane import SpmvLane
+from hdl.accelerator.u.column_scanner import ColumnScanner
+from hdl.accelerator.u.segment_loader import SegmentLoader
+from hdl.accelerator.u.setup import Setup
+from hdl.common.component import Component
+from hdl.common.queue import Queue
+from hdl.common.ram import Ram
+
+
+class RecurrentPath(Component):
+    """From memory to the sums U s(h) of one step, while the previous step's sums are still being read.
+
+    ``step`` says when the sums of a step of ``parameters``' run are complete, ``sums`` gives them. ``keep`` tells of
+    blocks of h as they become known, ``block`` fetches s(h). ``bias``, ``c`` and ``state`` carry what is loaded
+    before the first step: biases, cells and h of the state (see Setup).
+
+    ``burst`` asks for all of that and for U, ``fill`` brings it. ``faults``: what is wrong with it. ``events``: words
+    of U and of what comes before, kept and skipped blocks; in every cycle a word of U is taken, missing (U_STARVED)
+    or not wanted (U_IDLE); PE_BUSY while the PE is given an item.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        super().__init__(
+            {
+                "parameters": In(ParametersSignature(cfg)),
+                "burst": Out(OfferSignature(cfg)),
+                "fill": In(FillSignature(cfg)),
+                "bias": Out(WriteSignature(cfg.max_h, HALVES)),
+                "c": Out(WriteSignature(cfg.max_h, signed(SUM_BITS))),
+                "state": Out(UnitSignature()),
+                "keep": In(KeepSignature(cfg)),
+                "block": Out(BlockSignature(cfg)),
+                "step": Out(StepSignature()),
+                "sums": In(RecurrentSumsSignature(cfg)),
+                "faults": Out(UNIT_FAULTS["recurrent"]),
+                "events": Out(unit_events(cfg)["recurrent"]),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cfg, p, events = self.cfg, self.parameters, self.events
+        mark = data.StructLayout({"end": unsigned(1), "empty": unsigned(1)})
+        m.submodules.setup = setup = Setup(cfg)
+        m.submodules.scanner = scanner = ColumnScanner(cfg)
+        m.submodules.loader = loader = SegmentLoader(cfg)
+        m.submodules.segments = segments = Queue(segment_layout(), 8)
+        m.submodules.columns = columns = Queue(column_layout(cfg), 16)
+        m.submodules.offsets = offsets = Ram(64, -(-cfg.h_blocks // 4))
+        m.submodules.ring = ring = Ring(cfg, Kind.U)
+        m.submodules.decoder = decoder = formats.decoder(cfg, known_length=True)
+        m.submodules.lane = lane = SpmvLane(cfg, cfg.row_groups, memories=2, mark=mark)
+        for part in (setup, scanner):
+            connect(m, flipped(self.parameters), part.parameters)
+        connect(m, loader.burst, flipped(self.burst))
+        connect(m, segments.o, loader.segments)
+        connect(m, flipped(self.fill), ring.fill)
+        connect(m, ring.space, loader.space)
+        connect(m, columns.o, decoder.columns)
+        connect(m, setup.bias, flipped(self.bias))
+        connect(m, setup.c, flipped(self.c))
+        connect(m, setup.h, flipped(self.state))
+        connect(m, flipped(self.keep), scanner.keep)
+        m.d.comb += [
+            decoder.blocks.eq(p.h_blocks << 1),
+            scanner.enable.eq(setup.done),
+            scanner.offsets.eq(offsets.read_data),
+            scanner.room.eq((segments.room >= 2) & (columns.room >= 2)),
+            offsets.read_en.eq(1),
+            offsets.read_addr.eq(scanner.offset_addr),
+            offsets.write_en.eq(setup.offsets.en),
+            offsets.write_addr.eq(setup.offsets.addr),
+            offsets.write_data.eq(setup.offsets.data),
+            columns.i.valid.eq(scanner.columns.valid),
+            columns.i.payload.eq(scanner.columns.payload),
+            self.faults.bad_bias.eq(setup.bad_bias),
+            self.faults.bad_state.eq(setup.bad_state),
+            self.faults.bad_format.eq(decoder.bad_format | scanner.bad_format),
+            self.faults.bad_weight.eq(decoder.bad_weight),
+            self.faults.acc_overflow.eq(lane.overflow),
+        ]
+
+        # Setup's segments and words come first, the columns' after it.
+        m.d.comb += [setup.words.payload.eq(ring.words.payload), decoder.words.payload.eq(ring.words.payload)]
+        with m.If(setup.done):
+            m.d.comb += [
+                segments.i.valid.eq(scanner.segments.valid),
+                segments.i.payload.eq(scanner.segments.payload),
+                decoder.words.valid.eq(ring.words.valid),
+                ring.words.ready.eq(decoder.words.ready),
+            ]
+        with m.Else():
+            m.d.comb += [
+                segments.i.valid.eq(setup.segments.valid),
+                segments.i.payload.eq(setup.segments.payload),
+                setup.segments.ready.eq(segments.i.ready),
+                setup.words.valid.eq(ring.words.valid),
+                ring.words.ready.eq(setup.words.ready),
+            ]
+
+        item = decoder.items.payload
+        value = Signal()
+        ended = Signal()
+        fresh = Signal(init=1)
+        zero = Signal()
+        m.d.comb += [
+            value.eq(decoder.items.valid & ~item.end),
+            ended.eq(decoder.items.valid & item.end),
+            decoder.items.ready.eq(1),
+            self.block.en.eq(value),
+            self.block.addr.eq(item.column),
+            lane.item.eq(item),
+            lane.issue.eq(value),
+            lane.memory.eq(item.half),
+            lane.addr.eq(item.row_group),
+            lane.operands[0].eq(Mux(zero, 0, self.block.h.as_value())),
+            lane.mark.end.eq(ended),
+            lane.mark.empty.eq(item.first),
+            lane.read.eq(self.sums.read),
+            lane.read_memory.eq(self.sums.half),
+            lane.read_addr.eq(self.sums.row_group),
+            *(self.sums.sums[i].eq(lane.sums[0][i]) for i in range(BANK_LANES)),
+            self.step.done.eq(lane.marked.end),
+            self.step.empty.eq(lane.marked.empty),
+        ]
+        # before the first step there is no h in the memory unless a state was loaded
+        m.d.sync += zero.eq(fresh & ~p.state_in)
+        with m.If(ended):
+            m.d.sync += fresh.eq(0)
+
+        loaded = Signal()
+        m.d.comb += [
+            loaded.eq(decoder.words.valid & decoder.words.ready),
+            events.u_words.eq(loaded),
+            events.setup_words.eq(setup.words.valid & setup.words.ready),
+            events.kept_blocks.eq(scanner.kept),
+            events.skipped_blocks.eq(scanner.skipped),
+            events.u_starved.eq(decoder.words.ready & ~loaded),
+            events.u_idle.eq(~decoder.words.ready),
+            events.pe_busy.eq(value),
+        ]
+        return m

@@ -1,0 +1,55 @@
+"""Requests of U and of what comes before it: whole segments, one after the other."""
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream
+from amaranth.lib.wiring import In, Out
+
+from golden.config import AcceleratorConfig
+from hdl.accelerator.layout import Kind, burst_words, segment_layout
+from hdl.accelerator.signatures import OfferSignature, RingSpaceSignature
+from hdl.common.component import Component
+
+
+class SegmentLoader(Component):
+    """Offers the bursts of one of the ``segments`` after the other, as far as the ring has room (``space``).
+
+    ``burst`` takes its entries in the ring in the cycle in which it is taken. A segment is taken when the last burst of
+    the one before is.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        super().__init__(
+            {
+                "segments": In(stream.Signature(segment_layout())),
+                "burst": Out(OfferSignature(cfg)),
+                "space": In(RingSpaceSignature(cfg)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        current: Any = Signal(segment_layout())
+        words = Signal(5)
+        finished = Signal()
+        m.d.comb += [
+            words.eq(burst_words(current.addr, current.words, self.space.free)),
+            self.burst.valid.eq(words != 0),
+            self.burst.addr.eq(current.addr),
+            self.burst.words.eq(words),
+            self.burst.kind.eq(Kind.U),
+            self.burst.index.eq(self.space.next_index),
+            self.space.alloc.eq(Mux(self.burst.taken, words, 0)),
+            finished.eq(current.words == self.space.alloc),
+            self.segments.ready.eq(finished),
+        ]
+        with m.If(finished & self.segments.valid):
+            m.d.sync += current.eq(self.segments.payload)
+        with m.Else():
+            m.d.sync += [
+                current.addr.eq(current.addr + self.space.alloc),
+                current.words.eq(current.words - self.space.alloc),
+            ]
+        return m

@@ -1,0 +1,215 @@
+"""The gate half of the vector PE: reads the sums of one step, adds the bias, applies sigmoid and tanh."""
+
+from typing import Any
+
+from amaranth import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from golden.config import BANK_LANES, AcceleratorConfig
+from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, Widths
+from hdl.accelerator.signatures import (
+    UNIT_FAULTS,
+    GroupsSignature,
+    ParametersSignature,
+    QuadSignature,
+    RecurrentSumsSignature,
+    StepSignature,
+    WeightSumsSignature,
+    WriteSignature,
+    unit_events,
+)
+from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
+from hdl.common.arith import add_wrapping, fp16_to_q20
+from hdl.common.component import Component
+from hdl.common.ram import Ram
+
+CANDIDATE = 2
+"""Index of the gate that uses tanh; rows are in the order forget, input, candidate, output."""
+
+
+class GateUnit(Component):
+    """Steps through the time steps of ``parameters``' run, 16 units of one gate after the other, four units a cycle.
+
+    A row group of 16 sums is read once for up to four cycles of work: from ``w_sums`` when ``groups`` says that its
+    group is complete, from ``u_sums`` when ``step`` says so; ``bias`` is written before the first step. ``row_free``:
+    the row of h before the last may be overwritten. ``groups`` gets back a group when its sums are all read.
+
+    ``quad`` gives blocks of units to the cell unit. ``faults``: a sum left the 32-bit range. ``events``: in every
+    cycle four sums are taken (GATE_BUSY), a step's U sums wait for a row of h or, given that, for its W sums, or there
+    are none.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        super().__init__(
+            {
+                "parameters": In(ParametersSignature(cfg)),
+                "bias": In(WriteSignature(cfg.max_h, HALVES)),
+                "groups": In(GroupsSignature(cfg)),
+                "w_sums": Out(WeightSumsSignature(cfg)),
+                "step": In(StepSignature()),
+                "u_sums": Out(RecurrentSumsSignature(cfg)),
+                "row_free": In(1),
+                "quad": Out(QuadSignature()),
+                "faults": Out(UNIT_FAULTS["gates"]),
+                "events": Out(unit_events(cfg)["gates"]),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cfg, w, p, events = self.cfg, Widths(self.cfg), self.parameters, self.events
+        m.submodules.biases = biases = Ram(64, cfg.max_h)
+
+        # Which step: its place in the group names bank and slot.
+        half = Signal()
+        bank = Signal(w.bank)
+        slot = Signal(w.slot)
+        rows_done = Signal(w.group)
+        u_half = Signal()
+        u_waiting = Signal()
+        u_zero = Signal()
+        rows_free = Signal(2, init=2)
+        begin = Signal()
+        finish = Signal()
+        group_finished = rows_done + 1 == Mux(half, self.groups.rows[1], self.groups.rows[0])
+        m.d.sync += rows_free.eq(rows_free + self.row_free - begin)
+        with m.If(self.step.done):
+            m.d.sync += [u_waiting.eq(1), u_zero.eq(self.step.empty)]
+        with m.Elif(begin):
+            m.d.sync += u_waiting.eq(0)
+
+        # Which four rows: block `unit + offset` of four units, of gate `gate`.
+        unit = Signal(w.h_blocks)
+        gate = Signal(2)
+        offset = Signal(2)
+        row_quad = Signal(w.h_blocks + 2)
+        width = Signal(3)
+        running = Signal()
+        fresh = Signal()
+        blocks_left = Signal(w.h_blocks)
+        group_ready = self.groups.ready.bit_select(half, 1)
+        m.d.comb += [
+            events.gate_busy.eq(running),
+            events.gate_wait_store.eq(~running & u_waiting & (rows_free == 0)),
+            events.gate_wait_w.eq(~running & u_waiting & (rows_free != 0) & ~group_ready),
+            events.gate_idle.eq(~(events.gate_busy | events.gate_wait_w | events.gate_wait_store)),
+            row_quad.eq(Mux(gate[0], p.h_blocks, 0) + Mux(gate[1], p.h_blocks << 1, 0) + unit + offset),
+            width.eq(Mux(blocks_left < 4, blocks_left, 4)),
+            fresh.eq(running & ((offset == 0) | (row_quad[:2] == 0))),
+            finish.eq(running & (offset + 1 == width) & (gate == 3) & (blocks_left <= 4)),
+        ]
+        with m.If(running):
+            m.d.sync += offset.eq(offset + 1)
+            with m.If(offset + 1 == width):
+                m.d.sync += [offset.eq(0), gate.eq(gate + 1)]
+                with m.If(gate == 3):
+                    m.d.sync += [unit.eq(unit + 4), blocks_left.eq(blocks_left - 4)]
+            with m.If(finish):
+                m.d.sync += running.eq(0)
+        with m.Else():
+            m.d.comb += begin.eq(u_waiting & (rows_free != 0) & group_ready)
+            with m.If(begin):
+                m.d.sync += [running.eq(1), unit.eq(0), gate.eq(0), offset.eq(0), blocks_left.eq(p.h_blocks)]
+        with m.If(finish):
+            m.d.sync += [u_half.eq(~u_half), rows_done.eq(rows_done + 1)]
+            with m.If(bank == cfg.w_pes - 1):
+                m.d.sync += [bank.eq(0), slot.eq(slot + 1)]
+            with m.Else():
+                m.d.sync += bank.eq(bank + 1)
+            with m.If(group_finished):
+                m.d.sync += [half.eq(~half), bank.eq(0), rows_done.eq(0), slot.eq(Mux(half, 0, cfg.fuse_capacity))]
+
+        # What travels beside the data, by stage.
+        place = data.StructLayout(
+            {
+                "valid": unsigned(1),
+                "fresh": unsigned(1),
+                "quad": unsigned(w.h_blocks + 2),
+                "gate": unsigned(2),
+                "result": unsigned(3),
+                "u_half": unsigned(1),
+                "u_zero": unsigned(1),
+                "release": unsigned(1),
+                "half": unsigned(1),
+            }
+        )
+        stages: list[Any] = [Signal(place, name=f"stage_{i}") for i in range(7 + ACTIVATION_LATENCY)]
+        now = stages[0]
+        m.d.comb += [
+            now.valid.eq(running),
+            now.fresh.eq(fresh),
+            now.quad.eq(row_quad),
+            now.gate.eq(gate),
+            now.result.eq(unit + offset),
+            now.u_half.eq(u_half),
+            now.u_zero.eq(u_zero),
+            now.release.eq(finish & group_finished),
+            now.half.eq(half),
+            self.w_sums.read.eq(fresh),
+            self.w_sums.bank.eq(bank),
+            self.w_sums.slot.eq(slot),
+            self.w_sums.row_group.eq(row_quad >> 2),
+        ]
+        m.d.sync += [stages[i + 1].eq(stages[i]) for i in range(len(stages) - 1)]
+
+        # Stage 3: W's sums are there for this one cycle; U's and the bias arrive with the next.
+        w_sums = [Signal(signed(SUM_BITS), name=f"w_sum_{lane}") for lane in range(BANK_LANES)]
+        with m.If(stages[3].fresh):
+            m.d.sync += [kept.eq(new) for kept, new in zip(w_sums, self.w_sums.sums, strict=True)]
+        m.d.comb += [
+            self.u_sums.read.eq(stages[3].fresh & ~stages[3].u_zero),
+            self.u_sums.half.eq(stages[3].u_half),
+            self.u_sums.row_group.eq(stages[3].quad >> 2),
+            self.groups.release.eq(stages[3].release),
+            self.groups.release_half.eq(stages[3].half),
+            biases.read_en.eq(1),
+            biases.read_addr.eq(stages[3].quad),
+            biases.write_en.eq(self.bias.en),
+            biases.write_addr.eq(self.bias.addr),
+            biases.write_data.eq(self.bias.data),
+        ]
+
+        # Stage 4 picks four rows, stage 5 adds, stage 6 enters the activation functions.
+        quad_in_group = stages[4].quad[:2]
+        four_biases = data.View(HALVES, biases.read_data)
+        overflows = Signal(4)
+        outputs = []
+        for i in range(4):
+            bias = Signal(signed(SUM_BITS), name=f"bias_{i}")
+            z = Signal(signed(SUM_BITS), name=f"z_{i}")
+            w_sum = Signal(signed(SUM_BITS), name=f"w_sum_of_{i}")
+            u_sum = Signal(signed(SUM_BITS), name=f"u_sum_of_{i}")
+            m.d.sync += [
+                w_sum.eq(Array(w_sums[i::4])[quad_in_group]),
+                u_sum.eq(Mux(stages[4].u_zero, 0, Array(self.u_sums.sums[i::4])[quad_in_group])),
+            ]
+            inner, inner_overflow = add_wrapping(w_sum, u_sum)
+            total, total_overflow = add_wrapping(inner, bias)
+            m.submodules[f"activation_{i}"] = activation = Activation()
+            m.d.sync += [bias.eq(fp16_to_q20(four_biases[i])), z.eq(total)]
+            m.d.comb += [
+                overflows[i].eq(inner_overflow | total_overflow),
+                activation.z.eq(z),
+                activation.sigmoid.eq(stages[6].gate != CANDIDATE),
+            ]
+            outputs.append(activation.y)
+        m.d.comb += self.faults.acc_overflow.eq(stages[5].valid & overflows.any())
+
+        last = stages[-1]
+        done = Signal()
+        m.d.sync += done.eq(last.valid & (last.gate == 3))
+        m.d.comb += self.quad.done.eq(done)
+        for gate_index in range(4):
+            for i in range(4):
+                m.submodules[f"result_{gate_index}_{i}"] = result = Ram(GATE_BITS, 8)
+                m.d.comb += [
+                    result.write_en.eq(last.valid & (last.gate == gate_index)),
+                    result.write_addr.eq(last.result),
+                    result.write_data.eq(outputs[i]),
+                    result.read_en.eq(1),
+                    result.read_addr.eq(self.quad.addr),
+                    self.quad.gates[gate_index][i].eq(result.read_data),
+                ]
+        return m

@@ -1,0 +1,98 @@
+"""The input buffer alone: rows of x in groups, as fp16, in the memory of the PE that works on the step."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from golden import numbers
+from hdl.accelerator.w.input_buffer import InputBuffer
+from tests.hdl.accelerator.unit_bench import CFG, Memory, cycles, parameters, simulate
+
+X = 0x5B9
+
+
+@pytest.mark.parametrize(
+    ("seed", "blocks", "steps", "n_fuse", "stall"),
+    [(1, 1, 1, 1, 0.0), (2, 3, 9, 1, 0.4), (3, 5, 13, 3, 0.3), (4, 16, 8, 2, 0.1), (5, 2, 23, 3, 0.7)],
+)
+def test_every_pe_reads_the_x_of_its_step(seed: int, blocks: int, steps: int, n_fuse: int, stall: float) -> None:
+    rng, stalls = np.random.default_rng(seed), random.Random(seed)
+    x = (rng.normal(size=(steps, 4 * blocks)) * rng.choice([1, 1e-5, 1e4], (steps, 1))).astype(np.float32)
+    words = np.frombuffer(x.tobytes(), "<u8").tolist()
+    expected = numbers.fp16_bits(numbers.to_fp16(x)).reshape(steps, blocks, 4)
+    capacity = n_fuse * CFG.w_pes
+    dut = InputBuffer(CFG)
+    memory = Memory(stalls, lambda addr: words[addr - X], stall)
+    found = np.zeros_like(expected)
+    read_steps: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        parameters(ctx, dut, x_blocks=blocks, steps=steps, n_fuse=n_fuse, x=X)
+        groups = [range(first, min(first + capacity, steps)) for first in range(0, steps, capacity)]
+        ready = freed = 0
+        reads: list[tuple[int, int, int]] = []
+        looking: tuple[int, int, int] | None = None
+        waited = f"seed {seed}: the x of {steps} steps"
+        async for _ in cycles(ctx, lambda: f"{waited}, {len(read_steps)} yet"):
+            if looking is not None:
+                first, turn, column = looking
+                for pe in range(CFG.w_pes):
+                    step = first + turn * CFG.w_pes + pe
+                    if step < min(first + capacity, steps):
+                        found[step, column] = list(ctx.get(dut.read.operands[pe]))
+                        read_steps.extend([step] if column == blocks - 1 else [])
+                looking = None
+            ctx.set(dut.group_free, 0)
+            if freed == len(groups):
+                break
+            if not reads and freed < ready:
+                group = groups[freed]
+                turns = -(-len(group) // CFG.w_pes)
+                reads = [(group.start, turn, column) for column in range(blocks) for turn in range(turns)]
+            read = bool(reads) and stalls.random() >= stall
+            ctx.set(dut.read.en, int(read))
+            if read:
+                looking = reads.pop(0)
+                ctx.set(dut.read.slot, looking[1] + freed % 2 * CFG.fuse_capacity)
+                ctx.set(dut.read.column, looking[2])
+                if not reads:
+                    ctx.set(dut.group_free, 1)
+                    freed += 1
+            words_now = memory.accept(ctx, dut.burst)
+            memory.answer(ctx, dut.fill, words_now)
+            ready += ctx.get(dut.group_ready)
+            assert ready - freed <= 2, f"seed {seed}: a third group is loaded over one in use"
+            assert not ctx.get(dut.bad_x)
+
+    simulate(dut, bench)
+    wrong = np.argwhere(found != expected)
+    assert not len(wrong), f"seed {seed}: step, block, element {wrong[0]}"
+    assert sorted(read_steps) == list(range(steps))
+    assert [addr + i for addr, count, _ in memory.taken for i in range(count)] == list(range(X, X + len(words)))
+
+
+@pytest.mark.parametrize(
+    ("value", "bad"), [(65519.0, 0), (65520.0, 1), (np.inf, 1), (np.nan, 1), (-1e30, 1), (1e-30, 0), (-65504.0, 0)]
+)
+@pytest.mark.parametrize("place", [0, 3])
+def test_an_x_that_is_not_finite_in_fp16_is_told(value: float, bad: int, place: int) -> None:
+    x = np.zeros(4, np.float32)
+    x[place] = value
+    assert bool(bad) == (not np.isfinite(numbers.to_fp16(x)).all())
+    words = np.frombuffer(x.tobytes(), "<u8").tolist()
+    dut = InputBuffer(CFG)
+    memory = Memory(random.Random(1), lambda addr: words[addr - X], 0.0)
+    seen: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        parameters(ctx, dut, x_blocks=1, steps=1, n_fuse=1, x=X)
+        async for _ in cycles(ctx, lambda: "a group of one row", 100):
+            memory.answer(ctx, dut.fill, memory.accept(ctx, dut.burst))
+            seen.append(ctx.get(dut.bad_x))
+            if ctx.get(dut.group_ready):
+                break
+
+    simulate(dut, bench)
+    assert max(seen) == bad

@@ -1,0 +1,95 @@
+"""What a run loads first, alone: where it comes from, where it goes, and which values are refused."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from golden import numbers
+from golden.formats import pack_halves, pack_offsets
+from hdl.accelerator.u.setup import Setup
+from tests.hdl.accelerator.unit_bench import CFG, cycles, parameters, simulate
+
+OFFSETS, BIAS, STATE = 0x100, 0x2000, 0x30000
+
+
+def outcome(seed: int, stall: float, bias: np.ndarray, state: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Any]:
+    """Everything that setup says of these biases (4H,), and of h and c (H,) of a state."""
+    rng, stalls = np.random.default_rng(seed), random.Random(seed)
+    hidden = len(bias) // 4
+    offsets = rng.integers(0, 2**16, hidden // 4)
+    words = [*pack_offsets(offsets).tolist(), *pack_halves(numbers.fp16_bits(bias)).tolist()]
+    wanted = [(OFFSETS, -(-hidden // 16)), (BIAS, hidden)]
+    if state is not None:
+        data = state[0].astype("<f4").tobytes() + state[1].astype("<i4").tobytes()
+        words += np.frombuffer(data, "<u8").tolist()
+        wanted.append((STATE, hidden))
+    dut = Setup(CFG)
+    found: dict[str, Any] = {"offsets": [], "bias": [], "c": [], "h": [], "bad_bias": 0, "bad_state": 0, "segments": []}
+
+    async def bench(ctx: Any) -> None:
+        parameters(
+            ctx, dut, h_blocks=hidden // 4, u_offsets=OFFSETS, bias=BIAS, state=STATE, state_in=int(state is not None)
+        )
+        left = list(words)
+        async for _ in cycles(ctx, lambda: f"seed {seed}: the end of setup, {len(left)} words left"):
+            if ctx.get(dut.done):
+                break
+            give = bool(left) and stalls.random() >= stall
+            ctx.set(dut.words.valid, int(give))
+            ctx.set(dut.words.payload, left[0] if give else stalls.getrandbits(64))
+            take = stalls.random() >= stall
+            ctx.set(dut.segments.ready, int(take))
+            if take and ctx.get(dut.segments.valid):
+                found["segments"].append((ctx.get(dut.segments.payload.addr), ctx.get(dut.segments.payload.words)))
+            for name in ("offsets", "bias", "c"):
+                write = getattr(dut, name)
+                if ctx.get(write.en):
+                    assert ctx.get(write.addr) == len(found[name])
+                    value = ctx.get(write.data)
+                    found[name].append(list(value) if name == "bias" else value)
+            if ctx.get(dut.h.valid):
+                found["h"].append(ctx.get(dut.h.h))
+            for name in ("bad_bias", "bad_state"):
+                found[name] |= ctx.get(getattr(dut, name))
+            if give and ctx.get(dut.words.ready):
+                left.pop(0)
+        assert not left
+
+    simulate(dut, bench)
+    assert found["segments"] == wanted
+    assert found["offsets"] == pack_offsets(offsets).tolist()
+    assert found["bias"] == numbers.fp16_bits(bias).reshape(-1, 4).tolist()
+    return found
+
+
+@pytest.mark.parametrize(("seed", "hidden", "stall"), [(1, 4, 0.0), (2, 20, 0.5), (3, 64, 0.3)])
+def test_everything_arrives_where_it_belongs(seed: int, hidden: int, stall: float) -> None:
+    rng = np.random.default_rng(seed)
+    bias = (rng.normal(size=4 * hidden) * 500).clip(-2047, 2047).astype(np.float16)
+    alone = outcome(seed, stall, bias, None)
+    assert not alone["h"] and not alone["c"]
+    h = rng.uniform(-1, 1, hidden).astype(np.float16)
+    c = rng.integers(-(2**31), 2**31, hidden)
+    found = outcome(seed, stall, bias, (h.astype(np.float32), c))
+    assert found["h"] == numbers.fp16_bits(h).tolist()
+    assert found["c"] == c.tolist()
+    assert (found["bad_bias"], found["bad_state"]) == (0, 0)
+
+
+@pytest.mark.parametrize("value", [2047.0, 2048.0, -2048.0, np.inf, np.nan, 6e-8])
+@pytest.mark.parametrize("place", [0, 13])
+def test_a_bias_is_refused_as_golden_says(value: float, place: int) -> None:
+    bias = np.zeros(16, np.float16)
+    bias[place] = value
+    assert outcome(1, 0.3, bias, None)["bad_bias"] == (not numbers.bias_valid(bias).all())
+
+
+@pytest.mark.parametrize("value", [1.0, -1.0, 1.0009765625, 0.1, np.inf, np.nan, 2.0**-24, 2.0**-25, -0.0])
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_state_is_refused_as_golden_says(value: float, place: int) -> None:
+    h = np.zeros(4, np.float32)
+    h[place] = value
+    found = outcome(1, 0.3, np.zeros(16, np.float16), (h, np.zeros(4)))
+    assert found["bad_state"] == (not numbers.state_h_valid(h).all())
