@@ -66,7 +66,8 @@ def _area_table(found: Synthesis, target: Target) -> Table:
 
 def _print_paths(console: Console, paths: tuple[TimingPath, ...], target: Target) -> None:
     slowest = paths[0].ns
-    console.print(f"\n{1000 / slowest:.1f} MHz estimated for {target.device}, not placed; the slowest paths:")
+    close = f" (placements were within {target.error:g} %)" if target.error else ""
+    console.print(f"\n{1000 / slowest:.1f} MHz estimated for {target.device}, not placed{close}; the slowest paths:")
     for path in paths:
         console.print(f"  {path.ns:6.2f} ns  {path.levels:3} levels  {path}", highlight=False)
 

@@ -47,12 +47,8 @@ ECP5 = Target(
     {
         "LUT4": Timing(_from("A B C D", "Z", 0.236)),
         # a LUT's way to the multiplexers beside it needs no wire
-        "PFUMX": Timing(
-            (*_from("ALUT BLUT", "Z", 0.165), Arc("C0", "Z", 0.256)), inner=frozenset({"ALUT", "BLUT"})
-        ),
-        "L6MUX21": Timing(
-            (*_from("D0 D1", "Z", 0.242), Arc("SD", "Z", 0.256)), inner=frozenset({"D0", "D1"})
-        ),
+        "PFUMX": Timing((*_from("ALUT BLUT", "Z", 0.165), Arc("C0", "Z", 0.256)), inner=frozenset({"ALUT", "BLUT"})),
+        "L6MUX21": Timing((*_from("D0 D1", "Z", 0.242), Arc("SD", "Z", 0.256)), inner=frozenset({"D0", "D1"})),
         "CCU2C": Timing(
             (
                 *_from("A B C D", "COUT", 0.447),
@@ -65,12 +61,18 @@ ECP5 = Target(
             ),
             inner=frozenset({"CIN"}),
         ),
+        "MULT18X18D": Timing(_from("A B", "P", 3.927)),
+        "DP16KD": Timing(
+            launch={"DOA": 5.83, "DOB": 5.83},
+            setup={port: 0.2 for port in ("ADA", "ADB", "DIA", "DIB", "WEA", "WEB", "CEA", "CEB")},
+        ),
         "TRELLIS_FF": Timing(launch={"Q": 0.525}, setup={"DI": 0.0, "M": 0.0, "CE": 0.0, "LSR": 0.2}),
         "TRELLIS_DPR16X4": Timing(
             _from("RAD", "DO", 0.236), launch={"DO": 0.7}, setup={"DI": 0.1, "WAD": 0.1, "WRE": 0.1}
         ),
     },
     WireModel(0.7, 0.2),
+    error=6,
     available=Area(lut=83_640, ff=83_640, mult=156, bram=208),
 )
 

@@ -3,6 +3,7 @@
 Delays of primitives are the target's; a wire takes what wires with so many sinks take in placements (`WireModel`).
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -66,8 +67,15 @@ def base(port: str) -> str:
 
 
 def register(name: str) -> str:
-    """A register's name without the index of its bit."""
-    return original(name.partition("[")[0]) or name
+    """The name of a register or RAM without the index of its bit, or of the block that is part of it."""
+    return re.sub(r"(\.\d+)+$", "", original(name.partition("[")[0])) or name
+
+
+def _named(netlist: Netlist, cell: Cell) -> str:
+    """The name of a register or RAM: of a register where its output is made, which may be a port above as well."""
+    outputs = [bit for _, bit in cell.driven()]
+    name = original(netlist.names.get(outputs[0], "").partition("[")[0]) if len(outputs) == 1 else ""
+    return name or register(cell.name)
 
 
 def slowest(netlist: Netlist, timings: Mapping[str, Timing], wire: WireModel, count: int = 10) -> list[Path]:
@@ -88,7 +96,7 @@ def slowest(netlist: Netlist, timings: Mapping[str, Timing], wire: WireModel, co
         for port, bit in cell.read():
             if base(port) in setup and bit in arrival:
                 total = arrival[bit] + wire(sinks[bit]) + setup[base(port)]
-                name = register(cell.name)
+                name = _named(netlist, cell)
                 if total > ends.get(name, (0.0, 0))[0]:
                     ends[name] = total, bit
     longest = sorted(ends.items(), key=lambda item: -item[1][0])[:count]
@@ -153,7 +161,7 @@ def _path(
     while bit is not None:
         before, cell = came_from[bit]
         if before is None:
-            start = register(netlist.names.get(bit, cell.name))
+            start = _named(netlist, cell)
         elif (name := original(netlist.names.get(bit, "").partition("[")[0])) and name not in through:
             through.append(name)
         bit = before

@@ -26,10 +26,8 @@ class Tool:
         for name in self.names:
             if path := shutil.which(name):
                 return path
-        system, wheel = self.names[0], self.package
-        raise UserError(
-            f"no {system}: install it (Debian: apt install {system}), or pip install 'elstm[synth]' ({wheel})"
-        )
+        name, wheel = self.names[0], self.package
+        raise UserError(f"no {name}: apt install {name}, or pip install 'elstm[synth]', which brings {wheel}")
 
     def version_text(self) -> str:
         """What it says of itself, a line."""
@@ -51,19 +49,20 @@ def run(
     own line when it fails; the process ends with this one.
     """
     command = [tool.find(), *arguments]
-    with log.open("w") as kept:
-        process = subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    out = subprocess.PIPE
+    with (
+        log.open("w") as kept,
+        subprocess.Popen(command, cwd=directory, stdout=out, stderr=subprocess.STDOUT, text=True) as process,
+    ):
         try:
             assert process.stdout
             for line in process.stdout:
                 kept.write(line)
                 if progress:
                     progress(line.rstrip())
-            code = process.wait()
         except BaseException:
             process.kill()
-            process.wait()
             raise
-    if code:
+    if code := process.returncode:
         found = re.findall(r"^(?:ERROR|error): *(.*)$", log.read_text(), re.MULTILINE)
         raise UserError(f"{Path(command[0]).name} failed ({code}): {found[-1] if found else f'see {log}'}")
