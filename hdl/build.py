@@ -13,6 +13,9 @@ from amaranth.lib import wiring
 from rich.console import Console
 
 from golden.config import ACCELERATOR_PRESETS, CORE_PRESETS, SOC_PRESETS
+from hdl.synth.command import report, target_of
+from hdl.synth.flow import Design
+from hdl.synth.targets import TARGETS
 from hdl.verilog import (
     BuildError,
     blackboxes,
@@ -76,6 +79,15 @@ def main(
     src: Annotated[
         bool, typer.Option("--src", help="Keep (* src *) attributes: the line of the sources that made each thing.")
     ] = False,
+    synth: Annotated[
+        str | None,
+        typer.Option(metavar="TARGET", help=f"Also synthesize: {', '.join(TARGETS)}; prints what each unit takes."),
+    ] = None,
+    place: Annotated[bool, typer.Option("--place", help="Also place and route, which says how fast it is.")] = False,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the placer.")] = 1,
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Print the slowest paths, estimated without placement.")
+    ] = False,
 ) -> None:
     """Emit the Verilog of a top level; print its ports, register bits, memory bits and checksum.
 
@@ -86,12 +98,19 @@ def main(
       python -m hdl.build
       python -m hdl.build --top accelerator --preset mnist -o accelerator.v
       python -m hdl.build --preset mnist -o soc.v --blackbox-ram rams.v
+      python -m hdl.build --top core --timing
+      python -m hdl.build --top accelerator --preset tiny --synth ecp5 --place
     """
     if top not in TOPS:
         raise UserError(f"no top {top!r}; there are: {', '.join(TOPS)}")
     chosen = TOPS[top]
     if preset not in chosen.presets:
         raise UserError(f"no preset {preset!r} of {top}; there are: {', '.join(chosen.presets)}")
+    target = target_of(synth) if synth is not None else None
+    if place and target is None:
+        raise UserError("--place needs --synth")
+    if (target or timing) and blackbox_ram:
+        raise UserError("--synth and --timing need the RAMs that --blackbox-ram leaves out")
     path = output or Path("build") / f"{chosen.module}_{preset}.v"
     check_outputs(path, json_path, blackbox_ram)
     # Only a terminal is told: it takes some ten seconds
@@ -125,6 +144,12 @@ def main(
         print(f"  {direction:6}  {name:{width}}  {bits:3}")
     print(f"registers {registers} bits, memories {memories} bits")
     print(f"sha256 {sha256}")
+    if target or timing:
+        design = Design(chosen.module, files[path].decode(), tuple(table))
+        synthesis = report(design, preset, target, timing, seed if place else None)
+        if json_path:
+            content["synthesis"] = synthesis
+            files[json_path] = json.dumps(content, indent=1).encode() + b"\n"
     write_all(files)
     for file in files:
         print(f"wrote {file}")

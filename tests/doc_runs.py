@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hdl.synth.tools import YOSYS
 from sim.engines.build_cache import cache_root
 from tests.doc_commands import ROOT, Command, block_commands
 
@@ -25,6 +26,7 @@ SMALLER: tuple[tuple[str, str], ...] = (
     (r"timeline ptb-l1 --window 4000000:4200000", "timeline mnist-l1 --window 40000:42000"),
     # tests/hdl builds every preset
     (r"hdl\.build( --preset rvfi)?$", "hdl.build --preset tiny"),
+    (r"hdl\.build .*(--synth|--timing).*$", "hdl.build --top core --timing"),
     (r"mnist reproduce\b", "mnist reproduce --limit 100 --dense-epochs 1 --sparse-epochs 1 --hidden-epochs 1"),
     (r"mnist eval", "mnist eval --limit 20"),
     # a small model of a small text takes the place of those whose text does not ship
@@ -52,6 +54,7 @@ LEFT_OUT: tuple[tuple[str, str], ...] = (
 NEEDS: tuple[tuple[str, str], ...] = (
     (r"software\.benchmark\.|import torch", "torch"),
     (r"sim\.run twin|--engine spike|core_lockstep|import twin", "riscv"),
+    (r"hdl\.build .*--timing", "yosys"),
     (r"software\.firmware|core_cpi|sim\.run (mnist(?!.*--system accelerator)|twin|elf FILE)", "RISC-V compiler"),
 )
 """(pattern, what): what cannot be run without a package or a compiler."""
@@ -105,6 +108,8 @@ def missing(step: Step) -> str | None:
         if re.search(pattern, step.text):
             if what == "RISC-V compiler":
                 there = shutil.which("riscv64-unknown-elf-gcc") or importlib.util.find_spec("ziglang")
+            elif what == "yosys":
+                there = YOSYS.there()
             else:
                 there = importlib.util.find_spec(what)
             if not there:

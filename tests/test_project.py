@@ -83,7 +83,7 @@ def test_with_silent_sudo_it_installs_what_is_missing_only(machine: Path) -> Non
     update, install = (machine / "asked").read_text().splitlines()
     assert update == "noninteractive update -qq"
     assert install.startswith("noninteractive install -y")
-    assert install.split("recommends ")[1] == "python3-venv gcc-riscv64-unknown-elf verilator chromium"
+    assert install.split("recommends ")[1] == "python3-venv gcc-riscv64-unknown-elf verilator yosys chromium"
 
 
 def test_the_regressions_ask_for_icarus_only(machine: Path) -> None:
