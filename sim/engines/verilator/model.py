@@ -65,7 +65,8 @@ def _top(header: str) -> str:
 
 def _classes(makefile: str, kind: str) -> list[str]:
     """The names that Verilator's list of files has under a variable."""
-    found = re.search(rf"^{kind} \+= \\\n((?:\t\S+ \\\n)*)", makefile, re.MULTILINE)
+    # a name a line, behind a tab (5.006) or spaces (5.048)
+    found = re.search(rf"^{kind} \+= \\\n((?:[ \t]+\S+ \\\n)*)", makefile, re.MULTILINE)
     return [line.strip(" \t\\") for line in found[1].splitlines()] if found else []
 
 
@@ -86,6 +87,8 @@ def model(tool: Verilator, verilog: Path, module: str, folder: Path, waves: bool
     top = folder / "top.h"
     top.write_text(_top((folder / f"{_PREFIX}.h").read_text()))
     makefile = (folder / f"{_PREFIX}_classes.mk").read_text()
+    if not _classes(makefile, "VM_CLASSES_FAST"):
+        raise EngineError(f"{tool.version}: its list of files, {_PREFIX}_classes.mk, is not understood")
     sources = []
     # what runs once, or for a waveform, takes longer to optimize than to run
     for speed, head in (("FAST", ""), ("SLOW", _NEVER_FAST)):
