@@ -1,10 +1,18 @@
 """One fp16 multiplier of a PE: exact products, rounded once to Q12.20."""
 
-from amaranth import Module, Mux, Signal, signed
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arith import Fp16
 from hdl.common.component import Component
+
+_COARSE = 4
+"""The product moves by less than this, then by a multiple of it: 4 takes the fewest LUTs."""
+_MOST = 54
+"""A product moves by at most this."""
 
 
 class Multiplier(Component):
@@ -27,31 +35,43 @@ class Multiplier(Component):
         m = Module()
         a, b = Fp16(self.a), Fp16(self.b)
         magnitude = Signal(22)
-        exponent = Signal(6)
+        shift = Signal(6)
         negative = Signal()
+        # The product is magnitude * 2^(exponents - 50). It moves left by the exponents less 6, and is then in units of
+        # 2^-44: `whole` above 24 bits that only rounding sees. Exponents below 6 wrap to shifts that leave nothing,
+        # and nothing is what they round to.
         m.d.sync += [
             magnitude.eq(a.significand * b.significand),
-            exponent.eq(a.exponent + b.exponent),
+            shift.eq(a.exponent + b.exponent - 6),
             negative.eq(a.sign ^ b.sign),
         ]
-        # The product is value * 2^(exponent - 50), in units of 2^-20 value * 2^(exponent - 30).
-        value = Signal(signed(23))
-        to_left = Signal()
-        left_shift = Signal(5)
-        right_shift = Signal(5)
-        shifted = Signal(signed(54))
-        # One bit more than the result keeps the bit that decides the rounding.
-        doubled = Signal(signed(23))
+        fine = Signal(22 + _COARSE - 1)
+        by = Signal(_MOST // _COARSE + 1)
+        m.d.comb += [fine.eq(magnitude << shift[:2]), *(by[i].eq(shift[2:] == i) for i in range(len(by)))]
+
+        def any_moved(low: int, high: int) -> Value:
+            """Whether a bit of the product is at a place from ``low`` to below ``high``."""
+            places = ((max(0, low - _COARSE * i), max(0, high - _COARSE * i)) for i in range(len(by)))
+            return reduce(or_, (by[i] & fine[first:end].any() for i, (first, end) in enumerate(places)))
+
+        whole = Signal(32)
+        half = Signal()
+        rest = Signal()
         m.d.comb += [
-            value.eq(Mux(negative, -magnitude, magnitude)),
-            to_left.eq(exponent >= 30),
-            left_shift.eq(Mux(to_left, exponent - 30, 0)),
-            right_shift.eq(Mux(to_left, 0, 29 - exponent)),
-            shifted.eq(value << left_shift),
-            doubled.eq(value >> right_shift),
+            whole.eq(Cat(any_moved(place, place + 1) for place in range(24, 56))),
+            half.eq(any_moved(23, 24)),
+            rest.eq(any_moved(0, 23)),
         ]
+        # -v = ~v + 1: that 1 carries into `whole` as far as the bits below, with the half that rounding adds, let it.
+        above = Signal()
+        top = Signal()
+        below_zero = Signal()
         m.d.sync += [
-            self.product.eq(Mux(to_left, shifted[:32].as_signed(), (doubled + 1) >> 1)),
-            self.overflow.eq(to_left & shifted[31:].any() & ~shifted[31:].all()),
+            self.product.eq((whole ^ negative.replicate(32)) + Mux(negative, ~half | ~rest, half)),
+            above.eq(any_moved(56, 22 + _MOST)),
+            top.eq(whole[31]),
+            below_zero.eq(negative),
         ]
+        # of the magnitudes with the top bit one fits: that of -2^31
+        m.d.comb += self.overflow.eq(above | (top & ~(below_zero & self.product[31])))
         return m

@@ -152,6 +152,12 @@ def test_products(seed: int) -> None:
     # half of them of the size of weights and inputs, where the rounding is
     a[2000:] = (rng.normal(size=2000) * 0.1).astype(np.float16).view(np.uint16)
     b[2000:] = rng.normal(size=2000).astype(np.float16).view(np.uint16)
+    # half a unit exactly, above and below zero; the ends of the range, and the first values past them
+    odd = np.arange(1, 401, 2) * 2.0**-10
+    half = np.where(rng.random(odd.size) < 0.5, 2.0**-11, -(2.0**-11))
+    ends = np.array([[32, -64], [32, 64], [-32, 64], [-32, -64], [32.03125, -64], [31.984375, 64], [31.984375, -64]])
+    a = np.concatenate([a, odd.astype(np.float16).view(np.uint16), ends[:, 0].astype(np.float16).view(np.uint16)])
+    b = np.concatenate([b, half.astype(np.float16).view(np.uint16), ends[:, 1].astype(np.float16).view(np.uint16)])
     rows = [{"a": int(x), "b": int(y)} for x, y in zip(a, b, strict=True)]
     found = np.array(pipeline(Multiplier(), rows, ["product", "overflow"], 2))
     exact = numbers.products(a.view(np.float16), b.view(np.float16))
