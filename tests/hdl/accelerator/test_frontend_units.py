@@ -9,7 +9,7 @@ from amaranth import Module, Signal
 from golden import isa
 from golden.isa import Counter, Error, Funct
 from hdl.accelerator.frontend.command_decoder import CommandDecoder
-from hdl.accelerator.frontend.counters import COUNTED, Counters
+from hdl.accelerator.frontend.counters import COUNTED, READ_CYCLES, Counters
 from hdl.accelerator.frontend.fault_encoder import FaultEncoder
 from hdl.accelerator.signatures import UNIT_FAULTS
 from tests.hdl.accelerator.unit_bench import CFG, simulate
@@ -75,46 +75,66 @@ def test_any_of_the_faults_of_a_cycle_is_told_memory_first(seed: int) -> None:
     assert {error for _, error in wires} == set(Error) - {Error.NONE, Error.ABORTED, *isa.START_CHECKS}
 
 
-@pytest.mark.parametrize("seed", [3])
-def test_a_counter_grows_by_what_all_units_say(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "between"), [(3, 0), (4, 1), (5, 40)])
+def test_a_counter_grows_by_what_all_units_say(seed: int, between: int) -> None:
+    """Read as fast as the port lets a program, or a while later, while everything happens that can."""
     rng = random.Random(seed)
     dut = Counters(CFG)
     units = [dut.memory, *(getattr(dut.datapath, name) for name in dut.datapath.signature.members)]
-    expected = dict.fromkeys(Counter, 0)
+    # the START of cycle 300 is refused: it clears, and nothing is counted in its cycle
+    starts = {5: True, 300: False, 420: True, 431: True}
+    history = [dict.fromkeys(Counter, 0)]
+    checked: list[int] = []
+
+    def happen(ctx: Any, cycle: int) -> None:
+        """Set what a cycle brings, and append what is counted after it."""
+        start, begin = cycle in starts, starts.get(cycle, False)
+        busy = begin or 5 < cycle < 280 or cycle > 420
+        for wire, value in ((dut.start, start), (dut.begin, begin), (dut.busy, busy), (dut.n_fuse, 2)):
+            ctx.set(wire, int(value))
+        ctx.set(dut.status.as_value(), isa.STATUS_LAYOUT.pack(done=1, rows=cycle))
+        counts = dict.fromkeys(Counter, 0) if start else dict(history[-1])
+        if start:
+            counts[Counter.N_FUSE] = 2 * begin
+        counts[Counter.CYCLES] += busy
+        for unit in units:
+            for name, member in unit.signature.members.items():
+                most = member.shape.stop - 1
+                value = most if cycle % 400 < 240 else rng.randint(0, most)
+                ctx.set(getattr(unit, name), value)
+                counts[Counter[name.upper()]] += value * busy
+        history.append(counts)
+
+    def wanted(index: int, cycle: int) -> int:
+        sizes = CFG.n_pe << 16 | CFG.slots << 24 | CFG.max_x << 32 | CFG.max_h << 48
+        known = {Counter.STATUS: cycle << 32 | 2, Counter.VERSION: isa.VERSION | sizes}
+        at = cycle - READ_CYCLES if index in COUNTED else cycle
+        return known.get(Counter(index), history[at].get(Counter(index), 0)) if index <= max(Counter) else 0
 
     async def bench(ctx: Any) -> None:
-        ctx.set(dut.n_fuse, 2)
-        for cycle in range(200):
-            # the second START is refused: it clears, and nothing is counted in its cycle
-            start, begin = cycle in (5, 120), cycle == 5
-            busy = begin or 5 < cycle < 80 or cycle > 130
-            ctx.set(dut.start, int(start))
-            ctx.set(dut.begin, int(begin))
-            ctx.set(dut.busy, int(busy))
-            grown = dict.fromkeys(Counter, 0) | {Counter.CYCLES: 1}
-            for unit in units:
-                for name, member in unit.signature.members.items():
-                    value = rng.randrange(member.shape.stop)
-                    ctx.set(getattr(unit, name), value)
-                    grown[Counter[name.upper()]] += value
-            if start:
-                expected.update(dict.fromkeys(expected, 0))
-                expected[Counter.N_FUSE] = 2 * begin
-            if (busy and not start) or begin:
-                for counter in (Counter.CYCLES, *COUNTED):
-                    expected[counter] += grown[counter]
+        asked, rest, index = None, 10, 0
+        for cycle in range(1500):
+            happen(ctx, cycle)
+            if cycle in starts:
+                # a command is taken when the answer to the one before has gone
+                asked, rest = None, 2
+            elif asked is None and rest:
+                rest -= 1
+            elif asked is None:
+                asked, index = cycle, rng.randrange(max(Counter) + 2)
+            ctx.set(dut.read, int(asked is not None))
+            ctx.set(dut.index, index)
+            if asked is not None and ctx.get(dut.valid):
+                assert ctx.get(dut.value) == wanted(index, cycle), f"seed {seed}, cycle {cycle}: counter {index}"
+                in_time = READ_CYCLES if index in COUNTED else 0
+                late = any(0 < asked - start <= len(COUNTED) + 1 for start in (*starts, 0))
+                assert cycle - asked == in_time or late, f"seed {seed}, cycle {cycle}: counter {index} was late"
+                checked.append(index)
+                asked, rest = None, 2 + rng.randint(0, between)
+            elif asked is not None:
+                assert cycle - asked < len(COUNTED) + 5, f"seed {seed}, cycle {cycle}: no answer for counter {index}"
             await ctx.tick()
-            if cycle in (60, 100, 125, 199):
-                ctx.set(dut.status.as_value(), isa.STATUS_LAYOUT.pack(done=1, rows=cycle))
-                for index in range(max(Counter) + 2):
-                    ctx.set(dut.index, index)
-                    wanted = expected.get(Counter(index), 0) if index <= max(Counter) else 0
-                    if index == Counter.STATUS:
-                        wanted = cycle << 32 | 2
-                    if index == Counter.VERSION:
-                        sizes = CFG.n_pe << 16 | CFG.slots << 24 | CFG.max_x << 32 | CFG.max_h << 48
-                        wanted = isa.VERSION | sizes
-                    assert ctx.get(dut.value) == wanted, f"seed {seed}, cycle {cycle}: counter {index}"
 
     simulate(dut, bench)
     assert len(set(COUNTED)) == len(Counter) - 4
+    assert between > 1 or set(checked) == set(range(max(Counter) + 2))
