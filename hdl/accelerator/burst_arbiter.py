@@ -1,15 +1,16 @@
 """Who has the memory port's next burst."""
 
 from amaranth import Module, Signal
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
+from hdl.accelerator.offer_register import OfferRegister
 from hdl.accelerator.signatures import OfferSignature
 from hdl.common.component import Component
 
 
 class BurstArbiter(Component):
-    """Passes on the first valid one of ``offers`` as ``burst``; the others wait.
+    """Passes on the first of ``offers`` as ``burst``; the others wait, each in a register of its own.
 
     Parameters:
         requesters: offers there are.
@@ -23,7 +24,10 @@ class BurstArbiter(Component):
         m = Module()
         burst = self.burst
         taken = Signal()
-        for i, offer in enumerate(self.offers):
+        for i in range(self.requesters):
+            m.submodules[f"offer_{i}"] = register = OfferRegister(self.cfg)
+            connect(m, flipped(self.offers[i]), register.offer)
+            offer = register.held
             with m.If(offer.valid & ~taken):
                 m.d.comb += [
                     burst.valid.eq(1),

@@ -109,12 +109,12 @@ def x_index_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     return data.StructLayout({"half_word": unsigned(w.x_half_word), "slot": unsigned(w.slot), "bank": unsigned(w.bank)})
 
 
-def burst_words(addr: Value, *limits: Value) -> Value:
-    """Words of the next burst from ``addr``: up to the 128-byte boundary and to every limit."""
-    words = Const(BURST_WORDS, 5) - addr[:4]
-    for limit in limits:
-        words = Mux(limit < words, limit, words)
-    return words[:5]
+def burst_words(addr: Value, left: Value) -> tuple[Value, Value]:
+    """Words of the next burst of the ``left`` ones from ``addr``, and whether it is the last: up to the 128-byte
+    boundary."""
+    boundary = Const(BURST_WORDS, 5) - addr[:4]
+    last = ~left[5:].any() & (left[:5] <= boundary[:5])
+    return Mux(last, left[:5], boundary)[:5], last
 
 
 def group_capacity(cfg: AcceleratorConfig, parameters: Any) -> Value:

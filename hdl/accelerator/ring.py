@@ -5,7 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, Widths
+from hdl.accelerator.layout import BURST_WORDS, Kind, Widths
 from hdl.accelerator.signatures import FillSignature, RingSpaceSignature
 from hdl.common.component import Component
 from hdl.common.ram import Ram
@@ -14,7 +14,8 @@ from hdl.common.ram import Ram
 class Ring(Component):
     """Buffers the loaded words of one stream (``kind``), deep enough to keep the memory port busy alone.
 
-    The requester takes entries of ``space`` in the cycle in which its burst is accepted, never more than are free.
+    The requester takes entries of ``space`` in the cycle in which its burst is accepted, and only while there is room
+    for the longest.
     ``words`` leave at one a cycle, the first two cycles after its ``fill``.
     """
 
@@ -52,7 +53,7 @@ class Ring(Component):
             self.words.payload.eq(rows.read_data),
             set_bit.bit_select(index, 1).eq(arrived),
             clear_bit.bit_select(head, 1).eq(fetch),
-            self.space.free.eq(free),
+            self.space.roomy.eq(free >= BURST_WORDS),
         ]
         m.d.sync += [
             present.eq((present | set_bit) & ~clear_bit),

@@ -83,11 +83,12 @@ class StoreSignature(Signature):
 
 
 class RingSpaceSignature(Signature):
-    """Room in a ring, seen from it: ``free`` entries, the next is ``next_index``; ``alloc`` takes some of them."""
+    """Room in a ring, seen from it: for a burst of any length while ``roomy``, from ``next_index`` on; ``alloc`` takes
+    entries."""
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         w = Widths(cfg)
-        super().__init__({"next_index": Out(w.ring), "free": Out(range(w.ring_depth + 1)), "alloc": In(5)})
+        super().__init__({"next_index": Out(w.ring), "roomy": Out(1), "alloc": In(5)})
 
 
 class HeadSignature(Signature):

@@ -1,6 +1,7 @@
 """Bits of memory of a configuration, from the same widths and depths as the RTL's, without elaborating it."""
 
 from golden.config import BANK_LANES, AcceleratorConfig
+from golden.isa import COUNTER_BITS, Counter
 from golden.tables import TANH_SEGMENTS
 from hdl.accelerator.layout import (
     GATE_BITS,
@@ -31,4 +32,5 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     gates = 5 * TANH_ROW_BITS * TANH_SEGMENTS + 16 * 8 * GATE_BITS
     # the blocks for U, two rows to store, and a keep bit beside each block
     hidden = 3 * (_WORD_BITS + 1) * cfg.h_blocks
-    return targets + rings + x + sums + queues + offsets + units + gates + hidden
+    counts = COUNTER_BITS * len(Counter)
+    return counts + targets + rings + x + sums + queues + offsets + units + gates + hidden

@@ -57,9 +57,10 @@ class AxiMemory(Component):
             self.store.data.ready.eq(load & ~self.control.stop),
         ]
 
-        # Ids of reads are used in turn, so that one comparison finds a free one.
+        # Ids of reads are used in turn, so that one comparison finds a free one, a cycle ahead.
         in_flight = Signal(cfg.window)
         next_id = Signal(cfg.tag_bits)
+        id_free = Signal(init=1)
         words = Signal(range(cfg.window + BURST_WORDS))
         writes = Signal(range(WRITES + 1))
         is_store = Signal()
@@ -73,9 +74,8 @@ class AxiMemory(Component):
         m.d.comb += [
             is_store.eq(burst.kind == Kind.STORE),
             exists.eq((line >= first) & (line <= last)),
-            blocked.eq(
-                Mux(is_store, writes == WRITES, (words >= cfg.window) | in_flight.bit_select(next_id, 1)) & exists
-            ),
+            # whether its memory exists or not: that takes longer to find
+            blocked.eq(Mux(is_store, writes == WRITES, (words >= cfg.window) | ~id_free)),
             # the words of the last burst are through, and so is what it shows on the port
             free.eq(
                 ~self.control.stop
@@ -133,6 +133,8 @@ class AxiMemory(Component):
         beat = Signal()
         issued_bit = Signal(cfg.window)
         beat_bit = Signal(cfg.window)
+        unfinished = Signal(cfg.window)
+        following = Signal.like(next_id)
         m.d.comb += [
             beat.eq(axi.rvalid & in_flight.bit_select(axi.rid, 1)),
             targets.read_en.eq(beat),
@@ -141,9 +143,12 @@ class AxiMemory(Component):
             beats.read_addr.eq(axi.rid),
             issued_bit.bit_select(next_id, 1).eq(issue_read),
             beat_bit.bit_select(axi.rid, 1).eq(beat),
+            unfinished.eq(in_flight & ~Mux(axi.rlast, beat_bit, 0)),
+            following.eq(next_id + 1),
         ]
         m.d.sync += [
-            in_flight.eq((in_flight & ~Mux(axi.rlast, beat_bit, 0)) | issued_bit),
+            in_flight.eq(unfinished | issued_bit),
+            id_free.eq(~Mux(issue_read, unfinished.bit_select(following, 1), unfinished.bit_select(next_id, 1))),
             fresh.eq((fresh & ~beat_bit) | issued_bit),
             words.eq(words + Mux(issue_read, burst.words, 0) - beat),
         ]

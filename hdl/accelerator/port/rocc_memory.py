@@ -40,10 +40,12 @@ class RoccMemory(Component):
         left = Signal(5)
         kind = Signal(Kind)
         index = Signal(index_bits)
-        # One bit a tag: issued and not answered. Tags are used in turn, so that one comparison finds a free one.
+        # One bit a tag: issued and not answered. Tags are used in turn, so that one comparison finds a free one, a
+        # cycle ahead.
         outstanding = Signal(cfg.window)
         count = Signal(range(cfg.window + 1))
         tag = Signal(cfg.tag_bits)
+        tag_free = Signal(init=1)
 
         offered = Signal()
         blocked = Signal()
@@ -55,7 +57,7 @@ class RoccMemory(Component):
                 active
                 & ~self.control.stop
                 & (~offered | mem.req_ready)
-                & ~outstanding.bit_select(tag, 1)
+                & tag_free
                 & (~store | self.store.data.valid)
             ),
             self.store.data.ready.eq(issue & store),
@@ -77,9 +79,7 @@ class RoccMemory(Component):
         with m.If(mem.req_ready | ~offered):
             m.d.sync += [
                 offered.eq(issue),
-                blocked.eq(
-                    active & ~self.control.stop & (~store | self.store.data.valid) & outstanding.bit_select(tag, 1)
-                ),
+                blocked.eq(active & ~self.control.stop & (~store | self.store.data.valid) & ~tag_free),
             ]
         burst = self.burst
         with m.If(burst.taken):
@@ -115,12 +115,17 @@ class RoccMemory(Component):
         ]
         set_bit = Signal(cfg.window)
         clear_bit = Signal(cfg.window)
+        unanswered = Signal(cfg.window)
+        following = Signal.like(tag)
         m.d.comb += [
             set_bit.bit_select(tag, 1).eq(issue),
             clear_bit.bit_select(mem.resp_tag, 1).eq(answered),
+            unanswered.eq(outstanding & ~clear_bit),
+            following.eq(tag + 1),
         ]
         m.d.sync += [
-            outstanding.eq((outstanding | set_bit) & ~clear_bit),
+            outstanding.eq(unanswered | set_bit),
+            tag_free.eq(~Mux(issue, unanswered.bit_select(following, 1), unanswered.bit_select(tag, 1))),
             count.eq(count + issue - answered),
         ]
         filled = Signal()

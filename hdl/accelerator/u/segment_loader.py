@@ -13,7 +13,7 @@ from hdl.common.component import Component
 
 
 class SegmentLoader(Component):
-    """Offers the bursts of one of the ``segments`` after the other, as far as the ring has room (``space``).
+    """Offers the bursts of one of the ``segments`` after the other, while the ring has room (``space``).
 
     ``burst`` takes its entries in the ring in the cycle in which it is taken. A segment is taken when the last burst of
     the one before is.
@@ -32,17 +32,16 @@ class SegmentLoader(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         current: Any = Signal(segment_layout())
-        words = Signal(5)
         finished = Signal()
+        words, last = burst_words(current.addr, current.words)
         m.d.comb += [
-            words.eq(burst_words(current.addr, current.words, self.space.free)),
-            self.burst.valid.eq(words != 0),
+            self.burst.valid.eq((current.words != 0) & self.space.roomy),
             self.burst.addr.eq(current.addr),
             self.burst.words.eq(words),
             self.burst.kind.eq(Kind.U),
             self.burst.index.eq(self.space.next_index),
             self.space.alloc.eq(Mux(self.burst.taken, words, 0)),
-            finished.eq(current.words == self.space.alloc),
+            finished.eq((current.words == 0) | (self.burst.taken & last)),
             self.segments.ready.eq(finished),
         ]
         with m.If(finished & self.segments.valid):

@@ -61,18 +61,21 @@ class StoreUnit(Component):
         row_words = p.h_blocks << 1
 
         # One section of H elements: a row, the state's h, or its c.
-        words = Signal(5)
-        level = Signal(5)
+        words, _ = burst_words(addr, left)
+        # words in the queue that no burst has been taken for
+        ready = Signal(range(queue.depth + 1))
+        pushed = Signal()
         m.d.comb += [
-            words.eq(burst_words(addr, left)),
-            level.eq(queue.depth - queue.room),
-            self.burst.valid.eq((left != 0) & (level >= words)),
+            pushed.eq(queue.i.valid & queue.i.ready),
+            self.burst.valid.eq((left != 0) & (ready >= words)),
             self.burst.addr.eq(addr),
             self.burst.words.eq(words),
             self.burst.kind.eq(Kind.STORE),
         ]
         with m.If(self.burst.taken):
-            m.d.sync += [addr.eq(addr + words), left.eq(left - words)]
+            m.d.sync += [addr.eq(addr + words), left.eq(left - words), ready.eq(ready + pushed - words)]
+        with m.Else():
+            m.d.sync += ready.eq(ready + pushed)
         with m.If(section_start):
             m.d.sync += unanswered.eq(row_words)
         with m.Else():

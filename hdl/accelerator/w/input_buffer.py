@@ -56,14 +56,13 @@ class InputBuffer(Component):
         group = Mux(steps_left < capacity, steps_left, capacity)
         written = Signal()
         taken = self.burst.taken
-        words = Signal(5)
+        words, row_done = burst_words(addr, row_left)
         begin = Signal()
         place: Any = Signal(x_index_layout(cfg))
         m.d.comb += [
             place.half_word.eq(word),
             place.slot.eq(slot),
             place.bank.eq(bank),
-            words.eq(burst_words(addr, row_left)),
             self.burst.addr.eq(addr),
             self.burst.words.eq(words),
             self.burst.kind.eq(Kind.X),
@@ -86,11 +85,12 @@ class InputBuffer(Component):
                     ]
                     m.next = "ROWS"
             with m.State("ROWS"):
-                # The pending count never leaves its range: at most a window and the adapter's burst are underway.
+                # The pending count never leaves its range: at most a window, the adapter's burst and the
+                # one that waits for it are underway.
                 m.d.comb += self.burst.valid.eq(1)
                 with m.If(taken):
                     m.d.sync += [addr.eq(addr + words), word.eq(word + words), row_left.eq(row_left - words)]
-                    with m.If(words == row_left):
+                    with m.If(row_done):
                         m.d.sync += [word.eq(0), row_left.eq(row_words), rows_left.eq(rows_left - 1)]
                         with m.If(bank == cfg.w_pes - 1):
                             m.d.sync += [bank.eq(0), slot.eq(slot + 1)]

@@ -10,7 +10,7 @@ from hdl.common.component import Component
 
 
 class WeightLoader(Component):
-    """Offers bursts of W as far as the ring has room (``space``), once a group of the run of ``parameters``.
+    """Offers bursts of W while the ring has room (``space``), once a group of the run of ``parameters``.
 
     W's length is not known to the program. On the first pass a word is requested only when the heads decoded so far
     account for it, or when it may be the head of a block not yet decoded; so nothing outside the array is touched.
@@ -39,9 +39,8 @@ class WeightLoader(Component):
         left = Signal(w.w_words)
         length = Signal(w.w_words)
         learned = Signal()
-        words = Signal(5)
+        words, _ = burst_words(addr, left)
         m.d.comb += [
-            words.eq(burst_words(addr, left, self.space.free)),
             self.burst.addr.eq(addr),
             self.burst.words.eq(words),
             self.burst.kind.eq(Kind.W),
@@ -75,7 +74,7 @@ class WeightLoader(Component):
                 m.d.sync += [addr.eq(p.w), left.eq(blocks), blocks_left.eq(blocks)]
                 m.next = "LOAD"
             with m.State("LOAD"):
-                m.d.comb += self.burst.valid.eq(words != 0)
+                m.d.comb += self.burst.valid.eq((left != 0) & self.space.roomy)
                 with m.If(self.burst.taken):
                     m.d.sync += addr.eq(addr + words)
                 with m.If((left == 0) & learned):

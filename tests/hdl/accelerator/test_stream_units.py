@@ -196,7 +196,7 @@ def test_ring_restores_the_order(seed: int) -> None:
         waiting: list[tuple[int, int]] = []
         number = 0
         while len(got) < count:
-            words = min(rng.randint(0, 16), ctx.get(dut.space.free), count - number)
+            words = min(rng.randint(0, 16) * ctx.get(dut.space.roomy), count - number)
             ctx.set(dut.space.alloc, words)
             index = ctx.get(dut.space.next_index)
             for i in range(words):
