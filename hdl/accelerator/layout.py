@@ -98,6 +98,18 @@ def segment_layout() -> data.StructLayout:
     return data.StructLayout({"addr": unsigned(WORD_ADDRESS_BITS), "words": unsigned(24)})
 
 
+def burst_layout(cfg: AcceleratorConfig) -> data.StructLayout:
+    """A burst on its way to the memory port: see OfferSignature."""
+    return data.StructLayout(
+        {
+            "addr": unsigned(WORD_ADDRESS_BITS),
+            "words": unsigned(5),
+            "kind": Kind,
+            "index": unsigned(Widths(cfg).index),
+        }
+    )
+
+
 def target_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     """Where an answer of memory goes."""
     return data.StructLayout({"kind": Kind, "index": unsigned(Widths(cfg).index)})

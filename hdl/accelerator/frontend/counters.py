@@ -1,6 +1,7 @@
 """What a program can read of a run: its counters, beside the status word and the version."""
 
 from functools import reduce
+from itertools import pairwise
 from operator import add
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
@@ -81,23 +82,25 @@ class Counters(Component):
         m.d.sync += reading.eq(Cat(asked, reading[:-1]))
 
         # Whose count is folded: in turn, and never one whose row is being written.
-        turn = Signal(range(len(COUNTED)))
-        of_turn = Signal(range(len(Counter)))
-        folded = Signal.like(of_turn)
+        turn = Signal(range(len(Counter)), init=COUNTED[0])
+        folded = Signal.like(turn)
         fold = Signal()
         m.d.comb += [
-            of_turn.eq(Array(Const(c, of_turn.shape()) for c in COUNTED)[turn]),
-            folded.eq(Mux(reading[0], self.index, of_turn)),
+            folded.eq(Mux(reading[0], self.index, turn)),
             fold.eq(reading[0] | ~(asked | reading.any())),
         ]
         started = Signal()
-        m.d.sync += started.eq(self.start)
+        counting = Signal()
+        m.d.sync += [started.eq(self.start), counting.eq(self.busy)]
         with m.If(started):
-            m.d.sync += [turn.eq(0), first_round.eq(1)]
+            m.d.sync += [turn.eq(COUNTED[0]), first_round.eq(1)]
         with m.Elif(fold & ~reading[0]):
-            m.d.sync += turn.eq(turn + 1)
-            with m.If(turn == len(COUNTED) - 1):
-                m.d.sync += [turn.eq(0), first_round.eq(0)]
+            with m.Switch(turn):
+                for counter, after in pairwise((*COUNTED, COUNTED[0])):
+                    with m.Case(counter):
+                        m.d.sync += turn.eq(after)
+            with m.If(turn == COUNTED[-1]):
+                m.d.sync += first_round.eq(0)
 
         parts: dict[Counter, Value] = {}
         for counter in COUNTED:
@@ -106,8 +109,10 @@ class Counters(Component):
             events = Signal(range(most + 1), name=f"{name}_events")
             parts[counter] = Signal(range(most * _LONGEST + 1), name=name)
             m.d.sync += [
-                events.eq(Mux(self.busy, happened, 0)),
-                parts[counter].eq(Mux(started | (fold & (folded == counter)), 0, parts[counter]) + events),
+                events.eq(happened),
+                parts[counter].eq(
+                    Mux(started | (fold & (folded == counter)), 0, parts[counter]) + Mux(counting, events, 0)
+                ),
             ]
 
         m.submodules.counts = counts = Ram(isa.COUNTER_BITS, len(Counter))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Out
 
@@ -133,8 +133,11 @@ class AxiMemory(Component):
         beat = Signal()
         issued_bit = Signal(cfg.window)
         beat_bit = Signal(cfg.window)
-        unfinished = Signal(cfg.window)
         following = Signal.like(next_id)
+
+        def is_free(number: Signal) -> Value:
+            return ~in_flight.bit_select(number, 1) | (beat & axi.rlast & (axi.rid == number))
+
         m.d.comb += [
             beat.eq(axi.rvalid & in_flight.bit_select(axi.rid, 1)),
             targets.read_en.eq(beat),
@@ -143,12 +146,11 @@ class AxiMemory(Component):
             beats.read_addr.eq(axi.rid),
             issued_bit.bit_select(next_id, 1).eq(issue_read),
             beat_bit.bit_select(axi.rid, 1).eq(beat),
-            unfinished.eq(in_flight & ~Mux(axi.rlast, beat_bit, 0)),
             following.eq(next_id + 1),
         ]
         m.d.sync += [
-            in_flight.eq(unfinished | issued_bit),
-            id_free.eq(~Mux(issue_read, unfinished.bit_select(following, 1), unfinished.bit_select(next_id, 1))),
+            in_flight.eq((in_flight & ~Mux(axi.rlast, beat_bit, 0)) | issued_bit),
+            id_free.eq(Mux(issue_read, is_free(following), is_free(next_id))),
             fresh.eq((fresh & ~beat_bit) | issued_bit),
             words.eq(words + Mux(issue_read, burst.words, 0) - beat),
         ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Out
 
@@ -54,11 +54,7 @@ class RoccMemory(Component):
         m.d.comb += [
             store.eq(kind == Kind.STORE),
             issue.eq(
-                active
-                & ~self.control.stop
-                & (~offered | mem.req_ready)
-                & tag_free
-                & (~store | self.store.data.valid)
+                active & ~self.control.stop & (~offered | mem.req_ready) & tag_free & (~store | self.store.data.valid)
             ),
             self.store.data.ready.eq(issue & store),
             self.burst.taken.eq(self.burst.valid & ~self.control.stop & (~active | (issue & (left == 1)))),
@@ -115,17 +111,19 @@ class RoccMemory(Component):
         ]
         set_bit = Signal(cfg.window)
         clear_bit = Signal(cfg.window)
-        unanswered = Signal(cfg.window)
         following = Signal.like(tag)
+
+        def is_free(tag: Signal) -> Value:
+            return ~outstanding.bit_select(tag, 1) | (answered & (mem.resp_tag == tag))
+
         m.d.comb += [
             set_bit.bit_select(tag, 1).eq(issue),
             clear_bit.bit_select(mem.resp_tag, 1).eq(answered),
-            unanswered.eq(outstanding & ~clear_bit),
             following.eq(tag + 1),
         ]
         m.d.sync += [
-            outstanding.eq(unanswered | set_bit),
-            tag_free.eq(~Mux(issue, unanswered.bit_select(following, 1), unanswered.bit_select(tag, 1))),
+            outstanding.eq((outstanding | set_bit) & ~clear_bit),
+            tag_free.eq(Mux(issue, is_free(following), is_free(tag))),
             count.eq(count + issue - answered),
         ]
         filled = Signal()

@@ -50,7 +50,8 @@ class StoreUnit(Component):
         m.d.comb += self.events.store_words.eq(self.store.stored)
 
         waiting = Signal(2)
-        last = rows + 1 == p.steps
+        rows_left = Signal(w.t)
+        last = rows_left == 1
         section_start = Signal()
         prune = Signal()
         is_c = Signal()
@@ -67,11 +68,11 @@ class StoreUnit(Component):
         pushed = Signal()
         m.d.comb += [
             pushed.eq(queue.i.valid & queue.i.ready),
-            self.burst.valid.eq((left != 0) & (ready >= words)),
             self.burst.addr.eq(addr),
             self.burst.words.eq(words),
             self.burst.kind.eq(Kind.STORE),
         ]
+        m.d.sync += self.burst.valid.eq((left != 0) & (ready >= words) & ~self.burst.taken)
         with m.If(self.burst.taken):
             m.d.sync += [addr.eq(addr + words), left.eq(left - words), ready.eq(ready + pushed - words)]
         with m.Else():
@@ -116,7 +117,7 @@ class StoreUnit(Component):
         m.d.sync += waiting.eq(waiting + self.row.done - self.row_free)
         with m.FSM(name="store"):
             with m.State("INIT"):
-                m.d.sync += row_addr.eq(p.h)
+                m.d.sync += [row_addr.eq(p.h), rows_left.eq(p.steps)]
                 m.next = "ROW"
             with m.State("ROW"), m.If(waiting != 0):
                 with m.If(p.h_seq | last):
@@ -134,7 +135,7 @@ class StoreUnit(Component):
                     m.next = "STATE_H"
                 with m.Else():
                     m.d.comb += self.row_free.eq(1)
-                    m.d.sync += rows.eq(rows + 1)
+                    m.d.sync += [rows.eq(rows + 1), rows_left.eq(rows_left - 1)]
                     with m.If(last):
                         m.next = "DONE"
                     with m.Else():
