@@ -16,7 +16,8 @@ class Ring(Component):
 
     The requester takes entries of ``space`` in the cycle in which its burst is accepted, and only while there is room
     for the longest.
-    ``words`` leave at one a cycle, the first two cycles after its ``fill``.
+    ``words`` leave at one a cycle, the first three cycles after its ``fill``: a register follows the memory, whose own
+    delay is half a cycle.
     """
 
     def __init__(self, cfg: AcceleratorConfig, kind: Kind) -> None:
@@ -38,6 +39,8 @@ class Ring(Component):
         free = Signal(range(self.depth + 1), init=self.depth)
         arrived = Signal()
         fetch = Signal()
+        fetched = Signal()
+        moves = Signal()
         set_bit = Signal(self.depth)
         clear_bit = Signal(self.depth)
         index = self.fill.index[: len(head)]
@@ -46,11 +49,11 @@ class Ring(Component):
             rows.write_en.eq(arrived),
             rows.write_addr.eq(index),
             rows.write_data.eq(self.fill.data),
-            # The RAM's output register is the output: it holds while the consumer is not ready.
-            fetch.eq(present.bit_select(head, 1) & (~self.words.valid | self.words.ready)),
+            moves.eq(~self.words.valid | self.words.ready),
+            # what was fetched stays in the memory's output while the register is not free
+            fetch.eq(present.bit_select(head, 1) & (~fetched | moves)),
             rows.read_en.eq(fetch),
             rows.read_addr.eq(head),
-            self.words.payload.eq(rows.read_data),
             set_bit.bit_select(index, 1).eq(arrived),
             clear_bit.bit_select(head, 1).eq(fetch),
             self.space.roomy.eq(free >= BURST_WORDS),
@@ -61,6 +64,8 @@ class Ring(Component):
             free.eq(free + fetch - self.space.alloc),
             self.space.next_index.eq(self.space.next_index + self.space.alloc),
         ]
-        with m.If(self.words.ready | ~self.words.valid):
-            m.d.sync += self.words.valid.eq(fetch)
+        with m.If(moves):
+            m.d.sync += [self.words.valid.eq(fetched), self.words.payload.eq(rows.read_data)]
+        with m.If(~fetched | moves):
+            m.d.sync += fetched.eq(fetch)
         return m

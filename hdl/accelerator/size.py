@@ -7,6 +7,7 @@ from hdl.accelerator.layout import (
     GATE_BITS,
     SUM_BITS,
     Widths,
+    burst_layout,
     column_layout,
     item_layout,
     segment_layout,
@@ -25,6 +26,7 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     x = cfg.w_pes * _WORD_BITS * cfg.bank_slots * cfg.x_blocks
     # the slots, each with 4H sums, and two results of the U PE
     sums = SUM_BITS * BANK_LANES * cfg.row_groups * (cfg.w_pes * cfg.bank_slots + 2)
+    bursts = 2 * burst_layout(cfg).size
     queues = 4 * item_layout(cfg).size + 8 * segment_layout().size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
     offsets = _WORD_BITS * -(-cfg.h_blocks // 4)
     # of each unit four biases of 16 bits and the cell
@@ -33,4 +35,4 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     # the blocks for U, two rows to store, and a keep bit beside each block
     hidden = 3 * (_WORD_BITS + 1) * cfg.h_blocks
     counts = COUNTER_BITS * len(Counter)
-    return counts + targets + rings + x + sums + queues + offsets + units + gates + hidden
+    return bursts + counts + targets + rings + x + sums + queues + offsets + units + gates + hidden

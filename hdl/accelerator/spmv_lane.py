@@ -33,7 +33,7 @@ class SpmvLane(Component):
     later in its ``sums`` and holds until the memory is used again. It must not come two cycles after an issue for the
     same memory, which is when that fetches.
 
-    ``overflow`` pulses when a product or a sum left the 32-bit range.
+    ``overflow`` pulses a cycle after a product or a sum left the 32-bit range.
     """
 
     def __init__(
@@ -106,5 +106,5 @@ class SpmvLane(Component):
                 *(self.sums[i][lane].eq(bank.read_data[lane]) for lane in range(BANK_LANES)),
                 overflows[i].eq((working[2][i] & pe.overflow) | bank.overflow),
             ]
-        m.d.comb += self.overflow.eq(overflows.any())
+        m.d.sync += self.overflow.eq(overflows.any())
         return m

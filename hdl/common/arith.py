@@ -22,6 +22,17 @@ def round_half_up(value: Value, bits: int) -> Value:
     return (signed_value + Const(1 << (bits - 1), bits + 1)) >> bits
 
 
+def round_signed_half_up(magnitude: Value, negative: Value, bits: int) -> Value:
+    """``round_half_up`` of the magnitude or, where ``negative``, of its negative: one addition for both."""
+    if not 1 <= bits < len(magnitude):
+        raise ValueError(f"bits must be from 1 to {len(magnitude) - 1}, not {bits!r}")
+    # -v = ~v + 1: that 1 carries into the bits that stay as far as those below, with the half of rounding, let it
+    whole = Cat(magnitude[bits:], Const(0, 1))
+    half = magnitude[bits - 1]
+    carry = Mux(negative, ~(half & magnitude[: bits - 1].any()), half)
+    return ((whole ^ negative.replicate(len(whole))) + carry)[: len(whole)].as_signed()
+
+
 def saturate(value: Value, bits: int) -> Value:
     """The nearest signed integer of ``bits`` bits."""
     high = value[bits - 1 :]
@@ -69,14 +80,15 @@ def fp16_to_q20(bits: Value) -> Value:
     half = Fp16(bits)
     # significand * 2^(exponent - 25) = (significand << exponent) * 2^-25: five bits to round away
     magnitude = (half.significand << half.exponent)[:37]
-    return round_half_up(Mux(half.sign, -magnitude, magnitude), 5)[:32].as_signed()
+    return round_signed_half_up(magnitude, half.sign, 5)[:32].as_signed()
 
 
 class Fp16FromFp32:
     """An fp32 value rounded to fp16, to nearest even.
 
-    Attributes: ``bits`` (16), ``inexact`` (the value is not an fp16 value), ``overflow`` (not finite in fp16).
-    Signals are created in ``m`` under ``name``.
+    Attributes: ``bits`` (16), ``inexact`` (the value is not an fp16 value), ``overflow`` (not finite in fp16);
+    ``large``, which is there sooner: at least 2^16. An overflow is large or has the bits of infinity, and what is large
+    has any bits. Signals are created in ``m`` under ``name``.
     """
 
     def __init__(self, m: Module, value: Value, name: str) -> None:
@@ -90,6 +102,7 @@ class Fp16FromFp32:
         self.bits = Signal(16, name=f"{name}_bits")
         self.inexact = Signal(name=f"{name}_inexact")
         self.overflow = Signal(name=f"{name}_overflow")
+        self.large = Signal(name=f"{name}_large")
         significand = Cat(fraction, Const(1, 1))
         vanishes = biased < 101
         m.d.comb += [
@@ -104,7 +117,8 @@ class Fp16FromFp32:
             ),
             self.bits.eq(Mux(vanishes, Cat(Const(0, 15), sign), Cat(magnitude[:15], sign))),
             self.inexact.eq(Mux(vanishes, biased.any() | fraction.any(), wide[:25].any())),
-            self.overflow.eq((biased >= 143) | (~vanishes & (magnitude >= 0x7C00))),
+            self.large.eq(biased >= 143),
+            self.overflow.eq(self.large | (~vanishes & (magnitude >= 0x7C00))),
         ]
 
 
@@ -146,5 +160,6 @@ __all__ = [
     "fp16_to_fp32",
     "fp16_to_q20",
     "round_half_up",
+    "round_signed_half_up",
     "saturate",
 ]

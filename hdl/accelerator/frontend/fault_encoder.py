@@ -22,7 +22,7 @@ PRIORITY = (
 
 
 class FaultEncoder(Component):
-    """``error`` is high when any unit of the ``datapath``, or the ``memory`` adapter, finds something wrong.
+    """``error`` is high one cycle after any unit of the ``datapath``, or the ``memory`` adapter, found something wrong.
 
     ``code`` is then the fault's number; of several in one cycle one is reported.
     """
@@ -40,9 +40,10 @@ class FaultEncoder(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         units = [self.memory, *(getattr(self.datapath, name) for name in UNIT_FAULTS)]
+        m.d.sync += self.error.eq(0)
         for error in reversed(PRIORITY):
             name = error.name.lower()
             found = [getattr(unit, name) for unit in units if name in unit.signature.members]
             with m.If(Cat(found).any()):
-                m.d.comb += [self.error.eq(1), self.code.eq(error)]
+                m.d.sync += [self.error.eq(1), self.code.eq(error)]
         return m

@@ -8,7 +8,7 @@ from golden import isa
 from golden.config import AcceleratorConfig
 from golden.isa import Error
 from hdl.accelerator.frontend.command_decoder import COMMANDS
-from hdl.accelerator.frontend.threshold import threshold_units
+from hdl.accelerator.frontend.threshold import Threshold
 from hdl.accelerator.signatures import ParametersSignature
 from hdl.common.component import Component
 from hdl.common.struct import struct
@@ -21,7 +21,7 @@ class Registers(Component):
 
     ``commands`` with ``rs1`` and ``rs2``: what is taken in this cycle; ``bad_command``: something that is no
     instruction. ``refused`` is the code of the first check that fails if that is a START. ``parameters`` hold until
-    the next command.
+    the next command; the threshold among them is there THRESHOLD_LATENCY cycles later, long before a run has an h.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -41,6 +41,8 @@ class Registers(Component):
         m = Module()
         cfg, p, commands, rs1, rs2 = self.cfg, self.parameters, self.commands, self.rs1, self.rs2
         flags = data.View(struct(isa.START_LAYOUT), rs2)
+        m.submodules.threshold = threshold = Threshold()
+        m.d.comb += p.threshold.eq(threshold.units)
         size_ok = Signal()
         steps_ok = Signal()
         fuse_ok = Signal()
@@ -59,7 +61,7 @@ class Registers(Component):
             ]
         with m.If(commands.steps):
             m.d.sync += [
-                p.threshold.eq(threshold_units(m, rs1[:32])),
+                threshold.bits.eq(rs1[:32]),
                 nan.eq(rs1[:31] > _FP32_INFINITY),
                 p.steps.eq(rs2),
                 steps_ok.eq((rs2 != 0) & (rs2 <= cfg.max_t)),
@@ -97,7 +99,8 @@ class Registers(Component):
                 *(bit.eq(1) for bit in aligned.values()),
                 has_state.eq(0),
                 nan.eq(0),
-                *(getattr(p, name).eq(0) for name in p.signature.members),
+                threshold.bits.eq(0),
+                *(getattr(p, name).eq(0) for name in p.signature.members if name != "threshold"),
             ]
 
         uses_state = flags.state_in | flags.state_out

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import AcceleratorConfig
 from hdl.accelerator.layout import HALVES, SUM_BITS, Widths, bits_for, segment_layout
 from hdl.accelerator.signatures import ParametersSignature, UnitSignature, WriteSignature
-from hdl.common.arith import Fp16, Fp16FromFp32
+from hdl.common.arith import FP32, Fp16, Fp16FromFp32
 from hdl.common.component import Component
 
 _BIAS_LIMIT_BIASED = 26
@@ -17,8 +17,9 @@ _BIAS_LIMIT_BIASED = 26
 class Setup(Component):
     """Asks for what the run of ``parameters`` loads first, as ``segments``, takes their ``words`` and hands them out.
 
-    ``offsets`` and ``bias`` write a word a row, ``c`` an element of the state; ``h`` carries the state's h in fp16.
-    ``done``: everything is in. ``bad_bias``, ``bad_state`` pulse for values that the arithmetic does not take.
+    ``offsets`` and ``bias`` write a word a row; elements of the state come one and two cycles later: ``c`` writes one,
+    ``h`` carries the state's h in fp16. ``done``: everything is in. ``bad_bias``, ``bad_state`` pulse for values that
+    the arithmetic does not take.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -70,15 +71,33 @@ class Setup(Component):
         addr = Signal(bits_for(self.cfg.max_h))
         pair = data.View(data.ArrayLayout(unsigned(32), 2), word)
         biases = data.View(HALVES, word)
-        state_h = Fp16FromFp32(m, element, "state_h")
         last = Signal()
         m.d.comb += [
-            element.eq(Mux(upper, pair[1], pair[0])),
-            *(write.addr.eq(addr) for write in (self.offsets, self.bias, self.c)),
+            *(write.addr.eq(addr) for write in (self.offsets, self.bias)),
             self.offsets.data.eq(word),
             self.bias.data.eq(word),
-            self.c.data.eq(element),
+        ]
+        # The state is loaded once a run: its elements have cycles of their own on their way out of the ring.
+        h_taken = Signal()
+        is_h = Signal()
+        is_c = Signal()
+        state_h = Fp16FromFp32(m, element, "state_h")
+        unusable = Signal()
+        small = Cat(Fp16(biases[i]).biased < _BIAS_LIMIT_BIASED for i in range(4)).all()
+        m.d.sync += [
+            element.eq(Mux(upper, pair[1], pair[0])),
+            self.c.addr.eq(addr),
+            self.c.en.eq(is_c & self.words.valid),
             self.h.h.eq(state_h.bits),
+            self.h.valid.eq(h_taken),
+            # 2 or more is also more than 1; what is less has finite bits
+            unusable.eq(state_h.inexact | data.View(FP32, element).exponent[-1]),
+            h_taken.eq(is_h & self.words.valid),
+            self.bad_bias.eq(self.bias.en & ~small),
+        ]
+        m.d.comb += [
+            self.c.data.eq(element),
+            self.bad_state.eq(self.h.valid & (unusable | (self.h.h[:15] > 0x3C00))),
         ]
         advance = Signal()
         with m.If(advance):
@@ -94,12 +113,10 @@ class Setup(Component):
                 with m.If(advance & last):
                     m.next = "BIAS"
             with m.State("BIAS"):
-                small = Cat(Fp16(biases[i]).biased < _BIAS_LIMIT_BIASED for i in range(4)).all()
                 m.d.comb += [
                     self.words.ready.eq(1),
                     advance.eq(self.words.valid),
                     self.bias.en.eq(self.words.valid),
-                    self.bad_bias.eq(self.words.valid & ~small),
                     last.eq(addr + 1 == units),
                 ]
                 with m.If(advance & last & p.state_in):
@@ -107,12 +124,10 @@ class Setup(Component):
                 with m.Elif(advance & last):
                     m.next = "DONE"
             with m.State("STATE_H"):
-                bad = state_h.inexact | state_h.overflow | (state_h.bits[:15] > 0x3C00)
                 m.d.comb += [
                     self.words.ready.eq(upper),
                     advance.eq(self.words.valid),
-                    self.h.valid.eq(self.words.valid),
-                    self.bad_state.eq(self.words.valid & bad),
+                    is_h.eq(1),
                     last.eq(addr + 1 == units),
                 ]
                 m.d.sync += upper.eq(upper ^ advance)
@@ -122,12 +137,12 @@ class Setup(Component):
                 m.d.comb += [
                     self.words.ready.eq(upper),
                     advance.eq(self.words.valid),
-                    self.c.en.eq(self.words.valid),
+                    is_c.eq(1),
                     last.eq(addr + 1 == units),
                 ]
                 m.d.sync += upper.eq(upper ^ advance)
                 with m.If(advance & last):
                     m.next = "DONE"
             with m.State("DONE"):
-                m.d.comb += self.done.eq(1)
+                m.d.sync += self.done.eq(1)
         return m

@@ -19,9 +19,9 @@ _LIMIT = TANH_SEGMENTS << _POSITION_BITS
 
 
 class Activation(Component):
-    """``y`` is tanh(``z``), or sigmoid(z) where ``sigmoid`` came with it, ACTIVATION_LATENCY cycles later; one a cycle.
+    """``y`` is tanh(``z``), or sigmoid(2 z) where ``sigmoid`` came with it, ACTIVATION_LATENCY cycles later.
 
-    Both in units of 2^-20. Symmetric tables cost one bit: sigmoid(z) = (1 + tanh(z / 2)) / 2.
+    One a cycle. Both in units of 2^-20. Symmetric tables cost one bit: sigmoid(2 z) = (1 + tanh(z)) / 2.
     """
 
     def __init__(self) -> None:
@@ -39,18 +39,14 @@ class Activation(Component):
         m.submodules.points = points = Ram(TANH_ROW_BITS, TANH_SEGMENTS, init=rows)
 
         # 1: magnitude, limited to the table
-        argument = Signal(signed(32))
         magnitude = Signal(33)
         position = Signal(23)
         negative = Signal(3)
         sigmoid = Signal(3)
-        m.d.comb += [
-            argument.eq(Mux(self.sigmoid, self.z >> 1, self.z)),
-            magnitude.eq(Mux(argument < 0, -argument, argument)),
-        ]
+        m.d.comb += magnitude.eq(Mux(self.z < 0, -self.z, self.z))
         m.d.sync += [
             position.eq(Mux(magnitude >= _LIMIT, _LIMIT - 1, magnitude)),
-            negative.eq(Cat(argument < 0, negative)),
+            negative.eq(Cat(self.z < 0, negative)),
             sigmoid.eq(Cat(self.sigmoid, sigmoid)),
         ]
         # 2: the table

@@ -1,5 +1,7 @@
 """The cell half of the vector PE: c = f c + i g and h = o tanh(c), one unit a cycle."""
 
+from itertools import pairwise
+
 from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
@@ -67,49 +69,57 @@ class CellUnit(Component):
             with m.If(row_end):
                 m.d.sync += [block.eq(0), first_row.eq(0)]
 
-        # Stage 1: gates and old c are there. f and o are below 1, g and tanh(c) within -1..1.
-        valids = Signal(8)
-        addrs = [Signal(range(cfg.max_h), name=f"addr_{i}") for i in range(1, 4)]
+        # Stage 1: gates and old c leave their memories. f and o are below 1, g and tanh(c) within -1..1.
+        valids = Signal(10)
+        addrs = [Signal(range(cfg.max_h), name=f"addr_{i}") for i in range(1, 5)]
         lane_1 = Signal(2)
         fresh_1 = Signal()
-        gates = [Array(self.quad.gates[gate][i] for i in range(4))[lane_1] for gate in range(4)]
-        gate_values = [Signal(signed(GATE_BITS), name=f"gate_{name}") for name in "figo"]
-        m.d.comb += [signal.eq(value) for signal, value in zip(gate_values, gates, strict=True)]
-        f, i, g, o = gate_values
-        old = Mux(fresh_1, 0, cells.read_data.as_signed()).as_signed()
-        kept = Signal(signed(32 + GATE_BITS))
-        added = Signal(signed(2 * GATE_BITS))
+        f, i, g, o = gate_values = [Signal(signed(GATE_BITS), name=f"gate_{name}") for name in "figo"]
+        old = Signal(signed(32))
         m.d.sync += [
             valids.eq(Cat(valid, valids)),
             lane_1.eq(lane),
             fresh_1.eq(first_row & ~p.state_in),
             addrs[0].eq(unit_addr),
-            addrs[1].eq(addrs[0]),
-            addrs[2].eq(addrs[1]),
+            *(after.eq(before) for before, after in pairwise(addrs)),
+            old.eq(Mux(fresh_1, 0, cells.read_data)),
+            *(
+                value.eq(Array(self.quad.gates[gate][unit] for unit in range(4))[lane_1])
+                for gate, value in enumerate(gate_values)
+            ),
+        ]
+        # Stage 2 multiplies. Stage 3: one saturation after the sum. Stage 4: c is written and enters tanh.
+        kept = Signal(signed(32 + GATE_BITS))
+        added = Signal(signed(2 * GATE_BITS))
+        c = Signal(signed(32))
+        m.d.sync += [
             kept.eq(f * old),
             added.eq(i * g),
+            c.eq(saturate(round_half_up(kept, FRACTION_BITS) + round_half_up(added, FRACTION_BITS), 32)),
         ]
-        # Stage 2: one saturation after the sum. Stage 3: c is written and enters tanh.
-        c = Signal(signed(32))
-        m.d.sync += c.eq(saturate(round_half_up(kept, FRACTION_BITS) + round_half_up(added, FRACTION_BITS), 32))
         m.d.comb += [
             activation.z.eq(c),
-            cells.write_en.eq(valids[2] | self.c.en),
-            cells.write_addr.eq(Mux(self.c.en, self.c.addr, addrs[2])),
+            cells.write_en.eq(valids[3] | self.c.en),
+            cells.write_addr.eq(Mux(self.c.en, self.c.addr, addrs[3])),
             cells.write_data.eq(Mux(self.c.en, self.c.data, c)),
         ]
-        outputs = [o] + [Signal(signed(GATE_BITS), name=f"o_{s}") for s in range(2, 4 + ACTIVATION_LATENCY)]
-        m.d.sync += [outputs[s + 1].eq(outputs[s]) for s in range(len(outputs) - 1)]
-        # Stage 7: o tanh(c). Stage 8: rounded to 20 fraction bits, then to fp16.
+        outputs = [o] + [Signal(signed(GATE_BITS), name=f"o_{s}") for s in range(3, 5 + ACTIVATION_LATENCY)]
+        m.d.sync += [after.eq(before) for before, after in pairwise(outputs)]
+        # Stage 8: o tanh(c). Stage 9: rounded to 20 fraction bits. Stage 10: to fp16.
         product = Signal(signed(2 * GATE_BITS))
         h = Signal(signed(22))
+        negative = Signal()
         magnitude = Signal(21)
-        m.d.sync += product.eq(outputs[-1] * activation.y)
-        m.d.comb += [h.eq(round_half_up(product, FRACTION_BITS)), magnitude.eq(Mux(h < 0, -h, h))]
         half = Signal(15)
-        m.d.comb += half.eq(fp16_from_q20_magnitude(m, magnitude, "h"))
+        m.d.comb += [
+            h.eq(round_half_up(product, FRACTION_BITS)),
+            half.eq(fp16_from_q20_magnitude(m, magnitude, "h")),
+        ]
         m.d.sync += [
-            self.unit.h.eq(half | ((h < 0) << 15)),
-            self.unit.valid.eq(valids[7]),
+            product.eq(outputs[-1] * activation.y),
+            negative.eq(h < 0),
+            magnitude.eq(Mux(h < 0, -h, h)),
+            self.unit.h.eq(Cat(half, negative)),
+            self.unit.valid.eq(valids[9]),
         ]
         return m

@@ -154,7 +154,7 @@ class GateUnit(Component):
         ]
         m.d.sync += [stages[i + 1].eq(stages[i]) for i in range(len(stages) - 1)]
 
-        # Stage 3: W's sums are there for this one cycle; U's and the bias arrive with the next.
+        # Stage 3: W's sums are there for this one cycle; U's arrive with the next, and the bias leaves its memory.
         w_sums = [Signal(signed(SUM_BITS), name=f"w_sum_{lane}") for lane in range(BANK_LANES)]
         with m.If(stages[3].fresh):
             m.d.sync += [kept.eq(new) for kept, new in zip(w_sums, self.w_sums.sums, strict=True)]
@@ -165,15 +165,17 @@ class GateUnit(Component):
             self.groups.release.eq(stages[3].release),
             self.groups.release_half.eq(stages[3].half),
             biases.read_en.eq(1),
-            biases.read_addr.eq(stages[3].quad),
+            biases.read_addr.eq(stages[2].quad),
             biases.write_en.eq(self.bias.en),
             biases.write_addr.eq(self.bias.addr),
             biases.write_data.eq(self.bias.data),
         ]
 
-        # Stage 4 picks four rows, stage 5 adds, stage 6 enters the activation functions.
+        # Stage 4 picks four rows, stage 5 adds, and halves what is for a sigmoid, stage 6 enters the activation
+        # functions.
         quad_in_group = stages[4].quad[:2]
-        four_biases = data.View(HALVES, biases.read_data)
+        four_biases = Signal(HALVES)
+        m.d.sync += four_biases.eq(biases.read_data)
         overflows = Signal(4)
         outputs = []
         for i in range(4):
@@ -188,7 +190,10 @@ class GateUnit(Component):
             inner, inner_overflow = add_wrapping(w_sum, u_sum)
             total, total_overflow = add_wrapping(inner, bias)
             m.submodules[f"activation_{i}"] = activation = Activation()
-            m.d.sync += [bias.eq(fp16_to_q20(four_biases[i])), z.eq(total)]
+            m.d.sync += [
+                bias.eq(fp16_to_q20(four_biases[i])),
+                z.eq(Mux(stages[5].gate == CANDIDATE, total, total >> 1)),
+            ]
             m.d.comb += [
                 overflows[i].eq(inner_overflow | total_overflow),
                 activation.z.eq(z),

@@ -44,15 +44,18 @@ class HiddenState(Component):
 
         valid = Signal()
         unit = Signal(16)
-        m.d.comb += [
+        arrived = Signal(16)
+        magnitude = Signal(25)
+        m.d.comb += arrived.eq(Mux(self.state.valid, self.state.h, self.unit.h))
+        m.d.sync += [
             valid.eq(self.unit.valid | self.state.valid),
-            unit.eq(Mux(self.state.valid, self.state.h, self.unit.h)),
+            unit.eq(arrived),
+            magnitude.eq(fp16_magnitude(arrived)),
         ]
         position = Signal(2)
         previous = Signal(48)
         total = Signal(27)
         large = Signal()
-        magnitude = fp16_magnitude(unit)
         total_now = Signal(27)
         large_now = Signal()
         block_now = Signal(64)

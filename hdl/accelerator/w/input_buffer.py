@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import AcceleratorConfig
 from hdl.accelerator.layout import Kind, Widths, burst_words, group_capacity, x_index_layout
 from hdl.accelerator.signatures import FillSignature, InputReadSignature, OfferSignature, ParametersSignature
-from hdl.common.arith import Fp16FromFp32
+from hdl.common.arith import FP16, Fp16FromFp32
 from hdl.common.component import Component
 from hdl.common.ram import Ram
 
@@ -19,7 +19,7 @@ class InputBuffer(Component):
 
     ``burst`` asks for the rows of the run of ``parameters``, ``fill`` brings their words. ``group_ready`` pulses when
     all rows of the next group are in; ``group_free`` gives back the older of the two groups. ``read`` gives a block of
-    every PE's memory. ``bad_x`` pulses for a value that is not finite in fp16.
+    every PE's memory. ``bad_x`` pulses a cycle after a word with a value that is not finite in fp16.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -113,11 +113,14 @@ class InputBuffer(Component):
         pair = Signal(32)
         singles = data.View(data.ArrayLayout(unsigned(32), 2), self.fill.data)
         values = [Fp16FromFp32(m, singles[i], f"x{i}") for i in range(2)]
+        large = Signal()
+        halves = data.View(data.ArrayLayout(FP16, 2), pair)
         m.d.comb += [
             arrived.eq(self.fill.valid & (self.fill.kind == Kind.X)),
-            self.bad_x.eq(arrived & (values[0].overflow | values[1].overflow)),
+            self.bad_x.eq(written & (large | Cat(halves[i].exponent.all() for i in range(2)).any())),
         ]
         m.d.sync += [
+            large.eq(values[0].large | values[1].large),
             written.eq(arrived),
             target.eq(self.fill.index),
             pair.eq(Cat(value.bits for value in values)),

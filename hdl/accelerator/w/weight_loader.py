@@ -74,7 +74,8 @@ class WeightLoader(Component):
                 m.d.sync += [addr.eq(p.w), left.eq(blocks), blocks_left.eq(blocks)]
                 m.next = "LOAD"
             with m.State("LOAD"):
-                m.d.comb += self.burst.valid.eq((left != 0) & self.space.roomy)
+                # found a cycle ahead; bursts are long enough for a cycle between them
+                m.d.sync += self.burst.valid.eq((left != 0) & self.space.roomy & ~self.burst.taken)
                 with m.If(self.burst.taken):
                     m.d.sync += addr.eq(addr + words)
                 with m.If((left == 0) & learned):

@@ -9,7 +9,7 @@ from amaranth import Module, Signal, Value, signed
 from amaranth.sim import Simulator
 
 from golden import numbers
-from hdl.accelerator.frontend.threshold import threshold_units
+from hdl.accelerator.frontend.threshold import THRESHOLD_LATENCY, Threshold
 from hdl.accelerator.multiplier import Multiplier
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
 from hdl.common import arith
@@ -137,11 +137,8 @@ def test_threshold(seed: int) -> None:
     rng = np.random.default_rng(seed)
     special = [0.0, -0.0, -1.0, np.inf, -np.inf, 1e-45, 2.0**-24, 2.0**-25, 0.3, 0.8, 1.0, 63.9, 64.0, 64.1, 1e30]
     values = np.array([*special, *(rng.random(1500) * 2), *np.exp2(rng.uniform(-30, 8, 1500))], dtype=np.float32)
-    m = Module()
-    bits = Signal(32)
-    out = Signal(31)
-    m.d.comb += out.eq(threshold_units(m, bits))
-    found = np.array(evaluate(m, bits, values.view(np.uint32), [out]))[:, 0]
+    rows = [{"bits": int(bits)} for bits in values.view(np.uint32)]
+    found = np.array(pipeline(Threshold(), rows, ["units"], THRESHOLD_LATENCY))[:, 0]
     assert found.tolist() == [numbers.threshold_q24(float(v)) for v in values]
 
 
@@ -171,7 +168,7 @@ def test_activation(seed: int, sigmoid: int, golden: Callable[[np.ndarray], np.n
     rng = np.random.default_rng(seed)
     edges = [0, 1, -1, 2**23 - 1, 2**23, -(2**23), 2**24, 2**31 - 1, -(2**31), 16383, 16384, -16384]
     z = np.array([*edges, *(rng.normal(size=2000) * 2**21), *rng.integers(-(2**31), 2**31, 300)], dtype=np.int64)
-    rows = [{"z": int(v), "sigmoid": sigmoid} for v in z]
+    rows = [{"z": int(v) >> sigmoid, "sigmoid": sigmoid} for v in z]
     found = np.array(pipeline(Activation(), rows, ["y"], ACTIVATION_LATENCY))[:, 0]
     assert (found == golden(z)).all()
 
