@@ -75,6 +75,11 @@ class AcceleratorConfig:
         return 2 * self.fuse_capacity
 
     @property
+    def useful_slots(self) -> int:
+        """Slots that runs can use: those of two groups, which hold no more steps than ``max_t`` fills."""
+        return 2 * self.w_pes * min(self.fuse_capacity, -(-self.max_t // self.w_pes))
+
+    @property
     def max_rows(self) -> int:
         """Gate rows, 4H."""
         return 4 * self.max_h

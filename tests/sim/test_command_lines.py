@@ -70,7 +70,7 @@ def test_names_are_those_of_the_others(command):
     pairs = {"--output": "--out", "--stall": "--stalls", "--sim": "--engine", "--model-path": "--checkpoint"}
     for wrong, right in pairs.items():
         assert wrong not in options or right in options, (wrong, right)
-    for wrong in ("--verbose-json", "--result", "--nfuse", "--fuse", "--config", "--simulator", "--jobs"):
+    for wrong in ("--verbose-json", "--result", "--nfuse", "--fuse", "--simulator", "--jobs"):
         assert wrong not in options
     assert "--json" in options, "prints a result, and has no --json"
 
