@@ -23,6 +23,7 @@ from hdl.verilog import (
     emit_rtlil,
     emit_verilog,
     memory_bits,
+    memory_bits_by_unit,
     ports,
     ram_kinds,
     register_bits,
@@ -91,6 +92,9 @@ def main(
         str | None,
         typer.Option(metavar="TARGET", help=f"Also synthesize: {', '.join(TARGETS)}; prints what each unit takes."),
     ] = None,
+    liberty: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Cells for --synth generic: a library in Liberty's format.")
+    ] = None,
     place: Annotated[bool, typer.Option("--place", help="Also place and route, which says how fast it is.")] = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the placer.")] = 1,
     timing: Annotated[
@@ -114,7 +118,9 @@ def main(
         raise UserError(f"no top {top!r}; there are: {', '.join(TOPS)}")
     chosen = TOPS[top]
     asked = configured(chosen.presets, preset, config_file, settings, top)
-    target = target_of(synth) if synth is not None else None
+    target = target_of(synth, liberty) if synth is not None else None
+    if liberty and target is None:
+        raise UserError("--liberty needs --synth generic")
     if place and target is None:
         raise UserError("--place needs --synth")
     if (target or timing) and blackbox_ram:
@@ -154,7 +160,7 @@ def main(
     print(f"registers {registers} bits, memories {memories} bits")
     print(f"sha256 {sha256}")
     if target or timing:
-        design = Design(chosen.module, files[path].decode(), tuple(table))
+        design = Design(chosen.module, files[path].decode(), tuple(table), memory_bits_by_unit(text, chosen.module))
         synthesis = report(design, asked.name, target, timing, seed if place else None)
         if json_path:
             content["synthesis"] = synthesis

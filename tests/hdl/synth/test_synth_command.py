@@ -74,7 +74,7 @@ def test_other_devices_have_no_delays(line) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("--synth virtex", "no target 'virtex' of --synth; there are: ecp5, xilinx7"),
+        ("--synth virtex", "no target 'virtex' of --synth; there are: ecp5, xilinx7, generic"),
         ("--place", "--place needs --synth"),
         ("--synth xilinx7 --place", "--place is for ecp5 alone, not xilinx7"),
         ("--synth xilinx7 --timing", "--timing has delays of ecp5 alone, not of xilinx7"),
