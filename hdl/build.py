@@ -60,6 +60,13 @@ TOPS: dict[str, Top] = {
 }
 
 
+def emitted(component: wiring.Component, module: str, config: Any) -> Design:
+    """A component as it is synthesized."""
+    text = emit_rtlil(component, module)
+    verilog = verilog_file(emit_verilog(text), module, config)
+    return Design(module, verilog, tuple(ports(component)), memory_bits_by_unit(text, module))
+
+
 def main(
     top: Annotated[str, typer.Option(metavar="NAME", help=f"What to build: {', '.join(TOPS)}.")] = "soc",
     preset: Annotated[
