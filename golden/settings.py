@@ -122,7 +122,7 @@ def _read(file: Path) -> dict[str, Any]:
     if len(content) > LARGEST_FILE:
         raise SettingError(f"{file}: must have at most {LARGEST_FILE:,} bytes, it has more")
     try:
-        return tomllib.loads(content.decode())
+        return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         # of one million digits, or of brackets, Python itself complains
         raise SettingError(f"{file}: not TOML: {error}") from None
@@ -149,7 +149,7 @@ def _kind(known: Mapping[str, Any], config: Any, name: str, where: str) -> Any:
     elif is_dataclass(config) and name in (field.name for field in fields(config)):
         problem = f"{name} is no field but a group of some: name the field alone"
     else:
-        near = get_close_matches(name, known, 3)
+        near = get_close_matches(name.lower().replace("-", "_"), known, 3)
         problem = f"no field {_shown(name)}" + (f"; near it: {', '.join(near)}" if near else "")
     raise SettingError(f"{where}: {problem}; there are: {', '.join(known) or 'none'}")
 

@@ -128,6 +128,9 @@ def content(
         "target": target.name,
         "device": target.device,
         "columns": target.columns,
+        "available": {kind: most for kind, most in target.available.asdict().items() if most}
+        if target.available
+        else {},
         "verilog_sha256": hashlib.sha256(design.verilog.encode()).hexdigest(),
         "yosys": synthesis.tool,
         "area": {name: area.asdict() for name, area in synthesis.area.items()},

@@ -91,6 +91,7 @@ def test_fields_of_the_parts_of_an_soc() -> None:
         ("n_pe=0x" + "f" * 5000, "--set: n_pe must have at most 64 bits, not 20,000"),
         ("n_pe=" + "9" * 5000, f"--set: n_pe must be a whole number, not '{'9' * 39}... (5,002 characters)"),
         ("n_pes=4", f"--set: no field 'n_pes'; near it: n_pe; there are: {FIELDS}"),
+        ("N-PE=4", f"--set: no field 'N-PE'; near it: n_pe; there are: {FIELDS}"),
         ("maxh=8", f"--set: no field 'maxh'; near it: max_h, max_x, max_t; there are: {FIELDS}"),
         ("\u00e9=1", f"--set: no field '\u00e9'; there are: {FIELDS}"),
         ("preset=wide", f"--set: no field 'preset'; there are: {FIELDS}"),
@@ -137,6 +138,8 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 def test_an_empty_file_says_nothing(toml) -> None:
     assert configure(ACCELERATOR_PRESETS, "tiny", toml("")).name == "tiny"
+    # as some editors write it
+    assert configure(ACCELERATOR_PRESETS, "tiny", toml(b"\xef\xbb\xbfn_pe = 4\r\nslots = 12\r\n")).name == "tiny+n_pe-4"
 
 
 def test_slots_that_buy_nothing_are_named() -> None:
