@@ -101,6 +101,11 @@ class AcceleratorConfig:
     def tag_bits(self) -> int:
         return (self.window - 1).bit_length()
 
+    def exceeded(self, x: int, h: int, t: int) -> tuple[str, int, int] | None:
+        """The first size of a layer that is over its limit, as (name, value, limit); None when it runs."""
+        sizes = (("X", x, self.max_x), ("H", h, self.max_h), ("T", t, self.max_t))
+        return next((each for each in sizes if each[1] > each[2]), None)
+
     def as_dict(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 

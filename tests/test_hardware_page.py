@@ -49,6 +49,7 @@ def test_what_is_kept_agrees_with_itself(rows: dict[str, Any]) -> None:
             )
         if synthesis["rtl"] == row["rtl"]:
             assert area[""]["bits"] == row["memory_bits"], name
+        assert row["gates"]["nand2"] > row["gates"]["gates"] > area[""]["lut"], name
         longest = [path["ns"] for path in synthesis["estimated_paths"]]
         assert longest == sorted(longest, reverse=True) and len(longest) == 10
         for placement in row["placements"]:
@@ -58,9 +59,9 @@ def test_what_is_kept_agrees_with_itself(rows: dict[str, Any]) -> None:
 
 def test_an_older_rtl_is_marked(rows: dict[str, Any]) -> None:
     for row in rows.values():
-        row["synthesis"]["rtl"] = row["rtl"]
-        if "cycles" in row:
-            row["cycles"]["rtl"] = row["rtl"]
+        for part in ("synthesis", "gates", "cycles"):
+            if part in row:
+                row[part]["rtl"] = row["rtl"]
     clean = {name: made(rows) for name, made in tables.BLOCKS.items()}
     assert not any(tables.OLDER in text for text in clean.values())
     rows["accelerator mnist"]["rtl"] = "0" * 64
@@ -74,7 +75,7 @@ def test_an_older_rtl_is_marked(rows: dict[str, Any]) -> None:
 
 
 def test_what_is_not_measured_is_said(rows: dict[str, Any]) -> None:
-    for key in ("synthesis", "cycles", "placements"):
+    for key in ("synthesis", "gates", "cycles", "placements"):
         del rows["accelerator ptb"][key]
     (line,) = [line for line in tables.status(rows).splitlines() if line.startswith("| ptb |")]
     assert line.count("not measured") == 5
@@ -110,7 +111,7 @@ def test_what_fits_counts_carries_and_rams(rows: dict[str, Any]) -> None:
 
 def test_what_does_not_fit_is_not_placed(rows: dict[str, Any]) -> None:
     row = rows["accelerator tiny"]
-    row["synthesis"]["rtl"] = row["rtl"]
+    row["synthesis"]["rtl"] = row["gates"]["rtl"] = row["rtl"]
     row["placements"] = []
     tiny = BY_NAME["accelerator tiny"]
     assert [what for what, _ in measure.missing(tiny, row, [1, 4])] == ["placement, seed 1, 4"]
@@ -166,7 +167,9 @@ def fake_build(failing: str = "") -> Any:
         found = {key: row[key] for key in ("rtl", "config", "register_bits", "memory_bits")}
         if design.name == "accelerator tiny":
             found["rtl"] = "1" * 64
-        if options:
+        if "generic" in options:
+            found["synthesis"] = {"area": {"": row["gates"]}}
+        elif options:
             assert "--timing" in options
             fmax = (
                 [{"seed": 3, "fmax": 40.0, "path": row["synthesis"]["estimated_paths"][0]}]
@@ -182,7 +185,7 @@ def fake_build(failing: str = "") -> Any:
 def test_what_changed_is_measured_and_kept(line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "build", fake_build())
     code, out, err = line("--mark")
-    assert (code, err) == (0, "") and "accelerator tiny: left out: synthesis\n" in out
+    assert (code, err) == (0, "") and "accelerator tiny: left out: synthesis, gates\n" in out
     assert load(Path("hardware.json"))["accelerator tiny"]["rtl"] == "1" * 64
     assert tables.OLDER in Path("README.md").read_text()
     assert line("--check") == (0, "marked as older than the RTL: accelerator tiny\n", "")
@@ -249,8 +252,10 @@ def test_the_core_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     row: dict[str, Any] = {}
     core = BY_NAME["core default"]
     measure.emit(core, row)
-    ((what, run),) = measure.missing(core, row, ())
-    run()
-    assert what == "synthesis" and row["synthesis"]["area"][""]["bits"] == row["memory_bits"]
+    todo = measure.missing(core, row, ())
+    for _, run in todo:
+        run()
+    assert [what for what, _ in todo] == ["synthesis", "gates"] and row["gates"]["bits"] == row["memory_bits"]
+    assert row["synthesis"]["area"][""]["bits"] == row["memory_bits"]
     assert measure.missing(core, row, ()) == []
     assert json.loads(json.dumps(row)) == row

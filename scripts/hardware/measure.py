@@ -132,6 +132,12 @@ def synthesize(design: Measured, row: Row, seeds: Sequence[int]) -> None:
     row["placements"] = sorted(placements, key=lambda placement: placement["seed"])
 
 
+def map_gates(design: Measured, row: Row) -> None:
+    """Area in gates. Raises Failure."""
+    found = build(design, "--synth", "generic")
+    row["gates"] = {"rtl": found["rtl"], "commit": commit(), **found["synthesis"]["area"][""]}
+
+
 def run_digits(design: Measured, row: Row) -> None:
     """Cycles of both layers, the mean of DIGITS digits. Raises Failure."""
     path = WORK / f"{design.top}_{design.preset}_digits.json"
@@ -165,6 +171,8 @@ def missing(design: Measured, row: Row, seeds: Sequence[int]) -> list[tuple[str,
     current = row.get("synthesis", {}).get("rtl") == row["rtl"]
     if not current:
         todo.append(("synthesis", lambda: synthesize(design, row, ())))
+    if row.get("gates", {}).get("rtl") != row["rtl"]:
+        todo.append(("gates", lambda: map_gates(design, row)))
     if design.runs_digits and row.get("cycles", {}).get("rtl") != row["rtl"]:
         todo.append((f"{DIGITS} digits", lambda: run_digits(design, row)))
     placed = {p["seed"] for p in row.get("placements", ()) if p["rtl"] == row["rtl"]}

@@ -87,6 +87,13 @@ def status(rows: Mapping[str, Row]) -> str:
     return _table(titles, shown, len(titles))
 
 
+def gates(row: Row) -> str:
+    """Two-input NANDs of the logic, and flip-flops beside them."""
+    if "gates" not in row:
+        return "not measured"
+    return f"{round(row['gates']['nand2']):,} + {row['gates']['ff']:,}{_mark(row, row['gates'])}"
+
+
 def designs(rows: Mapping[str, Row]) -> str:
     """What every design takes, whether it fits, and how fast it is."""
     kinds = ("lut", "carry", "ff", "lutram", "mult", "bram", "bits")
@@ -102,6 +109,7 @@ def designs(rows: Mapping[str, Row]) -> str:
         "estimated ns",
         "MHz",
         "fits",
+        "NAND2 + FF",
     )
     shown = []
     for design in DESIGNS:
@@ -110,7 +118,7 @@ def designs(rows: Mapping[str, Row]) -> str:
         ns = f"{row['synthesis']['estimated_paths'][0]['ns']:.1f}{_mark(row, row['synthesis'])}" if done else ""
         over = fits(row) if done else ""
         fit = (f"no: {over}" if over else "yes") if done else "not measured"
-        shown.append((design.name, *_area(row, kinds), ns, clock(row), fit))
+        shown.append((design.name, *_area(row, kinds), ns, clock(row), fit, gates(row)))
     return _table(titles, shown)
 
 
@@ -165,7 +173,7 @@ def note(rows: Mapping[str, Row]) -> str:
 
 def status_of(row: Row) -> str:
     """OLDER if anything that is shown of the design is."""
-    parts = [row[key] for key in ("synthesis", "cycles") if key in row]
+    parts = [row[key] for key in ("synthesis", "gates", "cycles") if key in row]
     return "".join(_mark(row, part) for part in parts)
 
 

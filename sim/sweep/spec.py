@@ -232,13 +232,9 @@ def _point(chosen: Mapping[str, Any], label: str, start: Base) -> Point:
     else:
         preset = start.name if start else chosen["preset"]
         base = start.config if start else ACCELERATOR_PRESETS[preset]
-        for name, value, limit in (
-            ("X", shape.x, base.max_x),
-            ("H", shape.h, base.max_h),
-            ("T", shape.t, base.max_t),
-        ):
-            if value > limit:
-                raise UserError(f"{label}: layer {layer} has {name} = {value}, preset {preset} allows {limit}")
+        if over := base.exceeded(shape.x, shape.h, shape.t):
+            name, value, limit = over
+            raise UserError(f"{label}: layer {layer} has {name} = {value}, preset {preset} allows {limit}")
     n_pe, slots = sizes.get("n_pe", base.n_pe), sizes.get("slots", base.slots)
     if slots < (least := 2 * (n_pe - 1)):
         raise _LeftOut(

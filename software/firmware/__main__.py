@@ -24,15 +24,10 @@ USUAL_MEMORY = 16
 
 def check_fits(layers: Sequence[PackedLayer], steps: int, asked: Configuration[AcceleratorConfig]) -> None:
     """Raise UserError naming the layer, the size and the limit when one does not fit the accelerator."""
-    config = asked.config
     for number, packed in enumerate(layers, 1):
-        for name, value, limit in (
-            ("X", packed.x, config.max_x),
-            ("H", packed.h, config.max_h),
-            ("T", steps, config.max_t),
-        ):
-            if value > limit:
-                raise UserError(f"layer {number} has {name} = {value}, preset {asked.name} allows {limit}")
+        if over := asked.config.exceeded(packed.x, packed.h, steps):
+            name, value, limit = over
+            raise UserError(f"layer {number} has {name} = {value}, preset {asked.name} allows {limit}")
 
 
 def defines(asked: Configuration[AcceleratorConfig] | None) -> list[str]:
