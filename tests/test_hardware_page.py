@@ -168,7 +168,7 @@ def fake_build(failing: str = "") -> Any:
         if design.name == "accelerator tiny":
             found["rtl"] = "1" * 64
         if "generic" in options:
-            found["synthesis"] = {"area": {"": row["gates"]}}
+            found["synthesis"] = {"area": {"": {"gates": 9, "nand2": 12.5, "ff": 3, "bits": row["memory_bits"]}}}
         elif options:
             assert "--timing" in options
             fmax = (
@@ -190,7 +190,8 @@ def test_what_changed_is_measured_and_kept(line, monkeypatch: pytest.MonkeyPatch
     assert tables.OLDER in Path("README.md").read_text()
     assert line("--check") == (0, "marked as older than the RTL: accelerator tiny\n", "")
     code, out, _ = line("--only tiny")
-    assert code == 0 and re.search(r"accelerator tiny: synthesis, \d+ s\n", out)
+    assert code == 0 and re.search(r"accelerator tiny: synthesis, \d+ s\naccelerator tiny: gates, \d+ s\n", out)
+    assert "| 12 + 3 |" in Path("hardware.md").read_text()
     assert "accelerator tiny" not in tables.note(load(Path("hardware.json")))
     code, out, _ = line("--only tiny --place --seed 3")
     assert code == 0 and re.search(r"accelerator tiny: placement, seed 3, \d+ s\n", out)
