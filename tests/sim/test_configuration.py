@@ -101,6 +101,25 @@ def test_the_verilog_says_what_it_is_and_lies_beside_the_presets(
     assert capsys.readouterr().err == ""
 
 
+def test_fields_of_core_and_soc_change_what_is_emitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(elstm.app, ["verilog", "--top", "core", "--set", "rvfi=true", "--set", "hart_id=7"]) == 0
+    text = Path("build/elstm_core_default+hart_id-7+rvfi-true.v").read_text()
+    assert "rvfi__valid" in text and "// hart_id = 7\n" in text
+    words = ["verilog", "--preset", "tiny", "--set", "n_pe=2", "--set", "cache_lines=64", "--set", "ram_bytes=0x100000"]
+    assert call(elstm.app, words) == 0
+    text = Path("build/elstm_soc_tiny+n_pe-2+ram_bytes-1048576+cache_lines-64.v").read_text()
+    assert "// accelerator.n_pe = 2\n" in text and "// cache_lines = 64\n" in text
+    capsys.readouterr()
+    assert call(elstm.app, ["verilog", "--preset", "tiny", "--set", "ram_bytes=5000"]) == 2
+    message = "error: tiny with ram_bytes 5000: ram_bytes must be a multiple of 4096, not 5000\n"
+    assert capsys.readouterr().err == message
+    assert call(elstm.app, ["verilog", "--top", "core", "--set", "n_pe=4"]) == 2
+    assert "no field 'n_pe'; there are: reset_address, hart_id, rvfi" in capsys.readouterr().err
+
+
 def test_slots_that_buy_nothing_are_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
