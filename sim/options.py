@@ -5,16 +5,23 @@ from typing import Annotated
 
 import typer
 
-from golden.config import ACCELERATOR_PRESETS
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from golden.settings import USUAL, Configuration
 from sim.engines import registry
 from sim.protocol import elf
 from software.cli import UserError
+from software.options import configured
 
 EngineOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(registry.names('accelerator'))}.")
 ]
 PresetOption = Annotated[
-    str, typer.Option(metavar="NAME", help=f"Configuration of the accelerator: {', '.join(ACCELERATOR_PRESETS)}.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"Configuration of the accelerator: {', '.join(ACCELERATOR_PRESETS)}.",
+        show_default=USUAL,
+    ),
 ]
 NFuseOption = Annotated[int, typer.Option(metavar="N", min=1, help="Fusion factor asked for.")]
 LatencyOption = Annotated[int, typer.Option(metavar="N", help="Cycles from a request to its response, 1 to 10,000.")]
@@ -38,6 +45,13 @@ MemTraceOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write cycle, address and words of each burst the accelerator loads (soc)."),
 ]
+
+
+def accelerator(
+    preset: str | None, file: Path | None = None, settings: list[str] | None = None, usual: str = USUAL
+) -> Configuration[AcceleratorConfig]:
+    """The accelerator that --preset, --config and --set ask for; usual: where no preset is named. Raises UserError."""
+    return configured(ACCELERATOR_PRESETS, preset, file, settings, usual=usual)
 
 
 def window(text: str, option: str = "--wave-window") -> tuple[int, int]:

@@ -18,13 +18,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from golden.settings import Configuration
 from sim.engines import registry
 from sim.layers.random_layer import RandomLayer, Traits, check, generate
-from sim.options import JsonOption
+from sim.options import JsonOption, accelerator
 from sim.protocol.base import EngineError
 from sim.protocol.timing import MemoryTiming
 from software.cli import UserError, check_outputs, run, write_all
+from software.options import ConfigOption, SetOption
 
+Asked = Configuration[AcceleratorConfig] | None
+"""The configuration on which all regressions run; None: each on one of its own."""
+SMALL = "tiny"
+"""The preset that --config and --set change where none is named."""
 SIZE = 24
 """X and H at most: Icarus simulates some two thousand cycles a second."""
 
@@ -62,12 +69,31 @@ def select(name: str) -> dict[str, Traits]:
     return chosen
 
 
-def rerun_line(sim: str, outcome: Outcome) -> str:
+def on(asked: Asked, name: str) -> dict[str, Traits]:
+    """``select`` for one configuration, where there is one: those of another number of PEs are left out.
+
+    Raises UserError when none is left.
+    """
+    chosen = select(name)
+    if asked is None:
+        return chosen
+    n_pe = asked.config.n_pe
+    if not (fitting := {key: traits for key, traits in chosen.items() if traits.n_pe in (None, n_pe)}):
+        raise UserError(f"{', '.join(chosen)} has another number of PEs than {asked.name}, {n_pe}")
+    if left_out := chosen.keys() - fitting.keys():
+        print(f"left out, of another number of PEs: {', '.join(sorted(left_out))}")
+    return fitting
+
+
+def rerun_line(sim: str, outcome: Outcome, asked: Asked = None) -> str:
     """The command that runs one case again."""
+    if asked is not None:
+        options = " ".join(asked.options)
+        return f"python -m sim.regress --sim {sim} --test {outcome.case.name} --seed {outcome.case.seed} {options}"
     return f"make regress SIM={sim} TEST={outcome.case.name} SEED={outcome.case.seed}"
 
 
-def junit(sim: str, outcomes: list[Outcome]) -> bytes:
+def junit(sim: str, outcomes: list[Outcome], asked: Asked = None) -> bytes:
     """JUnit XML, one test case for each regression."""
     failures = sum(bool(o.problems) for o in outcomes)
     seconds = f"{sum(o.seconds for o in outcomes):.3f}"
@@ -80,7 +106,7 @@ def junit(sim: str, outcomes: list[Outcome]) -> bytes:
         )
         if o.problems:
             failure = ElementTree.SubElement(case, "failure", message=o.problems[0])
-            failure.text = "\n".join([*o.problems, rerun_line(sim, o)])
+            failure.text = "\n".join([*o.problems, rerun_line(sim, o, asked)])
         ElementTree.SubElement(case, "system-out").text = o.case.text
     return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
 
@@ -89,15 +115,16 @@ def as_json(sim: str, outcomes: list[Outcome]) -> bytes:
     """The same as JSON."""
     tests = [
         {"name": o.case.name, "seed": o.case.seed, "passed": not o.problems, "cycles": o.cycles,
-         "seconds": round(o.seconds, 3), "layer": o.case.text, "problems": o.problems}
+         "seconds": round(o.seconds, 3), "layer": o.case.text, "problems": o.problems,
+         "config": o.case.config.as_dict()}
         for o in outcomes
     ]  # fmt: skip
     content = {"schema": "elstm.regress/1", "engine": sim, "passed": all(t["passed"] for t in tests), "tests": tests}
     return json.dumps(content, indent=1).encode() + b"\n"
 
 
-def _one(sim: str, name: str, seed: int, traits: Traits) -> Outcome:
-    case = generate(seed, name, traits)
+def _one(sim: str, name: str, seed: int, traits: Traits, asked: Asked) -> Outcome:
+    case = generate(seed, name, traits, asked.config if asked else None)
     start = time.monotonic()
     try:
         problems, cycles = check(case, registry.get("accelerator", sim))
@@ -137,6 +164,16 @@ def main(
         typer.Option(metavar="TEXT", envvar="TEST", help="Only those whose name contains this.", show_default="all"),
     ] = "",
     xml: Annotated[Path, typer.Option(metavar="FILE", help="JUnit result.")] = Path("build") / "regress.xml",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Run all on this accelerator: {', '.join(ACCELERATOR_PRESETS)}.",
+            show_default=f"a small one each; {SMALL} with --config or --set",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     json_path: JsonOption = None,
 ) -> None:
     """Run named regressions of random layers, by default on the emitted Verilog under cocotb and Icarus.
@@ -147,9 +184,11 @@ def main(
     Examples:
       python -m sim.regress
       python -m sim.regress --engine native --test split --seed 3
+      python -m sim.regress --engine native --set n_pe=4 --set slots=18
       make regress TEST=any-order SEED=7
     """
-    chosen = select(test)
+    asked = accelerator(preset, config, settings, SMALL) if preset or config or settings else None
+    chosen = on(asked, test)
     try:
         registry.get("accelerator", sim)
     except EngineError as error:
@@ -159,16 +198,16 @@ def main(
     console = Console()
     outcomes = []
     for name, traits in chosen.items():
-        outcomes.append(_one(sim, name, seed, traits))
+        outcomes.append(_one(sim, name, seed, traits, asked))
         print(f"{name}: {'FAILED' if outcomes[-1].problems else 'passed'}", flush=True)
     console.print(_table(outcomes))
-    files = {xml: junit(sim, outcomes)}
+    files = {xml: junit(sim, outcomes, asked)}
     if json_path:
         files[json_path] = as_json(sim, outcomes)
     write_all(files)
     failed = [o for o in outcomes if o.problems]
     for o in failed:
-        print(f"\n{o.case.text}", *o.problems[:5], rerun_line(sim, o), sep="\n")
+        print(f"\n{o.case.text}", *o.problems[:5], rerun_line(sim, o, asked), sep="\n")
     print(f"\n{len(outcomes) - len(failed)} of {len(outcomes)} passed on {sim}")
     for path in files:
         print(f"wrote {path}")

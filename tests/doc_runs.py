@@ -43,7 +43,11 @@ SMALLER: tuple[tuple[str, str], ...] = (
 """(pattern, replacement), all of them in this order: what takes minutes or hours as printed."""
 
 LEFT_OUT: tuple[tuple[str, str], ...] = (
-    (r"^make (demo|test|test-all|regress|twin|same-verilog)\b", "CI runs it"),
+    (r"^make (demo|test|test-all|regress|timing|twin|same-verilog)\b", "CI runs it"),
+    (
+        r"^python -m scripts\.hardware\b",
+        "it measures for a quarter of an hour; tests/test_hardware_page.py has it on copies",
+    ),
     (r"^make (docs|firmware)\b", "it installs packages; what it runs stands on other pages"),
     (r"^pip ", "it installs packages"),
     (r"--scheduler ", "it needs a Dask cluster; tests/sim/sweep/test_sweep_rtl.py starts one"),

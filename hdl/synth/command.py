@@ -1,16 +1,15 @@
 """What ``python -m hdl.build --synth`` and ``--timing`` do and print."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from hdl.synth.area import Area
 from hdl.synth.flow import Design, Synthesis, content, placed, synthesize
+from hdl.synth.liberty import LibertyError, load
 from hdl.synth.place import Placement
-from hdl.synth.targets import ECP5, TARGETS, Target
+from hdl.synth.targets import ECP5, GENERIC, TARGETS, Target, with_cells
 from hdl.synth.timing import Path as TimingPath
 from software.cli import UserError
 
@@ -19,11 +18,18 @@ DEPTH = 3
 """Levels of the hierarchy that the table shows; the JSON has all."""
 
 
-def target_of(name: str) -> Target:
-    """The target of that name. Raises UserError."""
+def target_of(name: str, liberty: Path | None = None) -> Target:
+    """The target of that name, made of a library's cells where one is given. Raises UserError."""
     if name not in TARGETS:
         raise UserError(f"no target {name!r} of --synth; there are: {', '.join(TARGETS)}")
-    return TARGETS[name]
+    if liberty is None:
+        return TARGETS[name]
+    if TARGETS[name] is not GENERIC:
+        raise UserError(f"--liberty is for --synth {GENERIC.name} alone, not {name}")
+    try:
+        return with_cells(load(liberty))
+    except LibertyError as error:
+        raise UserError(str(error)) from None
 
 
 def report(design: Design, preset: str, target: Target | None, timing: bool, seed: int | None) -> dict[str, Any]:
@@ -43,6 +49,8 @@ def report(design: Design, preset: str, target: Target | None, timing: bool, see
     console = Console(soft_wrap=True)
     if target:
         console.print(_area_table(found, target))
+        if target.note:
+            console.print(target.note)
     if found.paths:
         _print_paths(console, found.paths, device)
     for placement in placements:
@@ -54,13 +62,13 @@ def report(design: Design, preset: str, target: Target | None, timing: bool, see
 def _area_table(found: Synthesis, target: Target) -> Table:
     table = Table(title=f"{target.device}: what each unit takes with all in it", title_justify="left")
     table.add_column("unit")
-    shown = [f.name for f in fields(Area) if getattr(found.area[""], f.name)]
+    shown = [name for name in target.columns if getattr(found.area[""], name)]
     for name in shown:
-        table.add_column(name, justify="right")
+        table.add_column(target.columns[name], justify="right")
     for unit, area in found.area.items():
         if unit.count(".") < DEPTH:
             name = "  " * (unit.count(".") + 1) + unit.rpartition(".")[2] if unit else "all"
-            table.add_row(name, *(f"{getattr(area, column):,}" for column in shown))
+            table.add_row(name, *(f"{round(getattr(area, column)):,}" for column in shown))
     return table
 
 

@@ -3,20 +3,20 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hdl.synth import netlist as mapped
-from hdl.synth.area import Area, areas
+from hdl.synth.area import Area, areas, of_cells, of_modules
 from hdl.synth.place import Placement, place
 from hdl.synth.targets import Target
 from hdl.synth.timing import Path as TimingPath
 from hdl.synth.timing import slowest
 from hdl.synth.tools import NEXTPNR_ECP5, YOSYS, run
 from hdl.synth.wrapper import INSTANCE, WRAPPER, wrapped
-from software.cli import write_all
+from software.cli import UserError, write_all
 
 SCHEMA = "elstm.synthesis/1"
 PATHS = 10
@@ -26,11 +26,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Design:
-    """What is synthesized: Verilog of ``module`` with its ports, as `hdl.verilog` gives both."""
+    """What is synthesized: Verilog of ``module`` with its ports and the bits of its units' memories, as `hdl.verilog`
+    gives them."""
 
     module: str
     verilog: str
     ports: tuple[tuple[str, str, int], ...]
+    memories: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def units(self) -> frozenset[str]:
@@ -52,22 +54,52 @@ class Synthesis:
 
 def synthesize(design: Design, target: Target, folder: Path, say: Say) -> Synthesis:
     """Synthesize in ``folder``, unless it holds what the same text, tool and flow gave. Raises UserError."""
-    wrapper = wrapped(design.module, design.ports)
+    top = design.module if target.hierarchical else WRAPPER
+    files = {"design.v": design.verilog, **target.files}
+    if not target.hierarchical:
+        files["wrapper.v"] = wrapped(design.module, design.ports)
     tool = YOSYS.version_text()
-    flow = target.flow.format(top=WRAPPER)
-    key = _key(design.verilog, wrapper, tool, flow)
+    flow = target.flow.format(top=top)
+    key = _key(*files.values(), tool, flow)
     netlist, stamp = folder / "netlist.json", folder / "synthesis.key"
     if not (netlist.exists() and stamp.exists() and stamp.read_text() == key):
         folder.mkdir(parents=True, exist_ok=True)
         stamp.unlink(missing_ok=True)
-        write_all({folder / "design.v": design.verilog.encode(), folder / "wrapper.v": wrapper.encode()})
-        script = f"read_verilog design.v wrapper.v; {flow}; write_json netlist.json"
-        run(YOSYS, ["-p", script], folder, folder / "yosys.log", _passes(say))
+        write_all({folder / name: text.encode() for name, text in files.items()})
+        sources = " ".join(name for name in files if name.endswith(".v"))
+        script = f"read_verilog {sources}; {flow}; write_json netlist.json"
+        try:
+            run(YOSYS, ["-p", script], folder, folder / "yosys.log", _passes(say))
+        except UserError as error:
+            raise _lacking(str(error), target) or error from None
         write_all({stamp: key.encode()})
     say("reading the netlist")
-    found = mapped.read(json.loads(netlist.read_text()), WRAPPER, INSTANCE)
+    mapping = json.loads(netlist.read_text())
+    if target.hierarchical:
+        own = of_modules(mapping, design.module)
+        _check_mapped(own, target)
+        return Synthesis(areas(own, target.weights, design.memories), (), netlist, tool)
+    found = mapped.read(mapping, WRAPPER, INSTANCE)
     paths = tuple(slowest(found, target.timings, target.wire, PATHS)) if target.timings else ()
-    return Synthesis(areas(found, target.weights, design.units), paths, netlist, tool)
+    return Synthesis(areas(of_cells(found, design.units), target.weights, design.memories), paths, netlist, tool)
+
+
+def _lacking(error: str, target: Target) -> UserError | None:
+    """What a library lacks, of which yosys says the consequence only."""
+    if target.files and "legalized" in error:
+        return UserError(f"no flip-flop without set and reset among the {target.device}")
+    if target.files and "ABC" in error:
+        least = "an inverter, a buffer and a gate of two inputs"
+        return UserError(f"no gates of the {target.device}: {least} are the least that abc takes")
+    return None
+
+
+def _check_mapped(own: Mapping[str, Mapping[str, int]], target: Target) -> None:
+    """Raises UserError when the library lacks what the design needs; memories are not mapped."""
+    kinds = {kind for unit in own.values() for kind in unit}
+    for kind in sorted(kinds - target.weights.keys()):
+        if not kind.startswith("$mem"):
+            raise UserError(f"no area of {kind} among the {target.device}")
 
 
 def placed(synthesis: Synthesis, seed: int, say: Say) -> Placement:
@@ -95,6 +127,10 @@ def content(
         "preset": preset,
         "target": target.name,
         "device": target.device,
+        "columns": target.columns,
+        "available": {kind: most for kind, most in target.available.asdict().items() if most}
+        if target.available
+        else {},
         "verilog_sha256": hashlib.sha256(design.verilog.encode()).hexdigest(),
         "yosys": synthesis.tool,
         "area": {name: area.asdict() for name, area in synthesis.area.items()},

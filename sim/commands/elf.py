@@ -15,11 +15,19 @@ import typer
 from rich.progress import Progress, TaskID
 
 from golden.config import CoreConfig, SocConfig
-from golden.config import preset as preset_of
 from sim.commands.twin import SPIKE, run_twin
 from sim.engines import registry
 from sim.engines.build_cache import verilog_sha256
-from sim.options import JsonOption, MemTraceOption, PresetOption, RamOption, StallsOption, WaveOption, window
+from sim.options import (
+    JsonOption,
+    MemTraceOption,
+    PresetOption,
+    RamOption,
+    StallsOption,
+    WaveOption,
+    accelerator,
+    window,
+)
 from sim.protocol import core as core_program
 from sim.protocol import elf
 from sim.protocol.base import Design, WaveRequest
@@ -29,6 +37,7 @@ from sim.protocol.soc import SocJob, SocOutcome
 from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.results.environment import versions
 from software.cli import UserError, check_outputs, write_all
+from software.options import ConfigOption, SetOption
 from software.places import whole
 from software.progress import bars
 from software.provenance import commit
@@ -39,8 +48,8 @@ AT_THE_END = 2000
 """Cycles of a waveform of the end of a run."""
 
 
-def result(path: Path, program: elf.Elf, design: Design, outcome: ProgramOutcome) -> dict[str, object]:
-    """What the JSON file holds: the outcome, and what it came from."""
+def result(path: Path, program: elf.Elf, design: Design, outcome: ProgramOutcome, preset: str) -> dict[str, object]:
+    """What the JSON file holds: the outcome, and what it came from; preset: name of the SoC's accelerator."""
     wall = outcome.wall_seconds
     content: dict[str, object] = {
         "schema": SCHEMA,
@@ -67,6 +76,8 @@ def result(path: Path, program: elf.Elf, design: Design, outcome: ProgramOutcome
             "read_bursts": outcome.read_bursts,
             "write_bursts": outcome.write_bursts,
             "busy_cycles": outcome.busy_cycles,
+            "preset": preset,
+            "config": asdict(design.config),
         }
     return content
 
@@ -99,7 +110,9 @@ def run_elf(
         str,
         typer.Option(metavar="NAME", help=f"Simulator: {', '.join(registry.names('soc'))}; or {SPIKE}, the twin."),
     ] = registry.DEFAULT,
-    preset: PresetOption = "default",
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     max_cycles: Annotated[
         int, typer.Option(metavar="N", min=1, help="End the run as a failure after that many cycles.")
     ] = 10**8,
@@ -154,10 +167,13 @@ def run_elf(
         if system != "soc" or any((json_path, trace, mem_trace, wave, signature)):
             without = "--json, --trace, --mem-trace, --wave and --signature"
             raise UserError(f"--engine {SPIKE} is for --system soc, without {without}")
-        run_twin(file, ram=ram, preset=preset)
+        run_twin(file, ram=ram, preset=preset, config=config, settings=settings)
         return
     if system == "core" and (mem_trace or engine != "native" or wave_window == "end"):
         raise UserError("--mem-trace, --engine and --wave-window end are for --system soc")
+    if system == "core" and (config or settings):
+        raise UserError("--config and --set are of the accelerator, for --system soc")
+    asked = accelerator(preset, config, settings)
     cycles = window(wave_window) if wave_window not in ("", "end") else (0, 2**63 - 1)
     stdout = _Stdout()
     try:
@@ -170,7 +186,7 @@ def run_elf(
             keep = (signature_range(program, file),) if signature else ()
             outcome: ProgramOutcome
             if system == "soc":
-                design = Design("soc", SocConfig(preset_of(preset), CoreConfig(rvfi=True)))
+                design = Design("soc", SocConfig(asked.config, CoreConfig(rvfi=True)))
                 simulator = registry.get("soc", engine)
                 timing = AxiTiming(latency=latency or 8, stall_permille=stalls, seed=seed)
                 job = SocJob.of(
@@ -196,7 +212,7 @@ def run_elf(
             stdout.rest(outcome.console)
         files = {}
         if json_path:
-            files[json_path] = json.dumps(result(file, program, design, outcome), indent=1).encode() + b"\n"
+            files[json_path] = json.dumps(result(file, program, design, outcome, asked.name), indent=1).encode() + b"\n"
         # of a program that was ended half-way there is no signature, not even half of one
         if signature and outcome.exit_code is not None:
             files[signature] = signature_text(outcome.memory[NAME], granularity)

@@ -17,9 +17,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from golden.config import BLOCK_COLS, AcceleratorConfig
-from golden.config import preset as preset_of
 from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, PackedLayer, pack_layer
+from golden.settings import Configuration
 from sim.digits.network import FLAGS, Setup
 from sim.engines import registry
 from sim.layers.compare import judge
@@ -36,6 +36,7 @@ from sim.options import (
     PresetOption,
     ReportOption,
     StallsOption,
+    accelerator,
 )
 from sim.protocol.timing import MemoryTiming
 from sim.report.page import files_of
@@ -43,22 +44,19 @@ from sim.results.environment import command, versions
 from sim.results.result import InputRun, RunResult
 from software.checkpoint import CheckpointError, load_layers
 from software.cli import UserError, check_outputs, write_all
+from software.options import ConfigOption, SetOption
 from software.progress import bars
 from software.provenance import commit
 
 Float32 = NDArray[np.float32]
 
 
-def check_fits(layers: Sequence[PackedLayer], steps: int, config: AcceleratorConfig, preset: str) -> None:
+def check_fits(layers: Sequence[PackedLayer], steps: int, asked: Configuration[AcceleratorConfig]) -> None:
     """Raise UserError naming the layer, the size and the limit when one does not fit."""
     for number, packed in enumerate(layers, 1):
-        for name, value, limit in (
-            ("X", packed.x, config.max_x),
-            ("H", packed.h, config.max_h),
-            ("T", steps, config.max_t),
-        ):
-            if value > limit:
-                raise UserError(f"layer {number} has {name} = {value}, preset {preset} allows {limit}")
+        if over := asked.config.exceeded(packed.x, packed.h, steps):
+            name, value, limit = over
+            raise UserError(f"layer {number} has {name} = {value}, preset {asked.name} allows {limit}")
 
 
 def run_layers(
@@ -140,7 +138,9 @@ def run_layer(
         int, typer.Option(metavar="N", min=0, help="Of the inputs and of the memory's random numbers.")
     ] = 1,
     engine: EngineOption = registry.DEFAULT,
-    preset: PresetOption = "default",
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     n_fuse: NFuseOption = 3,
     latency: LatencyOption = 8,
     jitter: JitterOption = 0,
@@ -168,9 +168,9 @@ def run_layer(
         raise UserError(f"--{'time-major' if time_major else 'batch-first'} is for --x, which is not given")
     for path in (json, report):
         check_outputs(path)
+    asked = accelerator(preset, config, settings)
     try:
         weights = load_layers(checkpoint)
-        config = preset_of(preset)
         timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
         layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in weights]
     except (CheckpointError, ValueError) as error:
@@ -178,8 +178,8 @@ def run_layer(
     inputs = weights[0].inputs
     layout = True if time_major else False if batch_first else None
     given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
-    check_fits([packed for packed, _ in layers], given.shape[1], config, preset)
-    setup = Setup(registry.get("accelerator", engine), config, timing, n_fuse)
+    check_fits([packed for packed, _ in layers], given.shape[1], asked)
+    setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse)
     start = time.monotonic()
     with bars() as bar:
         runs, problems, cycles, seconds = run_layers(setup, layers, given, bar)
@@ -188,8 +188,8 @@ def run_layer(
         exact=not problems,
         engine=engine,
         system=setup.design.top,
-        preset=preset,
-        config=config.as_dict(),
+        preset=asked.name,
+        config=asked.config.as_dict(),
         verilog_sha256=setup.engine.verilog_sha256(setup.design),
         seed=seed,
         commit=commit(),

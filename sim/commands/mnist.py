@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from golden.config import preset as preset_of
 from sim.commands.twin import SPIKE, run_twin
 from sim.digits import soc as soc_mnist
 from sim.digits.network import DigitRun, Network, Setup, mismatch_wave, whole_test_set
@@ -32,6 +31,7 @@ from sim.options import (
     StallsOption,
     WaveOption,
     WorkersOption,
+    accelerator,
     window,
 )
 from sim.protocol.base import WaveRequest
@@ -41,7 +41,7 @@ from sim.results.environment import RISCV_COMPILER, command, versions
 from sim.results.result import RunResult
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
-from software.options import CheckpointOption, ImagesOption
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption
 from software.places import whole
 from software.progress import bars
 from software.provenance import commit
@@ -79,7 +79,9 @@ def run_mnist(
     engine: Annotated[
         str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(registry.names('soc'))}; or {SPIKE}, the twin.")
     ] = registry.DEFAULT,
-    preset: PresetOption = "default",
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     n_fuse: NFuseOption = 3,
     latency: LatencyOption = 8,
     jitter: JitterOption = 0,
@@ -117,21 +119,21 @@ def run_mnist(
     if engine == SPIKE:
         if system != "soc" or any((json, report, wave, mem_trace)):
             raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --report, --wave and --mem-trace")
-        run_twin(None, digits, checkpoint, images, n_fuse, preset=preset)
+        run_twin(None, digits, checkpoint, images, n_fuse, preset=preset, config=config, settings=settings)
         return
     check_outputs(json, report, wave, mem_trace)
-    cycles = window(wave_window)
+    cycles, asked = window(wave_window), accelerator(preset, config, settings)
     network: Network | SocNetwork
     try:
-        config, net = preset_of(preset), load_checkpoint(checkpoint)
+        net = load_checkpoint(checkpoint)
         chosen = _select(load_digits(images), digits, images)
         if system == "soc":
             behaviour = AxiTiming(latency, jitter, "beats" if jitter else "fifo", stalls, seed=seed)
-            network = SocNetwork(SocSetup(registry.get("soc", engine), config, behaviour, n_fuse), net, chosen)
+            network = SocNetwork(SocSetup(registry.get("soc", engine), asked.config, behaviour, n_fuse), net, chosen)
             sha256 = verilog_sha256(network.setup.design)
         else:
             timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
-            setup = Setup(registry.get("accelerator", engine), config, timing, n_fuse)
+            setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse)
             network = Network(setup, net, chosen)
             sha256 = setup.engine.verilog_sha256(setup.design)
     except (CheckpointError, ValueError) as error:
@@ -151,7 +153,7 @@ def run_mnist(
                 print(f"digit {run.record.index} | {line}", flush=True)
 
         runs = network.run(workers, done, lambda layer: wanted if layer + 1 == wave_layer else None)
-    result = _result(network, runs, engine, preset, seed, sha256, time.monotonic() - start)
+    result = _result(network, runs, engine, asked.name, seed, sha256, time.monotonic() - start)
     wrong = [run for run in runs if not run.record.exact]
     if wrong:
         path = wave or Path("build") / f"mismatch_digit{wrong[0].record.index}.vcd"

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.config import AcceleratorConfig
-from golden.config import preset as preset_of
 from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
+from golden.settings import Configuration
 from sim.commands.layer import check_fits
 from sim.digits.network import FLAGS, whole_test_set
 from sim.engines.build_cache import verilog_sha256
@@ -32,6 +32,7 @@ from sim.options import (
     LatencyOption,
     NFuseOption,
     PresetOption,
+    accelerator,
 )
 from sim.options import window as window_of
 from sim.protocol.base import Design, EngineError
@@ -50,7 +51,7 @@ from software.checkpoint import (
     load_layers,
 )
 from software.cli import UserError, check_outputs, write_all
-from software.options import CheckpointOption, ImagesOption
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption
 from software.progress import bars
 from software.provenance import commit
 
@@ -61,10 +62,13 @@ BUILD = Path("build")
 class Where:
     """On what runs are made."""
 
-    config: AcceleratorConfig
-    preset: str
+    asked: Configuration[AcceleratorConfig]
     timing: MemoryTiming
     window: tuple[int, int] | None
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        return self.asked.config
 
 
 @dataclass
@@ -131,7 +135,7 @@ def finish(
     cycles = sum(recorded.rtl.raw.cycles for recorded in story.records)
     simulating = sum(recorded.rtl.raw.wall_seconds for recorded in story.records)
     result = RunResult(
-        kind=kind, exact=not story.problems, engine="native", system="accelerator", preset=where.preset,
+        kind=kind, exact=not story.problems, engine="native", system="accelerator", preset=where.asked.name,
         config=where.config.as_dict(), verilog_sha256=verilog_sha256(Design("accelerator", where.config)), seed=seed,
         commit=commit(), command=command("sim.run"), versions=versions(), inputs=[inputs], simulated_cycles=cycles,
         wall_seconds=time.monotonic() - started, cycles_per_second=cycles / simulating if simulating else 0.0,
@@ -169,10 +173,10 @@ def table_of(story: Story) -> Table:
     return table
 
 
-def _where(preset: str, latency: int, window: str | None) -> Where:
+def _where(asked: Configuration[AcceleratorConfig], latency: int, window: str | None) -> Where:
     try:
         cycles = check_window(*window_of(window, "--window")) if window else None
-        return Where(preset_of(preset), preset, MemoryTiming(latency), cycles)
+        return Where(asked, MemoryTiming(latency), cycles)
     except ValueError as error:
         raise UserError(str(error)) from None
 
@@ -201,7 +205,9 @@ def run_digit(
     checkpoint: CheckpointOption = MNIST_CHECKPOINT,
     images: ImagesOption = MNIST_DIGITS,
     n_fuse: NFuseOption = 3,
-    preset: PresetOption = "default",
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     latency: LatencyOption = 8,
     window: Window = None,
     out: Annotated[
@@ -219,7 +225,7 @@ def run_digit(
       python -m sim.report build/d.json --timeline build/d-l1.npz
     """
     out = out or BUILD / f"digit-{digit}.html"
-    where = _where(preset, latency, window)
+    where = _where(accelerator(preset, config, settings), latency, window)
     started = time.monotonic()
     try:
         network, known = load_checkpoint(checkpoint), load_digits(images)
@@ -231,7 +237,7 @@ def run_digit(
     if network.layers[0].inputs != x.shape[1]:
         raise UserError(f"layer 1 takes {network.layers[0].inputs} inputs, an image row has {x.shape[1]}")
     layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in network.layers]
-    check_fits([packed for packed, _ in layers], len(x), where.config, preset)
+    check_fits([packed for packed, _ in layers], len(x), where.asked)
     traces = _traces(trace, len(layers))
     for path in (out, json, *traces):
         check_outputs(path)
@@ -276,7 +282,9 @@ def run_timeline(
         int | None, typer.Option(metavar="N", min=1, help="Fusion factor of fused, instead of the best.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of weights and inputs.")] = 1,
-    preset: PresetOption = "default",
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     latency: LatencyOption = 8,
     window: Window = None,
     out: Annotated[
@@ -298,7 +306,7 @@ def run_timeline(
         raise UserError(f"no scheme {scheme!r}; there are: {', '.join(SCHEMES)}")
     if n_fuse is not None and scheme != "fused":
         raise UserError(f"--n-fuse is for --scheme fused; {scheme} has N_fuse 1")
-    where = _where(preset, latency, window)
+    where = _where(accelerator(preset, config, settings), latency, window)
     name = source if source in LAYERS else f"{Path(source).stem}-l{layer}"
     out = out or BUILD / f"timeline-{name}-{scheme}.html"
     for path in (out, json, trace):
@@ -341,7 +349,7 @@ def of_checkpoint(
         raise UserError(f"{x}: a timeline is of one sequence, (T, {inputs}), not of {len(given)}")
     values = given[0]
     packed = [pack_layer(layer.w, layer.u, layer.b) for layer in weights[:number]]
-    check_fits(packed, len(values), where.config, where.preset)
+    check_fits(packed, len(values), where.asked)
     for n, below in enumerate(packed[:-1]):
         values = golden_of(below, values, weights[n].threshold, f"layer {n + 1}").h_pruned
     threshold = 0.0 if scheme == "original" else weights[number - 1].threshold

@@ -14,10 +14,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from golden.config import preset as preset_of
+from golden.config import AcceleratorConfig
+from golden.settings import Configuration
 from sim.digits.stored import SYMBOLS, differences, golden_results, stored_results
 from sim.engines.build_cache import scratch
-from sim.options import JsonOption, NFuseOption, PresetOption, RamOption
+from sim.options import JsonOption, NFuseOption, PresetOption, RamOption, accelerator
 from sim.protocol import elf
 from sim.protocol.base import EngineError
 from sim.results.environment import RISCV_COMPILER
@@ -25,7 +26,7 @@ from sim.spike import twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
 from software.firmware.packing import PackedNetwork, build_network
-from software.options import CheckpointOption, ImagesOption
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption
 
 SPIKE = "spike"
 """Name of the twin where engines of the SoC are chosen."""
@@ -40,7 +41,9 @@ def run_twin(
     images: ImagesOption = MNIST_DIGITS,
     n_fuse: NFuseOption = 3,
     ram: RamOption = 16,
-    preset: PresetOption = "default",
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     timeout: Annotated[int, typer.Option(metavar="SECONDS", min=1, help="Give up after that many seconds.")] = 600,
     json_path: JsonOption = None,
 ) -> None:
@@ -55,15 +58,15 @@ def run_twin(
       python -m sim.run twin build/firmware/mnist-l1.elf
     """
     check_outputs(json_path)
+    asked = accelerator(preset, config, settings)
     try:
-        config = preset_of(preset)
         if (text := twin.missing()) is not None:
             raise EngineError(text)
         if file is not None:
             with Console(stderr=True).status(f"{file} on Spike"):
-                outcome = twin.run(file, (), ram << 20, config, timeout)
+                outcome = twin.run(file, (), ram << 20, asked.config, timeout)
             _show(outcome)
-            _save(json_path, outcome, [])
+            _save(json_path, outcome, asked, [])
             raise typer.Exit(outcome.exit_code)
         found = load_digits(images)
         if digits > len(found.labels):
@@ -73,31 +76,33 @@ def run_twin(
             program = build_network(network, "network", folder / "network.elf")
             start = time.monotonic()
             with Console(stderr=True).status(f"{digits} digits on Spike"):
-                outcome = twin.run(program, SYMBOLS, ram << 20, config, timeout)
+                outcome = twin.run(program, SYMBOLS, ram << 20, asked.config, timeout)
     except (elf.ElfError, ValueError) as error:
         raise UserError(str(error)) from None
     seconds = time.monotonic() - start
     _show(outcome)
     if outcome.exit_code:
-        _save(json_path, outcome, [])
+        _save(json_path, outcome, asked, [])
         print(f"the program ended with {outcome.exit_code}", file=sys.stderr)
         raise typer.Exit(1)
     problems = differences(stored_results(network, outcome.memory), golden_results(network))
     for problem in problems:
         print(problem)
-    _save(json_path, outcome, problems)
+    _save(json_path, outcome, asked, problems)
     if problems:
         raise typer.Exit(1)
     print(f"{digits} digits bit-exact on Spike, built with {outcome.compiler}, {seconds:.1f} s")
 
 
-def _save(path: Path | None, outcome: twin.TwinOutcome, problems: list[str]) -> None:
+def _save(
+    path: Path | None, outcome: twin.TwinOutcome, asked: Configuration[AcceleratorConfig], problems: list[str]
+) -> None:
     """The outcome as JSON, if it is wanted; ``problems``: what differs from golden in memory."""
     if path:
         content = {
             "schema": "elstm.twin/1", "exit_code": outcome.exit_code, "exact": not problems, "problems": problems,
             "starts": [asdict(start) for start in outcome.starts], "console": outcome.console,
-            RISCV_COMPILER: outcome.compiler or "unknown",
+            RISCV_COMPILER: outcome.compiler or "unknown", "preset": asked.name, "config": asked.config.as_dict(),
         }  # fmt: skip
         write_all({path: json.dumps(content, indent=1).encode() + b"\n"})
         # stdout is the program's

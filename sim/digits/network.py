@@ -90,12 +90,10 @@ class DigitNetwork(ABC):
             raise CheckpointError(
                 f"layer 1 takes {self.checkpoint.layers[0].inputs} inputs, an image row has {columns}"
             )
-        config = self.config
         for number, (packed, _) in enumerate(self.layers, 1):
-            limits = (("X", packed.x, config.max_x), ("H", packed.h, config.max_h), ("T", rows, config.max_t))
-            for name, value, limit in limits:
-                if value > limit:
-                    raise CheckpointError(f"layer {number} has {name} = {value}, the preset allows {limit}")
+            if over := self.config.exceeded(packed.x, packed.h, rows):
+                name, value, limit = over
+                raise CheckpointError(f"layer {number} has {name} = {value}, the preset allows {limit}")
 
     def golden_of(self, layer: int, n: int) -> LayerResult:
         """Golden's result of one digit."""

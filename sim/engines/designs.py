@@ -28,7 +28,7 @@ class _Source:
 
 def rtl_files() -> list[Path]:
     """The sources that the text of ``hdl.build``'s tops depends on; a test holds the list to the imports."""
-    shared = (_GOLDEN / name for name in ("config.py", "fields.py", "isa.py", "tables.py", "version.py"))
+    shared = (_GOLDEN / name for name in ("config.py", "fields.py", "isa.py", "settings.py", "tables.py", "version.py"))
     return sorted(_HDL.rglob("*.py")) + list(shared)
 
 

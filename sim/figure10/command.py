@@ -18,13 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.config import AcceleratorConfig
-from golden.config import preset as preset_of
 from sim.engines import registry
 from sim.figure10.picture import groups_of, mean_cycles, picture
 from sim.figure10.rows import SCHEMES, Run, Runner, runs_of
 from sim.layers.jobs import RunFailed
 from sim.layers.table2 import LAYERS, Case, h_sparsity_of_bar, random_case, threshold_for, trained_cases
-from sim.options import EngineOption, LatencyOption, PresetOption, WorkersOption
+from sim.options import EngineOption, LatencyOption, PresetOption, WorkersOption, accelerator
 from sim.protocol.base import EngineError
 from sim.protocol.timing import MemoryTiming
 from sim.results.environment import command, versions
@@ -42,6 +41,7 @@ from software.checkpoint import (
     load_sentences,
 )
 from software.cli import UserError
+from software.options import ConfigOption, SetOption
 from software.progress import bars
 from software.provenance import commit
 
@@ -174,7 +174,9 @@ def main(
     sources: Annotated[str, typer.Option(metavar="LIST", help="random weights, trained networks, or all.")] = "all",
     schemes: Annotated[str, typer.Option(metavar="LIST", help=f"Of: all, {', '.join(SCHEMES)}.")] = "all",
     engine: EngineOption = registry.DEFAULT,
-    preset: PresetOption = "default",
+    preset: PresetOption = None,
+    config_file: ConfigOption = None,
+    settings: SetOption = None,
     latency: LatencyOption = 8,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the random weights and inputs.")] = 1,
     digits: Annotated[int, typer.Option(metavar="N", help="Digits for the trained MNIST network.")] = 2,
@@ -203,6 +205,8 @@ def main(
     wanted = frozenset(names)
     json, plot = json or OUT / "figure10.json", plot or OUT / "figure10.png"
     console = Console(stderr=True)
+    asked = accelerator(preset, config_file, settings)
+    config = asked.config
 
     def trained() -> list[Case]:
         cases = []
@@ -213,7 +217,6 @@ def main(
         return cases
 
     try:
-        config = preset_of(preset)
         simulator = registry.get("accelerator", engine)
         with console.status("") as status:
             runs = prepare(
@@ -233,7 +236,7 @@ def main(
         exact=all(row.exact for row in rows),
         engine=engine,
         system="accelerator",
-        preset=preset,
+        preset=asked.name,
         config=config.as_dict(),
         verilog_sha256=runner.verilog_sha256,
         seed=seed,

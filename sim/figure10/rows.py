@@ -43,13 +43,9 @@ class Run:
 def runs_of(case: Case, schemes: tuple[str, ...], config: AcceleratorConfig) -> list[Run]:
     """The runs of a case, with golden's results. Raises ValueError when the layer does not fit the configuration."""
     shape = case.layer.shape
-    for name, value, limit in (
-        ("X", shape.x, config.max_x),
-        ("H", shape.h, config.max_h),
-        ("T", shape.t, config.max_t),
-    ):
-        if value > limit:
-            raise ValueError(f"{case.layer.name} has {name} = {value}, the preset allows {limit}")
+    if over := config.exceeded(shape.x, shape.h, shape.t):
+        name, value, limit = over
+        raise ValueError(f"{case.layer.name} has {name} = {value}, the preset allows {limit}")
     runs = []
     layer = Layer(case.packed)
     for scheme in schemes:

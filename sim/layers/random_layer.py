@@ -115,12 +115,16 @@ def _timing(rng: np.random.Generator) -> MemoryTiming:
     )
 
 
-def generate(seed: int, name: str = "any", traits: Traits = Traits()) -> RandomLayer:
-    """The layer of a seed."""
+def generate(
+    seed: int, name: str = "any", traits: Traits = Traits(), config: AcceleratorConfig | None = None
+) -> RandomLayer:
+    """The layer of a seed, for a configuration or, where none is given, one of CONFIGS."""
     rng = np.random.default_rng(seed)
-    config = CONFIGS[(traits.n_pe or int(rng.integers(2, 6))) - 2]
-    inputs, hidden = (4 * int(n) for n in rng.integers(1, traits.max_size // 4 + 1, 2))
-    steps = int(rng.integers(1, traits.max_steps + 1))
+    drawn = CONFIGS[(traits.n_pe or int(rng.integers(2, 6))) - 2]
+    config = config or drawn
+    largest = min(traits.max_size, config.max_x, config.max_h)
+    inputs, hidden = (4 * int(n) for n in rng.integers(1, largest // 4 + 1, 2))
+    steps = int(rng.integers(1, min(traits.max_steps, config.max_t) + 1))
     # drawn even when a trait decides, so that the rest of the seed stays the same
     densities = [_density(rng), _density(rng)]
     if traits.density is not None:

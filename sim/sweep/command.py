@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from golden.config import AcceleratorConfig
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from sim.options import accelerator
 from sim.sweep.axes import MODEL
 from sim.sweep.output import csv_bytes, front_table, json_bytes, parquet_bytes, pyarrow
 from sim.sweep.pareto import picture
@@ -23,6 +24,7 @@ from sim.sweep.pool import dask, local
 from sim.sweep.spec import Point, Spec, load_spec
 from sim.sweep.store import Store, opened
 from software.cli import Interrupted, UserError, check_outputs, write_all
+from software.options import ConfigOption, SetOption
 from software.progress import bars
 
 OUT = Path("build") / "sweep"
@@ -118,6 +120,16 @@ def main(
         str | None,
         typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers compute instead: tcp://HOST:8786."),
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Accelerator from which points start: {', '.join(ACCELERATOR_PRESETS)}.",
+            show_default="the file's",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the points that are there.")] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows; default sweep.csv in the folder.")] = None,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="The same rows as Parquet.")] = None,
@@ -148,7 +160,7 @@ def main(
     """
     if workers is not None and scheduler is not None:
         raise UserError("--workers and --scheduler both say where to compute: choose one")
-    chosen = load_spec(spec)
+    chosen = load_spec(spec, accelerator(preset, config, settings) if preset or config or settings else None)
     folder = out or OUT / chosen.name
     csv, plot = csv or folder / "sweep.csv", plot or folder / "pareto.png"
     outputs = [path for path in (csv, parquet, json, plot) if path is not None]

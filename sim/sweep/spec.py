@@ -19,6 +19,7 @@ from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig, LayerShape
 from golden.cycles import FULL_PORT, SCHEDULES
 from golden.formats import FORMATS
 from golden.isa import BUILT_FORMATS, BUILT_SCHEDULES
+from golden.settings import PRESET, Configuration
 from sim.engines import registry
 from sim.layers.table2 import LAYERS
 from sim.sweep.axes import AXES, BEST, DEFAULTS, FIT, MODEL, WrongValue, in_list
@@ -100,7 +101,11 @@ class _LeftOut(Exception):
         self.keys, self.reason = keys, reason
 
 
-def load_spec(path: Path) -> Spec:
+Base = Configuration[AcceleratorConfig] | None
+"""What the command line says of the accelerator: points start from it in place of a preset."""
+
+
+def load_spec(path: Path, base: Base = None) -> Spec:
     """Read and check a file. Raises UserError."""
     try:
         content = tomllib.loads(path.read_text())
@@ -108,10 +113,10 @@ def load_spec(path: Path) -> Spec:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not TOML: {error}") from None
-    return spec_of(content, path.stem, str(path))
+    return spec_of(content, path.stem, str(path), base)
 
 
-def spec_of(content: Mapping[str, Any], name: str, where: str) -> Spec:
+def spec_of(content: Mapping[str, Any], name: str, where: str, base: Base = None) -> Spec:
     """Check parsed TOML; ``name``: of the sweep, unless it says one; ``where`` begins each error."""
     for key in content:
         if key not in ("name", "grid", "points"):
@@ -122,7 +127,9 @@ def spec_of(content: Mapping[str, Any], name: str, where: str) -> Spec:
     found: dict[Point, None] = {}
     left_out: Counter[str] = Counter()
     for table, label in _tables(content, where):
-        points, missing = _expand(table, label)
+        if base and (twice := next((key for key in table if key == PRESET or key in dict(base.changed)), None)):
+            raise UserError(f"{label}: {twice} = {table[twice]!r}: the command line says {base.name}: one must go")
+        points, missing = _expand(table, label, base)
         found |= dict.fromkeys(points)
         left_out += missing
         if len(found) > MAX_POINTS:
@@ -180,7 +187,7 @@ def _values(table: dict[str, Any], label: str) -> dict[str, list[Any]]:
     return values
 
 
-def _expand(table: dict[str, Any], label: str) -> tuple[list[Point], Counter[str]]:
+def _expand(table: dict[str, Any], label: str, start: Base) -> tuple[list[Point], Counter[str]]:
     """The points of a table, and why combinations are none. Raises UserError when a value is in no point."""
     values = _values(table, label)
     points: list[Point] = []
@@ -191,7 +198,7 @@ def _expand(table: dict[str, Any], label: str) -> tuple[list[Point], Counter[str
     for combination in product(*values.values()):
         chosen = dict(zip(values, combination, strict=True))
         try:
-            points.append(_point(chosen, label))
+            points.append(_point(chosen, label, start))
         except _LeftOut as why:
             left_out[why.reason.partition(":")[0]] += 1
             given = [(key, chosen[key]) for key in why.keys if key in table]
@@ -217,21 +224,17 @@ def _check_built(chosen: Mapping[str, Any]) -> None:
         raise _LeftOut(("n_fuse", "schedule"), f"n_fuse without meaning: schedule {schedule.name} has none")
 
 
-def _point(chosen: Mapping[str, Any], label: str) -> Point:
+def _point(chosen: Mapping[str, Any], label: str, start: Base) -> Point:
     layer, shape = chosen["layer"]
     sizes = {key: chosen[key] for key in ("n_pe", "slots", "window") if key in chosen}
     if chosen["preset"] == FIT:
         base = AcceleratorConfig(max_x=shape.x, max_h=shape.h, max_t=shape.t)
     else:
-        base = ACCELERATOR_PRESETS[chosen["preset"]]
-        for name, value, limit in (
-            ("X", shape.x, base.max_x),
-            ("H", shape.h, base.max_h),
-            ("T", shape.t, base.max_t),
-        ):
-            if value > limit:
-                preset = chosen["preset"]
-                raise UserError(f"{label}: layer {layer} has {name} = {value}, preset {preset} allows {limit}")
+        preset = start.name if start else chosen["preset"]
+        base = start.config if start else ACCELERATOR_PRESETS[preset]
+        if over := base.exceeded(shape.x, shape.h, shape.t):
+            name, value, limit = over
+            raise UserError(f"{label}: layer {layer} has {name} = {value}, preset {preset} allows {limit}")
     n_pe, slots = sizes.get("n_pe", base.n_pe), sizes.get("slots", base.slots)
     if slots < (least := 2 * (n_pe - 1)):
         raise _LeftOut(

@@ -1,21 +1,38 @@
 """``python -m software.firmware PROGRAM [-o FILE] [--toolchain gcc|zig]``: build a bare-metal program for the core."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from golden.layer import PackedLayer
+from golden.settings import USUAL, Configuration
 from software import progress
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, run, within
 from software.firmware import layers
 from software.firmware.build import build, memory_bytes, names, sources, toolchain
 from software.firmware.packing import PackedNetwork, build_network
-from software.options import CheckpointOption, ImagesOption
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, configured
 
 NETWORK_PROGRAMS = ("network", "streaming", "nofence")
 USUAL_MEMORY = 16
 """MiB of RAM that simulators have unless told otherwise."""
+
+
+def check_fits(layers: Sequence[PackedLayer], steps: int, asked: Configuration[AcceleratorConfig]) -> None:
+    """Raise UserError naming the layer, the size and the limit when one does not fit the accelerator."""
+    for number, packed in enumerate(layers, 1):
+        if over := asked.config.exceeded(packed.x, packed.h, steps):
+            name, value, limit = over
+            raise UserError(f"layer {number} has {name} = {value}, preset {asked.name} allows {limit}")
+
+
+def defines(asked: Configuration[AcceleratorConfig] | None) -> list[str]:
+    """The compiler's flags that tell a program the accelerator it is built for, ELSTM_CONFIG_N_PE and so on."""
+    return [f"-DELSTM_CONFIG_{key.upper()}={value}" for key, value in asked.config.as_dict().items()] if asked else []
 
 
 def network_of(checkpoint: Path, images: Path, digits: int, n_fuse: int) -> PackedNetwork:
@@ -54,6 +71,16 @@ def main(
         typer.Option(metavar="NAME", help=f"Data of {layers.PROGRAM}: one of {', '.join(layers.NAMES)}."),
     ] = None,
     sequences: Annotated[int, typer.Option(metavar="N", help=f"Sequences of {layers.PROGRAM}.")] = layers.SEQUENCES,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Refuse what is too large for this accelerator: {', '.join(ACCELERATOR_PRESETS)}.",
+            show_default=f"any; {USUAL} with --config or --set",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     n_fuse: Annotated[
         int | None,
         typer.Option(callback=within(1, 2**31 - 1), metavar="N", help=f"Fusion factor; 3, {layers.PROGRAM} 7."),
@@ -61,12 +88,16 @@ def main(
 ) -> None:
     """Build a bare-metal program for the core; prints the path of the ELF.
 
+    Programs ask the accelerator what it is. One that must know sooner has the macros ELSTM_CONFIG_N_PE, _SLOTS,
+    _MAX_X, _MAX_H, _MAX_T and _WINDOW of the configuration, if one was named.
+
     \b
     Examples:
       python -m software.firmware hello
       python -m software.firmware network --digits 3
       python -m software.firmware original --layer mnist-l1
       python -m software.firmware mine.c -o build/mine.elf
+      python -m software.firmware network --preset mnist --set n_pe=4
     """
     compiler = toolchain(tools)
     if (layer is not None) != (program == layers.PROGRAM):
@@ -75,16 +106,23 @@ def main(
         digits = 2
     path = output or Path("build/firmware") / f"{layer or Path(program).stem}.elf"
     check_outputs(path)
+    asked = configured(ACCELERATOR_PRESETS, preset, config, settings) if preset or config or settings else None
+    flags = defines(asked)
     if layer is not None:
         with progress.steps(2) as step:
             step("packing the layer")
             packed = layers.layer_data(layer, sequences)
+            if asked:
+                check_fits([packed.packed], packed.x.shape[1], asked)
             step("compiling")
-            layers.build_layer(packed, path, compiler, n_fuse or layers.N_FUSE)
+            layers.build_layer(packed, path, compiler, n_fuse or layers.N_FUSE, flags)
     elif digits is not None:
-        build_network(network_of(checkpoint, images, digits, n_fuse or 3), program, path, compiler)
+        network = network_of(checkpoint, images, digits, n_fuse or 3)
+        if asked:
+            check_fits([packed for packed, _ in network.layers], network.steps, asked)
+        build_network(network, program, path, compiler, flags)
     else:
-        build(sources(program), path, compiler)
+        build(sources(program), path, compiler, flags)
     print(path)
     if (needed := -(-memory_bytes(path) >> 20)) > USUAL_MEMORY:
         print(f"needs {needed} MiB of memory, more than the usual {USUAL_MEMORY}: run it with --ram {needed}")

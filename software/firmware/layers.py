@@ -1,5 +1,6 @@
 """The six layers of the paper's Table 2 as data of the original's program: the arrays of its C header."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,8 +131,10 @@ def write_layer(data: LayerData, folder: Path) -> Path:
     return path
 
 
-def build_layer(data: LayerData, output: Path, tools: Toolchain | None = None, n_fuse: int = N_FUSE) -> Path:
+def build_layer(
+    data: LayerData, output: Path, tools: Toolchain | None = None, n_fuse: int = N_FUSE, flags: Sequence[str] = ()
+) -> Path:
     """Build the original's program with this layer. Raises UserError."""
     with scratch() as folder:
         files = [*sources(PROGRAM), write_layer(data, folder)]
-        return build(files, output, tools, defines(data, n_fuse))
+        return build(files, output, tools, [*defines(data, n_fuse), *flags])

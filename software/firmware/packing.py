@@ -134,8 +134,10 @@ def write_network(network: PackedNetwork, folder: Path) -> Path:
     return path
 
 
-def build_network(network: PackedNetwork, program: str, output: Path, tools: Toolchain | None = None) -> Path:
+def build_network(
+    network: PackedNetwork, program: str, output: Path, tools: Toolchain | None = None, flags: Sequence[str] = ()
+) -> Path:
     """Build a program together with the network that it runs. Raises UserError."""
     with scratch() as folder:
         data = write_network(network, folder)
-        return build([*sources(program), HERE / NETWORK_SUPPORT, data], output, tools)
+        return build([*sources(program), HERE / NETWORK_SUPPORT, data], output, tools, flags)

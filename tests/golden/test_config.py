@@ -33,6 +33,14 @@ def test_bad_values_are_named(field: str, value: int, text: str) -> None:
         AcceleratorConfig(**{field: value})
 
 
+def test_the_first_size_that_is_too_large() -> None:
+    tiny = preset("tiny")
+    assert tiny.exceeded(64, 64, 255) is None
+    assert tiny.exceeded(68, 68, 256) == ("X", 68, 64)
+    assert tiny.exceeded(4, 68, 256) == ("H", 68, 64)
+    assert tiny.exceeded(4, 4, 256) == ("T", 256, 255)
+
+
 def test_wrong_type_is_named() -> None:
     with pytest.raises(TypeError, match="slots must be an integer, not 1.5"):
         AcceleratorConfig(slots=1.5)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from hdl import build
+from hdl.synth import budget
 from sim import core_cpi, elstm, regress, run
 from sim.core_lockstep import command as core_lockstep
 from sim.figure10 import command as figure10
@@ -27,7 +28,8 @@ def _app(module: Any) -> typer.Typer:
 
 
 MODULES = {
-    module.__name__: _app(module) for module in (run, report, figure10, sweep, regress, core_cpi, core_lockstep, build)
+    module.__name__: _app(module)
+    for module in (run, report, figure10, sweep, regress, core_cpi, core_lockstep, build, budget)
 }
 COMMANDS = [
     name if module is not MODULES["sim.run"] else f"{name} {command.name}"
@@ -70,7 +72,7 @@ def test_names_are_those_of_the_others(command):
     pairs = {"--output": "--out", "--stall": "--stalls", "--sim": "--engine", "--model-path": "--checkpoint"}
     for wrong, right in pairs.items():
         assert wrong not in options or right in options, (wrong, right)
-    for wrong in ("--verbose-json", "--result", "--nfuse", "--fuse", "--config", "--simulator", "--jobs"):
+    for wrong in ("--verbose-json", "--result", "--nfuse", "--fuse", "--simulator", "--jobs"):
         assert wrong not in options
     assert "--json" in options, "prints a result, and has no --json"
 

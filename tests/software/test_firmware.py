@@ -188,3 +188,28 @@ def test_errors_are_one_line(arguments: tuple[str, ...], text: str, tmp_path: Pa
     done = firmware(*arguments, "-o", tmp_path / "x.elf")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and text in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@needs_compiler
+def test_a_program_knows_the_accelerator_that_it_is_built_for(tmp_path: Path) -> None:
+    source, made = tmp_path / "a.c", tmp_path / "a.elf"
+    source.write_text(
+        '#include "firmware.h"\n'
+        '_Static_assert(ELSTM_CONFIG_N_PE == 4 && ELSTM_CONFIG_SLOTS == 18 && ELSTM_CONFIG_MAX_X == 64, "other");\n'
+        "int main(void) { return 0; }\n"
+    )
+    words = (source, "-o", made, "--preset", "tiny", "--set", "n_pe=4")
+    assert firmware(*words, "--set", "slots=18").returncode == 0 and made.exists()
+    refused = firmware(*words, "--set", "slots=24")
+    assert refused.returncode == 2 and "static assertion failed" in refused.stderr
+
+
+@needs_compiler
+def test_what_the_accelerator_cannot_hold_is_not_built(tmp_path: Path) -> None:
+    made = tmp_path / "a.elf"
+    done = firmware("network", "-o", made, "--preset", "mnist", "--set", "max_t=20")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: layer 1 has T = 28, preset mnist+max_t-20 allows 20\n" and not made.exists()
+    done = firmware("original", "--layer", "mnist-l1", "--sequences", "1", "-o", made, "--preset", "tiny")
+    assert done.stderr == "error: layer 1 has H = 128, preset tiny allows 64\n" and not made.exists()
+    assert firmware("network", "-o", made, "--preset", "mnist").returncode == 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hdl.synth.area import Area, areas
+from hdl.synth.area import Area, areas, of_cells
 from hdl.synth.netlist import Netlist, original, read, unit
 from hdl.synth.targets import ECP5
 from hdl.synth.timing import Arc, Timing, WireModel, slowest
@@ -79,7 +79,7 @@ def test_a_loop_is_named() -> None:
 
 def test_area_belongs_to_the_module_around_and_to_all_above() -> None:
     cells = CHAIN | {"dut.b.deep.s.f_TRELLIS_FF_Q": cell("TRELLIS_FF", "Q", DI=3, Q=8), "dut.n_PFUMX_Z": cell("PFUMX")}
-    found = areas(netlist(cells, NAMES), ECP5.weights, {"a", "b", "b.deep"})
+    found = areas(of_cells(netlist(cells, NAMES), {"a", "b", "b.deep"}), ECP5.weights)
     assert found == {
         "": Area(lut=2, ff=5), "a": Area(ff=2), "b": Area(lut=2, ff=3), "b.deep": Area(ff=1),
     }  # fmt: skip

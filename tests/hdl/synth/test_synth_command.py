@@ -7,6 +7,7 @@ import pytest
 from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out
 
+from golden.config import ACCELERATOR_PRESETS
 from hdl import build
 from hdl.common.component import Component
 from hdl.synth import place, tools
@@ -66,6 +67,19 @@ def test_area_and_paths_of_a_small_design(line) -> None:
 
 
 @needs_yosys
+def test_another_configuration_is_kept_beside_the_preset(line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(build.TOPS, "adder", build.Top("adder", "", dict(ACCELERATOR_PRESETS)))
+    for options, name in (("", "tiny"), ("--set n_pe=4", "tiny+n_pe-4"), ("--set n_pe=3", "tiny")):
+        code, out, _ = line(f"--preset tiny --synth generic --json r.json {options}")
+        assert code == 0 and f"in build/synth/adder_{name}_generic: " in out
+        assert json.loads(Path("r.json").read_text())["synthesis"]["preset"] == name
+    assert sorted(path.name for path in Path("build/synth").iterdir()) == [
+        "adder_tiny+n_pe-4_generic",
+        "adder_tiny_generic",
+    ]
+
+
+@needs_yosys
 def test_other_devices_have_no_delays(line) -> None:
     code, out, _ = line("--synth xilinx7")
     assert code == 0 and "AMD 7 series: what each unit takes" in out and "MHz" not in out
@@ -74,7 +88,7 @@ def test_other_devices_have_no_delays(line) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("--synth virtex", "no target 'virtex' of --synth; there are: ecp5, xilinx7"),
+        ("--synth virtex", "no target 'virtex' of --synth; there are: ecp5, xilinx7, generic"),
         ("--place", "--place needs --synth"),
         ("--synth xilinx7 --place", "--place is for ecp5 alone, not xilinx7"),
         ("--synth xilinx7 --timing", "--timing has delays of ecp5 alone, not of xilinx7"),
