@@ -81,9 +81,10 @@ class CsrFile(Component):
 
     ``funct3`` is the instruction's: bits 1:0 write 1, set 2, clear 3, each with ``operand``; ``wdata`` is what the
     register gets, before fields that cannot change. ``write`` is low for csrrs/csrrc with x0, which only read.
-    ``trap`` stores ``cause`` (bit 63 as in mcause), ``epc`` and ``tval``; ``vector`` is where it goes. ``mret`` undoes
-    what it did to mstatus; ``mepc`` is where it goes. ``status``: mstatus. ``retired`` counts minstret, except in a
-    cycle in which that register is written. ``mtime``: what the time CSR reads.
+    ``trap`` stores ``cause`` (bit 63 as in mcause), ``epc`` and ``tval``; ``vector`` is where it goes; ``base``,
+    whatever ``cause`` is, where exceptions go. ``mret`` undoes what it did to mstatus; ``mepc`` is where it goes.
+    ``status``: mstatus. ``retired`` counts minstret, except in a cycle in which that register is written. ``mtime``:
+    what the time CSR reads.
     ``lines``: interrupt lines by their bits of mip. ``wake``: an interrupt enabled in mie is pending; ``interrupt``:
     and mstatus.MIE is set; ``interrupt_cause``: mcause of the one of highest priority.
     """
@@ -105,6 +106,7 @@ class CsrFile(Component):
                 "epc": In(64),
                 "tval": In(64),
                 "vector": Out(64),
+                "base": Out(64),
                 "mret": In(1),
                 "mepc": Out(64),
                 "retired": In(1),
@@ -230,8 +232,10 @@ class CsrFile(Component):
         with m.Elif(self.mret):
             m.d.sync += [mie_bit.eq(mpie_bit), mpie_bit.eq(1)]
 
-        base = Cat(C(0, 2), mtvec[2:])
-        m.d.comb += self.vector.eq(base + Mux(mtvec[0] & self.cause[63], self.cause[:6] << 2, 0))
+        m.d.comb += [
+            self.base.eq(Cat(C(0, 2), mtvec[2:])),
+            self.vector.eq(self.base + Mux(mtvec[0] & self.cause[63], self.cause[:6] << 2, 0)),
+        ]
 
         for line in reversed(PRIORITY):
             with m.If(enables[line] & pending[line]):

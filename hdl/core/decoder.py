@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import C, Cat, Module, Signal, unsigned
+from amaranth import C, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out
 
@@ -82,23 +82,29 @@ Decoded = data.StructLayout(
         "b_rs2": unsigned(1),
         "op": AluOp,
         "word": unsigned(1),
+        "left": unsigned(1),
         "immediate": unsigned(64),
     }
 )
 """``use_rs1`` and ``use_rs2``: the register is read; ``write_rd``: rd is written and not x0.
 
 The ALU's first operand is rs1, or the pc (``a_pc``), or 0; its second is rs2 if ``b_rs2``, else the immediate.
+``left``: ``op`` is SLL, or does not shift.
 """
 
 
 class Decoder(Component):
-    """Combinational: ``out`` says what to do for the instruction word ``insn``."""
+    """Combinational: ``out`` says what to do for the instruction word ``insn``.
+
+    ``offset``: from its address to where BRANCH, JAL and FENCE_I go, in bytes; of other units it means nothing.
+    """
 
     def __init__(self) -> None:
         super().__init__(
             {
                 "insn": In(32),
                 "out": Out(Decoded),
+                "offset": Out(64),
             }
         )
 
@@ -117,12 +123,16 @@ class Decoder(Component):
         imm_u = sign_extend(Cat(C(0, 12), i[12:32]))
         imm_j = sign_extend(Cat(C(0, 1), i[21:31], i[20], i[12:20], i[31]))
 
+        # two bits of the opcode tell the three apart, so that this needs not wait for the rest
+        m.d.comb += self.offset.eq(Mux(i[6], Mux(i[3], imm_j, imm_b), 4))
+
         m.d.comb += [
             fields.eq(i),
             o.immediate.eq(imm_i),
             o.illegal.eq(~legal),
             o.write_rd.eq(writes & (fields.rd != 0)),
             o.word.eq(word),
+            o.left.eq(funct3 == AluOp.SLL.value),
         ]
         with m.Switch(fields.opcode):
             with m.Case(Opcode.LUI):

@@ -28,7 +28,8 @@ class Fetch(Component):
     """Instructions in program order from ``reset_address`` on, at ``out``.
 
     ``bus``: `hdl.core.bus`. ``redirect``: from this cycle on fetch at ``target`` (a multiple of 4); what was fetched
-    before is dropped, and ``out.valid`` must be ignored in that cycle. ``flush``: FENCE.I retires; goes to the bus.
+    before is dropped, and ``out`` must be ignored in that cycle, whether ``out.ready`` or not. ``flush``: FENCE.I
+    retires; goes to the bus.
     """
 
     def __init__(self, reset_address: int) -> None:
@@ -46,11 +47,16 @@ class Fetch(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bus = self.bus
-        ahead = Signal(64, init=self._reset_address)
+        # the last address asked for, and whether it was accepted: the next one is computed while it is seen whether
+        # there is a redirect
+        last = Signal(64, init=self._reset_address)
+        asked = Signal()
         pc = Signal(64, init=self._reset_address)
         outstanding = Signal(range(FETCH_DEPTH + 1))
         stale = Signal(range(FETCH_DEPTH + 1))
         queued = Signal(range(FETCH_DEPTH + 1))
+        still_queued = Signal.like(queued)
+        empty = Signal(init=1)
         queue: list[Any] = [Signal(Entry, name=f"queue_{i}") for i in range(FETCH_DEPTH)]
         everything = Cat(*(entry.as_value() for entry in queue))
 
@@ -60,12 +66,12 @@ class Fetch(Component):
         m.d.comb += [
             room.eq((outstanding != FETCH_DEPTH) & (self.redirect | (outstanding - stale + queued < FETCH_DEPTH))),
             bus.req_valid.eq(room),
-            bus.req_addr.eq(Mux(self.redirect, self.target, ahead)),
+            bus.req_addr.eq(Mux(self.redirect, self.target, last + (asked << 2))),
             bus.flush.eq(self.flush),
             accepted.eq(bus.req_valid & bus.req_ready),
             fresh.eq(bus.resp_valid & (stale == 0)),
         ]
-        m.d.sync += ahead.eq(Mux(accepted, bus.req_addr + 4, bus.req_addr))
+        m.d.sync += [last.eq(bus.req_addr), asked.eq(accepted)]
         m.d.sync += outstanding.eq(outstanding + accepted - bus.resp_valid)
         with m.If(self.redirect):
             m.d.sync += stale.eq(outstanding - bus.resp_valid)
@@ -78,22 +84,23 @@ class Fetch(Component):
         head = data.View(Entry, Signal(Entry.size, name="head"))
         taken = Signal()
         m.d.comb += [
-            head.as_value().eq(Mux(queued == 0, arriving.as_value(), queue[0].as_value())),
-            self.out.valid.eq((queued != 0) | fresh),
+            head.as_value().eq(Mux(empty, arriving.as_value(), queue[0].as_value())),
+            self.out.valid.eq(~empty | fresh),
             self.out.insn.eq(head.insn),
             self.out.error.eq(head.error),
             self.out.pc.eq(pc),
             taken.eq(self.out.valid & self.out.ready),
         ]
+        # what the queue holds when it is emptied does not matter, so the entries need not know of it
+        m.d.comb += still_queued.eq(queued + fresh - taken)
+        m.d.sync += [queued.eq(still_queued), empty.eq(still_queued == 0)]
+        with m.If(taken):
+            m.d.sync += pc.eq(pc + 4)
+            m.d.sync += everything.eq(everything >> Entry.size)
+        with m.If(fresh):
+            for i, entry in enumerate(queue):
+                with m.If(queued == i + taken):
+                    m.d.sync += entry.as_value().eq(arriving.as_value())
         with m.If(self.redirect):
-            m.d.sync += [queued.eq(0), pc.eq(self.target)]
-        with m.Else():
-            m.d.sync += queued.eq(queued + fresh - taken)
-            with m.If(taken):
-                m.d.sync += pc.eq(pc + 4)
-                m.d.sync += everything.eq(everything >> Entry.size)
-            with m.If(fresh):
-                for i, entry in enumerate(queue):
-                    with m.If(queued == i + taken):
-                        m.d.sync += entry.as_value().eq(arriving.as_value())
+            m.d.sync += [queued.eq(0), empty.eq(1), pc.eq(self.target)]
         return m

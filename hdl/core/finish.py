@@ -17,7 +17,7 @@ __all__ = ["Finish"]
 class Finish(Component):
     """One instruction at a time.
 
-    ``start``: ``executed`` comes from X, in a cycle in which there is ``room``. ``occupied``: there is one here.
+    ``start``: ``executed`` comes from X, in a cycle in which there is ``room``.
     ``product``: the multiplier's, in the cycle after ``start``. ``resp_valid``, ``resp_data``, ``resp_error``: the data
     bus's (`hdl.core.bus`). ``fault``: the instruction traps here and now, the only one that does. ``bypass``: the
     register that it will write; ``write``: it does. ``retired``: minstret counts one. ``trace``: with ``cfg.rvfi``.
@@ -33,7 +33,6 @@ class Finish(Component):
                 "resp_valid": In(1),
                 "resp_data": In(64),
                 "resp_error": In(1),
-                "occupied": Out(1),
                 "room": Out(1),
                 "fault": Out(FaultSignature()),
                 "bypass": Out(BypassSignature()),
@@ -57,7 +56,6 @@ class Finish(Component):
             fault.load.eq(held.load),
             fault.pc.eq(held.pc),
             fault.address.eq(held.address),
-            self.occupied.eq(valid),
             self.room.eq(~valid | (done & ~fault.raised)),
             load.offset.eq(held.address[:3]),
             load.funct3.eq(held.funct3),
@@ -83,5 +81,8 @@ class Finish(Component):
         with m.If(done):
             m.d.sync += valid.eq(0)
         with m.If(self.start):
-            m.d.sync += [valid.eq(1), held.eq(self.executed)]
+            m.d.sync += valid.eq(1)
+        # start settles late and decides on one bit alone
+        with m.If(~valid | done):
+            m.d.sync += held.eq(self.executed)
         return m

@@ -18,8 +18,8 @@ class Operands(Component):
 
     ``fetched``: what F offers. ``rs1``, ``rs2``, ``value_1``, ``value_2``: the register file's read ports; ``awaited``:
     registers that RoCC responses will write. ``x``, ``m``: what X and M are about to write; ``x_awaits``: the
-    instruction in X is a RoCC command whose response writes ``x.rd``. ``redirect``: the instruction here is not
-    executed. ``room``: X can take one; ``issue``: it takes ``issued`` in this cycle.
+    instruction in X is a RoCC command whose response writes ``x.rd``. ``room``: X can take one; ``issue``: it takes
+    ``issued`` in this cycle, if only to drop it.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,6 @@ class Operands(Component):
                 "x": In(BypassSignature()),
                 "x_awaits": In(1),
                 "m": In(BypassSignature()),
-                "redirect": In(1),
                 "room": In(1),
                 "issue": Out(1),
                 "issued": Out(Issued),
@@ -60,24 +59,30 @@ class Operands(Component):
         ):
             operand = Signal(64, name=f"operand_{i}")
             hazard = Signal(name=f"hazard_{i}")
-            from_x = x.writes & (x.rd == number)
-            from_m = self.m.writes & (self.m.rd == number)
+            from_x = Signal(name=f"from_x_{i}")
+            from_m = Signal(name=f"from_m_{i}")
+            from_file = Signal(name=f"from_file_{i}")
+            in_m = self.m.writes & (self.m.rd == number)
             m.d.comb += [
-                operand.eq(stored),
-                hazard.eq(
-                    used
-                    & ((from_x & ~x.known) | (~from_x & from_m & ~self.m.known) | self.awaited.bit_select(number, 1))
+                # x0 is never about to be written
+                from_x.eq(x.writes & (x.rd == number)),
+                from_m.eq(in_m & ~from_x),
+                from_file.eq((number != 0) & ~from_x & ~from_m),
+                # at most one of them, so that the values, which settle last, pass the fewest gates; an operand that is
+                # not used reads as 0, for the RoCC port and the trace
+                operand.eq(
+                    (
+                        (x.value & from_x.replicate(64))
+                        | (self.m.value & from_m.replicate(64))
+                        | (stored & from_file.replicate(64))
+                    )
+                    & used.replicate(64)
                 ),
+                # while M waits, X has no room, so that X is about to write the same register makes no difference
+                hazard.eq(used & ((from_x & ~x.known) | (in_m & ~self.m.known) | self.awaited.bit_select(number, 1))),
             ]
-            with m.If(number == 0):
-                m.d.comb += operand.eq(0)
-            with m.Elif(from_x):
-                m.d.comb += operand.eq(x.value)
-            with m.Elif(from_m):
-                m.d.comb += operand.eq(self.m.value)
             hazards.append(hazard)
-            # an operand that is not used reads as 0, for the RoCC port and the trace
-            operands.append(Mux(used, operand, 0))
+            operands.append(operand)
 
         # a register that a response will write may be neither read nor written before
         responds = (d.unit == Unit.ROCC) & insn.funct3[2]
@@ -87,15 +92,16 @@ class Operands(Component):
 
         issued = self.issued
         m.d.comb += [
-            fetched.ready.eq(self.room & ~Cat(hazards).any() & ~self.redirect),
+            fetched.ready.eq(self.room & ~Cat(hazards).any()),
             self.issue.eq(fetched.valid & fetched.ready),
             issued.pc.eq(fetched.pc),
             issued.insn.eq(insn),
             issued.fetch_error.eq(fetched.error),
             issued.decoded.eq(d),
-            issued.a.eq(Mux(d.a_pc, fetched.pc, operands[0])),
+            # what takes the pc reads no register
+            issued.a.eq(operands[0] | (fetched.pc & d.a_pc.replicate(64))),
             issued.b.eq(Mux(d.b_rs2, operands[1], d.immediate)),
             issued.rs2.eq(operands[1]),
-            issued.target.eq(fetched.pc + d.immediate),
+            issued.target.eq(fetched.pc + decoder.offset),
         ]
         return m

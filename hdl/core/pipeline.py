@@ -25,7 +25,7 @@ Issued = data.StructLayout(
 
 ``pc``: its address in bytes; ``insn``: its word; ``fetch_error``: its fetch was answered with an error, so nothing
 but ``pc`` means anything; ``decoded``: what to do; ``a`` and ``b``: the ALU's operands; ``rs1`` is ``a`` where it
-is used, ``rs2``: the second register, 0 if not used; ``target``: pc + immediate, where branches and JAL go.
+is used, ``rs2``: the second register, 0 if not used; ``target``: where branches, JAL and FENCE.I go.
 """
 
 

@@ -9,8 +9,9 @@
        (`hdl.core.finish`)
 
 An instruction leaves X only when the one in M is finished without a fault, so nothing in X is ever speculative.
-Costs beyond one cycle: 1 for a taken branch or jump, 1 for using a load's or a product's result in the next
-instruction, 1 for a CSR instruction behind another instruction, 33 for a division, 17 for a -W one.
+A trap is found in X or M, and acts in the next cycle: the CSRs store it and F goes to the handler.
+Costs beyond one cycle: 1 for a taken branch or jump, 2 for a trap, 1 for using the result of a load, a multiplication,
+a division or a CSR access in the next instruction, 1 for a CSR instruction, 33 for a division, 17 for a -W one.
 """
 
 from amaranth import Module
@@ -82,13 +83,11 @@ class Core(Component):
             operands.value_2.eq(registers.value_2),
             operands.awaited.eq(registers.awaited),
             operands.x_awaits.eq(execute.awaits),
-            operands.redirect.eq(execute.redirect),
             operands.room.eq(execute.room),
             execute.issue.eq(operands.issue),
             execute.issued.eq(operands.issued),
             execute.next_pc.eq(fetch.out.pc),
             execute.m_room.eq(finish.room),
-            execute.m_occupied.eq(finish.occupied),
             execute.retired.eq(finish.retired),
             execute.busy.eq(rocc.busy),
             execute.mtime.eq(self.mtime),

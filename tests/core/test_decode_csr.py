@@ -79,6 +79,7 @@ def test_interrupts() -> None:
         for cause, target in ((1 << 63 | 12, 0x8000_0130), (1 << 63 | 3, 0x8000_010C), (5, 0x8000_0100)):
             ctx.set(csr.cause, cause)
             assert ctx.get(csr.vector) == target
+            assert ctx.get(csr.base) == 0x8000_0100
         # a trap stacks MIE, mret restores it
         ctx.set(csr.trap, 1)
         await ctx.tick()

@@ -54,6 +54,7 @@ def test_alu(word: bool) -> None:
             ctx.set(alu.b, b)
             for name in WORD_OPS if word else OPS:
                 ctx.set(alu.op, OPS[name])
+                ctx.set(alu.left, name == "sll")
                 got, expected = ctx.get(alu.result), iss.execute(name + "w" * word, a, b)
                 assert got == expected, f"{name} word={word} {a:#x} {b:#x}: {got:#x}, not {expected:#x}"
             assert ctx.get(alu.equal) == (a == b)

@@ -33,18 +33,19 @@ class Branch(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        # the comparison settles last, so one gate is behind it: where signs differ, less is not less_unsigned
+        signs_differ = Signal()
+        negate = Signal()
         holds = Signal()
-        with m.Switch(self.funct3[1:]):
-            with m.Case(0):
-                m.d.comb += holds.eq(self.equal)
-            with m.Case(2):
-                m.d.comb += holds.eq(self.less)
-            with m.Case(3):
-                m.d.comb += holds.eq(self.less_unsigned)
+        m.d.comb += [
+            signs_differ.eq(self.less ^ self.less_unsigned),
+            negate.eq(self.funct3[0] ^ (self.funct3[2] & ~self.funct3[1] & signs_differ)),
+            holds.eq(Mux(self.funct3[2], self.less_unsigned, self.equal) ^ negate),
+        ]
         m.d.comb += self.target.eq(Mux(self.unit == Unit.JALR, self.indirect & ~1, self.direct))
         with m.Switch(self.unit):
             with m.Case(Unit.BRANCH):
-                m.d.comb += self.taken.eq(holds ^ self.funct3[0])
+                m.d.comb += self.taken.eq(holds)
             with m.Case(Unit.JAL, Unit.JALR):
                 m.d.comb += self.taken.eq(1)
         return m

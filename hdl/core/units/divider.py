@@ -63,11 +63,10 @@ class Divider(Component):
             m.d.comb += [shifted.eq(Cat(quotient[63 - i], left)), difference.eq(shifted - divisor)]
             left = Mux(difference[65], shifted[:64], difference[:64])
             bits.insert(0, ~difference[65])
-        with m.If(~self.enable):
-            m.d.sync += running.eq(0)
-        with m.Elif(~running):
+        # enable, which settles late, decides on one bit alone: what is loaded before a division means nothing
+        m.d.sync += running.eq(self.enable)
+        with m.If(~running):
             m.d.sync += [
-                running.eq(1),
                 steps.eq(Mux(self.word, 16, 32)),
                 remainder.eq(0),
                 quotient.eq(Mux(self.word, magnitude << 32, magnitude)),
