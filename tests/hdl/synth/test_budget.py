@@ -6,29 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from hdl.synth import budget, tools
+from hdl.synth import budget
 from hdl.synth.budget import FILE, Limit, check, load
 from hdl.synth.flow import PATHS, Synthesis
 from hdl.synth.timing import Path as TimingPath
-from software.cli import UserError, call, new_app
+from software.cli import UserError
+from tests.hdl.synth.synth_bench import command_line, needs_yosys
 from tests.planting import patches, planted, run_in
 
-needs_yosys = pytest.mark.skipif(tools.YOSYS.there() is None, reason="yosys is not installed: apt install yosys")
 UNIT = '[[budget]]\nunit = "hdl.accelerator.spmv_pe:SpmvPe"\nmax_ns = {}\n'
 
 
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     monkeypatch.chdir(tmp_path)
-
-    def run(text: str) -> tuple[int, str, str]:
-        app = new_app()
-        app.command()(budget.main)
-        code = call(app, text.split())
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return command_line(budget.main, capsys)
 
 
 def synthesis(*ns: float) -> Synthesis:

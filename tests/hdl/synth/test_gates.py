@@ -21,9 +21,8 @@ from hdl.synth.area import Area, areas, of_modules
 from hdl.synth.liberty import LibertyError, StandardCell, cells_of, load
 from hdl.synth.targets import GENERIC, TARGETS
 from hdl.verilog import emit_rtlil, memory_bits, memory_bits_by_unit
-from software.cli import call, new_app
+from tests.hdl.synth.synth_bench import command_line, needs_yosys
 
-needs_yosys = pytest.mark.skipif(tools.YOSYS.there() is None, reason="yosys is not installed: apt install yosys")
 SMALL = Path(__file__).with_name("small.lib")
 
 
@@ -69,15 +68,7 @@ def line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(build.TOPS, "whole", build.Top("whole", "", {"default": None}))
     monkeypatch.setattr(build.Top, "elaborate", lambda *_: Whole())
-
-    def run(text: str) -> tuple[int, str, str]:
-        app = new_app()
-        app.command()(build.main)
-        code = call(app, f"--top whole {text}".split())
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return command_line(build.main, capsys, "--top whole")
 
 
 def cells(**kinds: int) -> dict[str, Any]:

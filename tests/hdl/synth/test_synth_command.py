@@ -10,11 +10,9 @@ from amaranth.lib.wiring import In, Out
 from golden.config import ACCELERATOR_PRESETS
 from hdl import build
 from hdl.common.component import Component
-from hdl.synth import place, tools
+from hdl.synth import place
 from hdl.synth.wrapper import wrapped
-from software.cli import call, new_app
-
-needs_yosys = pytest.mark.skipif(tools.YOSYS.there() is None, reason="yosys is not installed: apt install yosys")
+from tests.hdl.synth.synth_bench import command_line, needs_yosys
 
 
 class Adder(Component):
@@ -37,15 +35,7 @@ def line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(build.TOPS, "adder", build.Top("adder", "", {"default": None}))
     monkeypatch.setattr(build.Top, "elaborate", lambda *_: Adder())
-
-    def run(text: str) -> tuple[int, str, str]:
-        app = new_app()
-        app.command()(build.main)
-        code = call(app, f"--top adder {text}".split())
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return command_line(build.main, capsys, "--top adder")
 
 
 @needs_yosys
