@@ -23,7 +23,6 @@ from sim.engines import build_cache, designs
 from sim.engines.compiled import Compiled, CompiledAccelerator, CompiledCore, CompiledSoc
 from sim.engines.verilator.coverage import Coverage, ModuleCoverage
 from sim.layers.random_layer import CONFIGS, Traits, check, generate
-from sim.options import accelerator
 from sim.protocol import elf
 from sim.protocol.base import Design
 from sim.protocol.core import DESIGN as CORE
@@ -31,7 +30,7 @@ from sim.protocol.core import ProgramJob
 from sim.protocol.soc import SocJob
 from sim.regress import select
 from software.cli import UserError, check_outputs, run, write_all
-from software.options import ConfigOption, SetOption
+from software.options import ConfigOption, SetOption, accelerator
 from software.progress import steps
 
 SCHEMA = "elstm.coverage/1"

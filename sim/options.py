@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
-from golden.settings import USUAL, Configuration
+from golden.config import ACCELERATOR_PRESETS
+from golden.settings import USUAL
 from sim.engines import registry
 from sim.protocol import elf
 from software.cli import UserError
-from software.options import configured
 
 EngineOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"Simulator: {', '.join(registry.names('accelerator'))}.")
@@ -45,13 +44,6 @@ MemTraceOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write cycle, address and words of each burst the accelerator loads (soc)."),
 ]
-
-
-def accelerator(
-    preset: str | None, file: Path | None = None, settings: list[str] | None = None, usual: str = USUAL
-) -> Configuration[AcceleratorConfig]:
-    """The accelerator that --preset, --config and --set ask for; usual: where no preset is named. Raises UserError."""
-    return configured(ACCELERATOR_PRESETS, preset, file, settings, usual=usual)
 
 
 def window(text: str, option: str = "--wave-window") -> tuple[int, int]:

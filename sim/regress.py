@@ -22,11 +22,11 @@ from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
 from golden.settings import Configuration
 from sim.engines import registry
 from sim.layers.random_layer import RandomLayer, Traits, check, generate
-from sim.options import JsonOption, accelerator
+from sim.options import JsonOption
 from sim.protocol.base import EngineError
 from sim.protocol.timing import MemoryTiming
 from software.cli import UserError, check_outputs, run, write_all
-from software.options import ConfigOption, SetOption
+from software.options import ConfigOption, SetOption, accelerator_if_asked
 
 Asked = Configuration[AcceleratorConfig] | None
 """The configuration on which all regressions run; None: each on one of its own."""
@@ -187,7 +187,7 @@ def main(
       python -m sim.regress --engine native --set n_pe=4 --set slots=18
       make regress TEST=any-order SEED=7
     """
-    asked = accelerator(preset, config, settings, SMALL) if preset or config or settings else None
+    asked = accelerator_if_asked(preset, config, settings, SMALL)
     chosen = on(asked, test)
     try:
         registry.get("accelerator", sim)

@@ -6,7 +6,6 @@ The numbers are in budget.toml beside this file. Exit codes: 0 all is within, 1 
 import importlib
 import inspect
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from hdl.synth.command import FOLDER
 from hdl.synth.flow import PATHS, Design, Synthesis, synthesize
 from hdl.synth.targets import ECP5
 from software.cli import UserError, check_outputs, run, write_all
+from software.options import read_toml
 
 FILE = Path(__file__).with_name("budget.toml")
 SCHEMA = "elstm.budget/1"
@@ -57,12 +57,7 @@ class Limit:
 
 def load(path: Path) -> list[Limit]:
     """The limits of a file. Raises UserError."""
-    try:
-        content = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not TOML: {error}") from None
+    content = read_toml(path)
     rows = content.get("budget")
     if set(content) != {"budget"} or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{path}: must be tables [[budget]] and nothing else")

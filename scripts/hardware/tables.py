@@ -5,12 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from golden.config import ACCELERATOR_PRESETS
+from hdl.synth.targets import ECP5
 from scripts.hardware.measure import DESIGNS, ROOT, Measured, Row, fits
 from software.cli import UserError
 
 OLDER = "†"
 """Behind a number of an RTL that is no longer the sources'."""
 PATHS = 5
+KINDS = ("lut", "carry", "ff", "lutram", "mult", "bram", "bits")
+"""What is shown of an area, in this order."""
 VERIFIED = {
     "accelerator default": "100 digits, Figure 10's six layers, random layers",
     "accelerator tiny": "random layers, planted bugs",
@@ -96,21 +99,8 @@ def gates(row: Row) -> str:
 
 def designs(rows: Mapping[str, Row]) -> str:
     """What every design takes, whether it fits, and how fast it is."""
-    kinds = ("lut", "carry", "ff", "lutram", "mult", "bram", "bits")
-    titles = (
-        "design",
-        "LUT4",
-        "CCU2C",
-        "FF",
-        "DPR16X4",
-        "MULT18",
-        "DP16KD",
-        "memory bits",
-        "estimated ns",
-        "MHz",
-        "fits",
-        "NAND2 + FF",
-    )
+    columns = (ECP5.columns[kind] for kind in KINDS)
+    titles = ("design", *columns, "estimated ns", "MHz", "fits", "NAND2 + FF")
     shown = []
     for design in DESIGNS:
         row = rows[design.name]
@@ -118,7 +108,7 @@ def designs(rows: Mapping[str, Row]) -> str:
         ns = f"{row['synthesis']['estimated_paths'][0]['ns']:.1f}{_mark(row, row['synthesis'])}" if done else ""
         over = fits(row) if done else ""
         fit = (f"no: {over}" if over else "yes") if done else "not measured"
-        shown.append((design.name, *_area(row, kinds), ns, clock(row), fit, gates(row)))
+        shown.append((design.name, *_area(row, KINDS), ns, clock(row), fit, gates(row)))
     return _table(titles, shown)
 
 
@@ -126,13 +116,12 @@ def units(name: str) -> Callable[[Mapping[str, Row]], str]:
     """What each unit of a design takes with all in it."""
 
     def made(rows: Mapping[str, Row]) -> str:
-        kinds = ("lut", "carry", "ff", "lutram", "mult", "bram", "bits")
         row = rows[name]
         if "synthesis" not in row:
             return f"{name} is not measured.\n"
-        titles = ("unit", *(row["synthesis"]["columns"][kind] for kind in kinds))
+        titles = ("unit", *(row["synthesis"]["columns"][kind] for kind in KINDS))
         shown = [
-            (f"`{unit}`" if unit else "all", *(f"{area[kind]:,}" for kind in kinds))
+            (f"`{unit}`" if unit else "all", *(f"{area[kind]:,}" for kind in KINDS))
             for unit, area in row["synthesis"]["area"].items()
         ]
         return _table(titles, shown)

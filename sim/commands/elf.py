@@ -25,7 +25,6 @@ from sim.options import (
     RamOption,
     StallsOption,
     WaveOption,
-    accelerator,
     window,
 )
 from sim.protocol import core as core_program
@@ -37,7 +36,7 @@ from sim.protocol.soc import SocJob, SocOutcome
 from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.results.environment import versions
 from software.cli import UserError, check_outputs, write_all
-from software.options import ConfigOption, SetOption
+from software.options import ConfigOption, SetOption, accelerator
 from software.places import whole
 from software.progress import bars
 from software.provenance import commit

@@ -16,10 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from golden.config import BLOCK_COLS, AcceleratorConfig
+from golden.config import BLOCK_COLS
 from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, PackedLayer, pack_layer
-from golden.settings import Configuration
 from sim.digits.network import FLAGS, Setup
 from sim.engines import registry
 from sim.layers.compare import judge
@@ -36,7 +35,6 @@ from sim.options import (
     PresetOption,
     ReportOption,
     StallsOption,
-    accelerator,
 )
 from sim.protocol.timing import MemoryTiming
 from sim.report.page import files_of
@@ -44,19 +42,11 @@ from sim.results.environment import command, versions
 from sim.results.result import InputRun, RunResult
 from software.checkpoint import CheckpointError, load_layers
 from software.cli import UserError, check_outputs, write_all
-from software.options import ConfigOption, SetOption
+from software.options import ConfigOption, SetOption, accelerator, check_fits
 from software.progress import bars
 from software.provenance import commit
 
 Float32 = NDArray[np.float32]
-
-
-def check_fits(layers: Sequence[PackedLayer], steps: int, asked: Configuration[AcceleratorConfig]) -> None:
-    """Raise UserError naming the layer, the size and the limit when one does not fit."""
-    for number, packed in enumerate(layers, 1):
-        if over := asked.config.exceeded(packed.x, packed.h, steps):
-            name, value, limit = over
-            raise UserError(f"layer {number} has {name} = {value}, preset {asked.name} allows {limit}")
 
 
 def run_layers(

@@ -31,7 +31,6 @@ from sim.options import (
     StallsOption,
     WaveOption,
     WorkersOption,
-    accelerator,
     window,
 )
 from sim.protocol.base import WaveRequest
@@ -41,7 +40,7 @@ from sim.results.environment import RISCV_COMPILER, command, versions
 from sim.results.result import RunResult
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
-from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator
 from software.places import whole
 from software.progress import bars
 from software.provenance import commit

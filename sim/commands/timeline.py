@@ -18,7 +18,6 @@ from golden.config import AcceleratorConfig
 from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
 from golden.settings import Configuration
-from sim.commands.layer import check_fits
 from sim.digits.network import FLAGS, whole_test_set
 from sim.engines.build_cache import verilog_sha256
 from sim.figure10.rows import SCHEMES, runs_of
@@ -32,7 +31,6 @@ from sim.options import (
     LatencyOption,
     NFuseOption,
     PresetOption,
-    accelerator,
 )
 from sim.options import window as window_of
 from sim.protocol.base import Design, EngineError
@@ -51,7 +49,7 @@ from software.checkpoint import (
     load_layers,
 )
 from software.cli import UserError, check_outputs, write_all
-from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator, check_fits
 from software.progress import bars
 from software.provenance import commit
 

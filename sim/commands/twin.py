@@ -18,7 +18,7 @@ from golden.config import AcceleratorConfig
 from golden.settings import Configuration
 from sim.digits.stored import SYMBOLS, differences, golden_results, stored_results
 from sim.engines.build_cache import scratch
-from sim.options import JsonOption, NFuseOption, PresetOption, RamOption, accelerator
+from sim.options import JsonOption, NFuseOption, PresetOption, RamOption
 from sim.protocol import elf
 from sim.protocol.base import EngineError
 from sim.results.environment import RISCV_COMPILER
@@ -26,7 +26,7 @@ from sim.spike import twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
 from software.firmware.packing import PackedNetwork, build_network
-from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator
 
 SPIKE = "spike"
 """Name of the twin where engines of the SoC are chosen."""

@@ -23,7 +23,7 @@ from sim.figure10.picture import groups_of, mean_cycles, picture
 from sim.figure10.rows import SCHEMES, Run, Runner, runs_of
 from sim.layers.jobs import RunFailed
 from sim.layers.table2 import LAYERS, Case, h_sparsity_of_bar, random_case, threshold_for, trained_cases
-from sim.options import EngineOption, LatencyOption, PresetOption, WorkersOption, accelerator
+from sim.options import EngineOption, LatencyOption, PresetOption, WorkersOption
 from sim.protocol.base import EngineError
 from sim.protocol.timing import MemoryTiming
 from sim.results.environment import command, versions
@@ -41,7 +41,7 @@ from software.checkpoint import (
     load_sentences,
 )
 from software.cli import UserError
-from software.options import ConfigOption, SetOption
+from software.options import ConfigOption, SetOption, accelerator
 from software.progress import bars
 from software.provenance import commit
 

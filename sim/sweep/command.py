@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
-from sim.options import accelerator
 from sim.sweep.axes import MODEL
 from sim.sweep.output import csv_bytes, front_table, json_bytes, parquet_bytes, pyarrow
 from sim.sweep.pareto import picture
@@ -24,7 +23,7 @@ from sim.sweep.pool import dask, local
 from sim.sweep.spec import Point, Spec, load_spec
 from sim.sweep.store import Store, opened
 from software.cli import Interrupted, UserError, check_outputs, write_all
-from software.options import ConfigOption, SetOption
+from software.options import ConfigOption, SetOption, accelerator_if_asked
 from software.progress import bars
 
 OUT = Path("build") / "sweep"
@@ -160,7 +159,7 @@ def main(
     """
     if workers is not None and scheduler is not None:
         raise UserError("--workers and --scheduler both say where to compute: choose one")
-    chosen = load_spec(spec, accelerator(preset, config, settings) if preset or config or settings else None)
+    chosen = load_spec(spec, accelerator_if_asked(preset, config, settings))
     folder = out or OUT / chosen.name
     csv, plot = csv or folder / "sweep.csv", plot or folder / "pareto.png"
     outputs = [path for path in (csv, parquet, json, plot) if path is not None]

@@ -6,7 +6,6 @@ what is allowed.
 
 import hashlib
 import json
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from sim.engines import registry
 from sim.layers.table2 import LAYERS
 from sim.sweep.axes import AXES, BEST, DEFAULTS, FIT, MODEL, WrongValue, in_list
 from software.cli import UserError
+from software.options import read_toml
 
 LATENCY = 8
 """Of memory, where a simulator's point says none; cycles."""
@@ -107,13 +107,7 @@ Base = Configuration[AcceleratorConfig] | None
 
 def load_spec(path: Path, base: Base = None) -> Spec:
     """Read and check a file. Raises UserError."""
-    try:
-        content = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not TOML: {error}") from None
-    return spec_of(content, path.stem, str(path), base)
+    return spec_of(read_toml(path), path.stem, str(path), base)
 
 
 def spec_of(content: Mapping[str, Any], name: str, where: str, base: Base = None) -> Spec:

@@ -1,13 +1,11 @@
 """``python -m software.firmware PROGRAM [-o FILE] [--toolchain gcc|zig]``: build a bare-metal program for the core."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
-from golden.layer import PackedLayer
 from golden.settings import USUAL, Configuration
 from software import progress
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
@@ -15,19 +13,11 @@ from software.cli import UserError, check_outputs, run, within
 from software.firmware import layers
 from software.firmware.build import build, memory_bytes, names, sources, toolchain
 from software.firmware.packing import PackedNetwork, build_network
-from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, configured
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator_if_asked, check_fits
 
 NETWORK_PROGRAMS = ("network", "streaming", "nofence")
 USUAL_MEMORY = 16
 """MiB of RAM that simulators have unless told otherwise."""
-
-
-def check_fits(layers: Sequence[PackedLayer], steps: int, asked: Configuration[AcceleratorConfig]) -> None:
-    """Raise UserError naming the layer, the size and the limit when one does not fit the accelerator."""
-    for number, packed in enumerate(layers, 1):
-        if over := asked.config.exceeded(packed.x, packed.h, steps):
-            name, value, limit = over
-            raise UserError(f"layer {number} has {name} = {value}, preset {asked.name} allows {limit}")
 
 
 def defines(asked: Configuration[AcceleratorConfig] | None) -> list[str]:
@@ -106,7 +96,7 @@ def main(
         digits = 2
     path = output or Path("build/firmware") / f"{layer or Path(program).stem}.elf"
     check_outputs(path)
-    asked = configured(ACCELERATOR_PRESETS, preset, config, settings) if preset or config or settings else None
+    asked = accelerator_if_asked(preset, config, settings)
     flags = defines(asked)
     if layer is not None:
         with progress.steps(2) as step:
