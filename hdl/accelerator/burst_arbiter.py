@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
@@ -21,7 +21,7 @@ class BurstArbiter(Component):
     Parameters:
         requesters: offers there are.
 
-    A queue lies between, so that a requester's reckoning and the port's are in different cycles.
+    A queue lies between, so that whether a burst is taken does not depend on the port in the same cycle.
     """
 
     def __init__(self, cfg: AcceleratorConfig, requesters: int) -> None:
@@ -32,21 +32,29 @@ class BurstArbiter(Component):
         m = Module()
         m.submodules.queue = queue = Queue(burst_layout(self.cfg), _WAITING)
         chosen: Any = queue.i.payload
+        found = Signal()
         taken = Signal()
         for i, offer in enumerate(self.offers):
             with m.If(offer.valid & ~taken):
                 m.d.comb += [
-                    queue.i.valid.eq(1),
+                    found.eq(1),
                     *(getattr(chosen, name).eq(getattr(offer, name)) for name in burst_layout(self.cfg).members),
                     offer.taken.eq(queue.i.ready),
                 ]
             following = Signal(name=f"taken_{i}")
             m.d.comb += following.eq(taken | offer.valid)
             taken = following
+        # An empty queue is no detour: what the port takes at once does not enter it.
+        passes = Signal()
         waiting: Any = queue.o.payload
         m.d.comb += [
-            self.burst.valid.eq(queue.o.valid),
+            passes.eq(~queue.o.valid & self.burst.taken),
+            queue.i.valid.eq(found & ~passes),
             queue.o.ready.eq(self.burst.taken),
-            *(getattr(self.burst, name).eq(getattr(waiting, name)) for name in burst_layout(self.cfg).members),
+            self.burst.valid.eq(queue.o.valid | found),
+            *(
+                getattr(self.burst, name).eq(Mux(queue.o.valid, getattr(waiting, name), getattr(chosen, name)))
+                for name in burst_layout(self.cfg).members
+            ),
         ]
         return m

@@ -173,8 +173,8 @@ class WriteSignature(Signature):
 class QuadSignature(Signature):
     """Blocks of gates, seen from the gate unit.
 
-    ``done`` pulses when all four gates of the next block of units can be read, in order, at ``addr`` of the block
-    number modulo 8; ``gates[gate][unit]``, in units of 2^-20, follows one cycle later.
+    ``done`` pulses a cycle before all four gates of the next block of units can be read, in order, at ``addr`` of the
+    block number modulo 8; ``gates[gate][unit]``, in units of 2^-20, follows one cycle later.
     """
 
     def __init__(self) -> None:
@@ -189,7 +189,7 @@ class UnitSignature(Signature):
 
 
 class KeepSignature(Signature):
-    """Keep bits of h, seen from who holds it: ``published`` pulses for each block that can be read, in order."""
+    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read."""
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         super().__init__({"published": Out(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(1)})

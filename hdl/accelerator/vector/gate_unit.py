@@ -203,9 +203,7 @@ class GateUnit(Component):
         m.d.comb += self.faults.acc_overflow.eq(stages[5].valid & overflows.any())
 
         last = stages[-1]
-        done = Signal()
-        m.d.sync += done.eq(last.valid & (last.gate == 3))
-        m.d.comb += self.quad.done.eq(done)
+        m.d.comb += self.quad.done.eq(last.valid & (last.gate == 3))
         for gate_index in range(4):
             for i in range(4):
                 m.submodules[f"result_{gate_index}_{i}"] = result = Ram(GATE_BITS, 8)

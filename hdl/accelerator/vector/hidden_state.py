@@ -18,7 +18,7 @@ class HiddenState(Component):
     """Takes elements in ascending order: of the ``state`` where the run of ``parameters`` loads one, then of its steps.
 
     ``unit``: those that are computed; the two never come in one cycle. ``keep`` tells of each block of 4 that can be
-    read: there its keep bit, and through ``block`` its values. ``row`` gives the last two rows to be stored.
+    read from the next cycle on: there its keep bit, and through ``block`` its values. ``row`` gives the last two rows to be stored.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -86,7 +86,7 @@ class HiddenState(Component):
             m.d.sync += addr.eq(Mux(last, 0, addr + 1))
             with m.If(last):
                 m.d.sync += [is_state.eq(0), half.eq(half ^ ~(is_state & p.state_in))]
-        m.d.sync += self.keep.published.eq(write)
+        m.d.comb += self.keep.published.eq(write)
         row_write: Any = Signal(stored)
         row_read = data.View(stored, rows.read_data)
         m.d.comb += [
