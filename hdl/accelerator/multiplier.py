@@ -3,10 +3,10 @@
 from functools import reduce
 from operator import or_
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arith import Fp16
+from hdl.common.arith import Fp16, signed_rounded
 from hdl.common.component import Component
 
 _COARSE = 4
@@ -62,12 +62,11 @@ class Multiplier(Component):
             half.eq(any_moved(23, 24)),
             rest.eq(any_moved(0, 23)),
         ]
-        # -v = ~v + 1: that 1 carries into `whole` as far as the bits below, with the half that rounding adds, let it.
         above = Signal()
         top = Signal()
         below_zero = Signal()
         m.d.sync += [
-            self.product.eq((whole ^ negative.replicate(32)) + Mux(negative, ~half | ~rest, half)),
+            self.product.eq(signed_rounded(whole, negative, half, rest)),
             above.eq(any_moved(56, 22 + _MOST)),
             top.eq(whole[31]),
             below_zero.eq(negative),

@@ -24,7 +24,7 @@ class ResultBank(Component):
     ``read`` and holds until the memory is used again. It must not come in the same cycle as a fetch from the same
     memory.
 
-    ``overflow`` pulses when a sum left the 32-bit range.
+    ``overflow`` pulses a cycle after a sum left the 32-bit range.
     """
 
     def __init__(self, depth: int, *, memories: int = 1) -> None:
@@ -96,9 +96,8 @@ class ResultBank(Component):
                 self.read_data[lane].eq(Array(rams)[read_memory]),
                 total.eq(Mux(self.first, product, added)),
                 written[lane].eq(adding & hit),
-                overflows[lane].eq(adding & hit & ~self.first & overflow),
             ]
-            m.d.sync += recent.eq(total)
+            m.d.sync += [recent.eq(total), overflows[lane].eq(written[lane] & ~self.first & overflow)]
         m.d.comb += self.overflow.eq(overflows.any())
         m.d.sync += [
             recent_lanes.eq(written),

@@ -86,6 +86,7 @@ class SpmvLane(Component):
             m.d.sync += [memory[0].eq(self.memory), memory[1].eq(memory[0])]
             memory = memory[1]
 
+        lost = Signal(self.pes)
         overflows = Signal(self.pes)
         for i in range(self.pes):
             m.submodules[f"pe_{i}"] = pe = SpmvPe()
@@ -104,7 +105,8 @@ class SpmvLane(Component):
                 bank.read_memory.eq(self.read_memory),
                 bank.read_addr.eq(self.read_addr),
                 *(self.sums[i][lane].eq(bank.read_data[lane]) for lane in range(BANK_LANES)),
-                overflows[i].eq((working[2][i] & pe.overflow) | bank.overflow),
+                overflows[i].eq(lost[i] | bank.overflow),
             ]
-        m.d.sync += self.overflow.eq(overflows.any())
+            m.d.sync += lost[i].eq(working[2][i] & pe.overflow)
+        m.d.comb += self.overflow.eq(overflows.any())
         return m

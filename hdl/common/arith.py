@@ -26,10 +26,17 @@ def round_signed_half_up(magnitude: Value, negative: Value, bits: int) -> Value:
     """``round_half_up`` of the magnitude or, where ``negative``, of its negative: one addition for both."""
     if not 1 <= bits < len(magnitude):
         raise ValueError(f"bits must be from 1 to {len(magnitude) - 1}, not {bits!r}")
-    # -v = ~v + 1: that 1 carries into the bits that stay as far as those below, with the half of rounding, let it
     whole = Cat(magnitude[bits:], Const(0, 1))
-    half = magnitude[bits - 1]
-    carry = Mux(negative, ~(half & magnitude[: bits - 1].any()), half)
+    return signed_rounded(whole, negative, magnitude[bits - 1], magnitude[: bits - 1].any())
+
+
+def signed_rounded(whole: Value, negative: Value, half: Value, rest: Value) -> Value:
+    """A magnitude with its sign, rounded half up, in as many bits as ``whole``.
+
+    ``half`` is the first bit below ``whole``, ``rest`` says whether a bit below that one is set.
+    """
+    # -v = ~v + 1: that 1 carries into the bits that stay as far as those below, with the half of rounding, let it
+    carry = Mux(negative, ~(half & rest), half)
     return ((whole ^ negative.replicate(len(whole))) + carry)[: len(whole)].as_signed()
 
 
@@ -162,4 +169,5 @@ __all__ = [
     "round_half_up",
     "round_signed_half_up",
     "saturate",
+    "signed_rounded",
 ]

@@ -18,7 +18,8 @@ class HiddenState(Component):
     """Takes elements in ascending order: of the ``state`` where the run of ``parameters`` loads one, then of its steps.
 
     ``unit``: those that are computed; the two never come in one cycle. ``keep`` tells of each block of 4 that can be
-    read from the next cycle on: there its keep bit, and through ``block`` its values. ``row`` gives the last two rows to be stored.
+    read from the next cycle on: there its keep bit, and through ``block`` its values. ``row`` gives the last two rows
+    to be stored.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:

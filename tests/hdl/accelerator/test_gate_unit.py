@@ -66,6 +66,7 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: f
         filled = started = rows_free = 0
         ready = [0, 0]
         quads: list[int] = []
+        told: int | None = None
         wanted: int | None = None
         waited = f"seed {seed}: {steps * blocks} blocks of gates"
         async for _ in cycles(ctx, lambda: f"{waited}, {len(quads)} yet"):
@@ -73,8 +74,11 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: f
                 step, block = divmod(wanted, blocks)
                 quad = [[ctx.get(dut.quad.gates[gate][unit]) for unit in range(4)] for gate in range(4)]
                 found[step, :, 4 * block : 4 * block + 4] = quad
-                wanted = None
-            if len(quads) == steps * blocks and not any(ready):
+            # a block is read from the cycle after it is done
+            wanted, told = told, None
+            if wanted is not None:
+                ctx.set(dut.quad.addr, wanted % blocks % 8)
+            if len(quads) == steps * blocks and wanted is None and not any(ready):
                 break
             # data of the reads of earlier cycles: W's for one cycle, U's until the next
             due = w_reads.pop(0)
@@ -115,9 +119,8 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: f
                 assert not empty[step] and ctx.get(dut.u_sums.half) == step % 2
                 u_data = sums(u[step], ctx.get(dut.u_sums.row_group))
             if ctx.get(dut.quad.done):
-                wanted = len(quads)
-                ctx.set(dut.quad.addr, wanted % blocks % 8)
-                quads.append(wanted)
+                told = len(quads)
+                quads.append(told)
             assert not ctx.get(dut.faults.acc_overflow)
 
     simulate(dut, bench)
