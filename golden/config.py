@@ -6,6 +6,8 @@ two rooms compute them differently. Sizes are in elements unless a name says bit
 
 from dataclasses import dataclass, fields
 
+from golden.isa import Schedule
+
 WORD_BYTES = 8
 BLOCK_ROWS = 8
 BLOCK_COLS = 4
@@ -34,6 +36,8 @@ class AcceleratorConfig:
         max_h: largest hidden size H, elements, a multiple of 4.
         max_t: largest number of time steps T of one run.
         window: outstanding memory requests (64-bit words), a power of two; also the number of memory tags.
+        schedules: those that the accelerator runs, by number; with the list all PEs are one pool, and each has a bank
+            of W x.
     """
 
     n_pe: int = 3
@@ -42,6 +46,7 @@ class AcceleratorConfig:
     max_h: int = 1536
     max_t: int = 65535
     window: int = 64
+    schedules: tuple[Schedule, ...] = (Schedule.CELL_FUSION,)
 
     def __post_init__(self) -> None:
         _require("n_pe", self.n_pe, 2, 8)
@@ -70,9 +75,19 @@ class AcceleratorConfig:
         return self.slots // (2 * self.w_pes)
 
     @property
+    def pooled(self) -> bool:
+        """Whether any PE may work on U h, while the others work on W x."""
+        return Schedule.LIST in self.schedules
+
+    @property
+    def w_banks(self) -> int:
+        """Banks of W x: of every PE that ever works on it."""
+        return self.n_pe if self.pooled else self.w_pes
+
+    @property
     def bank_slots(self) -> int:
-        """Results (of 4H sums) that one W PE's bank holds: two groups."""
-        return 2 * self.fuse_capacity
+        """Results (of 4H sums) that one bank of W x holds: its share of two groups, whose steps go around the banks."""
+        return -(-2 * self.fuse_capacity * self.w_pes // self.w_banks)
 
     @property
     def useful_slots(self) -> int:

@@ -5,6 +5,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.burst_arbiter import BurstArbiter
+from hdl.accelerator.pool import Pool
 from hdl.accelerator.signatures import (
     DatapathSignature,
     FillSignature,
@@ -44,6 +45,7 @@ class Datapath(Component):
         cfg = self.cfg
         m.submodules.weights = weights = WeightPath(cfg)
         m.submodules.recurrent = recurrent = RecurrentPath(cfg)
+        m.submodules.pool = pool = Pool(cfg)
         m.submodules.gates = gates = GateUnit(cfg)
         m.submodules.cell = cell = CellUnit(cfg)
         m.submodules.hidden = hidden = HiddenState(cfg)
@@ -60,6 +62,11 @@ class Datapath(Component):
         connect(m, store.store, flipped(self.store))
         connect(m, flipped(self.fill), weights.fill)
         connect(m, flipped(self.fill), recurrent.fill)
+
+        for bank in range(cfg.w_banks):
+            connect(m, weights.banks[bank], pool.w[bank])
+        connect(m, recurrent.bank, pool.u)
+        m.d.comb += pool.spare.eq(weights.spare)
 
         connect(m, recurrent.bias, gates.bias)
         connect(m, recurrent.c, cell.c)

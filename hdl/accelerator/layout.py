@@ -42,7 +42,7 @@ class Widths:
         self.t = bits_for(cfg.max_t)
         self.fuse = bits_for(cfg.fuse_capacity)
         self.group = bits_for(cfg.fuse_capacity * cfg.w_pes)
-        self.bank = bits_for(cfg.w_pes - 1)
+        self.bank = bits_for(cfg.w_banks - 1)
         self.slot = bits_for(cfg.bank_slots - 1)
         self.x_half_word = bits_for(cfg.max_x // 2 - 1)
         self.x_index = self.bank + self.slot + self.x_half_word
@@ -91,6 +91,11 @@ def column_layout(cfg: AcceleratorConfig) -> data.StructLayout:
             "end": unsigned(1),
         }
     )
+
+
+def half_place(cfg: AcceleratorConfig) -> tuple[int, int]:
+    """Slot and bank of the first step of a group in the upper half of the slots: steps go around the banks."""
+    return divmod(cfg.fuse_capacity * cfg.w_pes, cfg.w_banks)
 
 
 def segment_layout() -> data.StructLayout:

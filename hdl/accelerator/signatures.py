@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, Signature
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from golden.isa import Counter, Error
-from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, WORD_ADDRESS_BITS, Kind, Widths
+from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, WORD_ADDRESS_BITS, Kind, Widths, item_layout
 
 
 class ParametersSignature(Signature):
@@ -98,13 +98,70 @@ class HeadSignature(Signature):
         super().__init__({"valid": Out(1), "values": Out(4)})
 
 
+class BankSignature(Signature):
+    """Words for one bank of sums, seen from who issues them.
+
+    Parameters:
+        depth: row groups in each memory of the bank.
+        memories: memories of the bank.
+        mark: shape of what travels beside the words.
+
+    With ``issue`` a PE takes ``item``; its sums are in row group ``addr`` of memory ``memory``. ``operands`` is the
+    block that it meets, one cycle later. ``mark`` comes back as ``marked`` when the words that were issued before it
+    are in the sums: LANE_LATENCY cycles later.
+
+    ``read`` reads ``read_addr`` of ``read_memory``: a row group of sums follows one cycle later and holds until the
+    memory is used again. It must not come two cycles after an issue for the same memory, which is when that fetches.
+
+    ``overflow`` pulses a cycle after a product or a sum left the 32-bit range.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig, depth: int, *, memories: int = 1, mark: ShapeLike = 1) -> None:
+        memory = range(max(2, memories))
+        addr = range(max(2, depth))
+        super().__init__(
+            {
+                "item": Out(item_layout(cfg)),
+                "issue": Out(1),
+                "memory": Out(memory),
+                "addr": Out(addr),
+                "operands": Out(HALVES),
+                "mark": Out(mark),
+                "marked": In(mark),
+                "read": Out(1),
+                "read_memory": Out(memory),
+                "read_addr": Out(addr),
+                "sums": In(signed(SUM_BITS)).array(BANK_LANES),
+                "overflow": In(1),
+            }
+        )
+
+
+def w_bank_signature(cfg: AcceleratorConfig) -> BankSignature:
+    """A bank of W x; ``mark``: that a group of steps ended, and in which half of the slots."""
+    mark = data.StructLayout({"end": unsigned(1), "half": unsigned(1)})
+    return BankSignature(cfg, cfg.bank_slots * cfg.row_groups, mark=mark)
+
+
+def u_bank_signature(cfg: AcceleratorConfig) -> BankSignature:
+    """The bank of U h; ``mark``: that a step ended, and whether it had no column."""
+    mark = data.StructLayout({"end": unsigned(1), "empty": unsigned(1)})
+    return BankSignature(cfg, cfg.row_groups, memories=2, mark=mark)
+
+
 class InputReadSignature(Signature):
-    """A read of x, seen from the reader: with ``en``, a block of four fp16 from every PE's memory as ``operands``."""
+    """A read of x, seen from the reader: with ``en``, from every bank's memory a block of four fp16 of the step in its
+    slot ``slots[bank]`` as ``operands[bank]``."""
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         w = Widths(cfg)
         super().__init__(
-            {"en": Out(1), "slot": Out(w.slot), "column": Out(w.x_blocks), "operands": In(HALVES).array(cfg.w_pes)}
+            {
+                "en": Out(1),
+                "slots": Out(w.slot).array(cfg.w_banks),
+                "column": Out(w.x_blocks),
+                "operands": In(HALVES).array(cfg.w_banks),
+            }
         )
 
 

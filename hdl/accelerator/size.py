@@ -23,9 +23,9 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     w = Widths(cfg)
     targets = target_layout(cfg).size * cfg.window
     rings = 2 * _WORD_BITS * w.ring_depth
-    x = cfg.w_pes * _WORD_BITS * cfg.bank_slots * cfg.x_blocks
+    x = cfg.w_banks * _WORD_BITS * cfg.bank_slots * cfg.x_blocks
     # the slots, each with 4H sums, and two results of the U PE
-    sums = SUM_BITS * BANK_LANES * cfg.row_groups * (cfg.w_pes * cfg.bank_slots + 2)
+    sums = SUM_BITS * BANK_LANES * cfg.row_groups * (cfg.w_banks * cfg.bank_slots + 2)
     bursts = 2 * burst_layout(cfg).size
     queues = 4 * item_layout(cfg).size + 8 * segment_layout().size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
     offsets = _WORD_BITS * -(-cfg.h_blocks // 4)

@@ -1,7 +1,6 @@
 """The U h path: columns of kept blocks only, one value word a cycle into one PE and two alternating results."""
 
-from amaranth import Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
@@ -19,9 +18,9 @@ from hdl.accelerator.signatures import (
     StepSignature,
     UnitSignature,
     WriteSignature,
+    u_bank_signature,
     unit_events,
 )
-from hdl.accelerator.spmv_lane import SpmvLane
 from hdl.accelerator.u.column_scanner import ColumnScanner
 from hdl.accelerator.u.segment_loader import SegmentLoader
 from hdl.accelerator.u.setup import Setup
@@ -56,6 +55,7 @@ class RecurrentPath(Component):
                 "block": Out(BlockSignature(cfg)),
                 "step": Out(StepSignature()),
                 "sums": In(RecurrentSumsSignature(cfg)),
+                "bank": Out(u_bank_signature(cfg)),
                 "faults": Out(UNIT_FAULTS["recurrent"]),
                 "events": Out(unit_events(cfg)["recurrent"]),
             }
@@ -64,7 +64,7 @@ class RecurrentPath(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, p, events = self.cfg, self.parameters, self.events
-        mark = data.StructLayout({"end": unsigned(1), "empty": unsigned(1)})
+        bank = self.bank
         m.submodules.setup = setup = Setup(cfg)
         m.submodules.scanner = scanner = ColumnScanner(cfg)
         m.submodules.loader = loader = SegmentLoader(cfg)
@@ -73,7 +73,6 @@ class RecurrentPath(Component):
         m.submodules.offsets = offsets = Ram(64, -(-cfg.h_blocks // 4))
         m.submodules.ring = ring = Ring(cfg, Kind.U)
         m.submodules.decoder = decoder = formats.decoder(cfg, known_length=True)
-        m.submodules.lane = lane = SpmvLane(cfg, cfg.row_groups, memories=2, mark=mark)
         for part in (setup, scanner):
             connect(m, flipped(self.parameters), part.parameters)
         connect(m, loader.burst, flipped(self.burst))
@@ -101,7 +100,7 @@ class RecurrentPath(Component):
             self.faults.bad_state.eq(setup.bad_state),
             self.faults.bad_format.eq(decoder.bad_format | scanner.bad_format),
             self.faults.bad_weight.eq(decoder.bad_weight),
-            self.faults.acc_overflow.eq(lane.overflow),
+            self.faults.acc_overflow.eq(bank.overflow),
         ]
 
         # Setup's segments and words come first, the columns' after it.
@@ -133,19 +132,19 @@ class RecurrentPath(Component):
             decoder.items.ready.eq(1),
             self.block.en.eq(value),
             self.block.addr.eq(item.column),
-            lane.item.eq(item),
-            lane.issue.eq(value),
-            lane.memory.eq(item.half),
-            lane.addr.eq(item.row_group),
-            lane.operands[0].eq(Mux(zero, 0, self.block.h.as_value())),
-            lane.mark.end.eq(ended),
-            lane.mark.empty.eq(item.first),
-            lane.read.eq(self.sums.read),
-            lane.read_memory.eq(self.sums.half),
-            lane.read_addr.eq(self.sums.row_group),
-            *(self.sums.sums[i].eq(lane.sums[0][i]) for i in range(BANK_LANES)),
-            self.step.done.eq(lane.marked.end),
-            self.step.empty.eq(lane.marked.empty),
+            bank.item.eq(item),
+            bank.issue.eq(value),
+            bank.memory.eq(item.half),
+            bank.addr.eq(item.row_group),
+            bank.operands.eq(Mux(zero, 0, self.block.h.as_value())),
+            bank.mark.end.eq(ended),
+            bank.mark.empty.eq(item.first),
+            bank.read.eq(self.sums.read),
+            bank.read_memory.eq(self.sums.half),
+            bank.read_addr.eq(self.sums.row_group),
+            *(self.sums.sums[i].eq(bank.sums[i]) for i in range(BANK_LANES)),
+            self.step.done.eq(bank.marked.end),
+            self.step.empty.eq(bank.marked.empty),
         ]
         # before the first step there is no h in the memory unless a state was loaded
         m.d.sync += zero.eq(fresh & ~p.state_in)

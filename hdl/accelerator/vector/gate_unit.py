@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BANK_LANES, AcceleratorConfig
-from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, Widths
+from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, Widths, half_place
 from hdl.accelerator.signatures import (
     UNIT_FAULTS,
     GroupsSignature,
@@ -63,6 +63,7 @@ class GateUnit(Component):
         m.submodules.biases = biases = Ram(64, cfg.max_h)
 
         # Which step: its place in the group names bank and slot.
+        upper_slot, upper_bank = half_place(cfg)
         half = Signal()
         bank = Signal(w.bank)
         slot = Signal(w.slot)
@@ -114,12 +115,17 @@ class GateUnit(Component):
                 m.d.sync += [running.eq(1), unit.eq(0), gate.eq(0), offset.eq(0), blocks_left.eq(p.h_blocks)]
         with m.If(finish):
             m.d.sync += [u_half.eq(~u_half), rows_done.eq(rows_done + 1)]
-            with m.If(bank == cfg.w_pes - 1):
+            with m.If(bank == cfg.w_banks - 1):
                 m.d.sync += [bank.eq(0), slot.eq(slot + 1)]
             with m.Else():
                 m.d.sync += bank.eq(bank + 1)
             with m.If(group_finished):
-                m.d.sync += [half.eq(~half), bank.eq(0), rows_done.eq(0), slot.eq(Mux(half, 0, cfg.fuse_capacity))]
+                m.d.sync += [
+                    half.eq(~half),
+                    rows_done.eq(0),
+                    bank.eq(Mux(half, 0, upper_bank)),
+                    slot.eq(Mux(half, 0, upper_slot)),
+                ]
 
         # What travels beside the data, by stage.
         place = data.StructLayout(

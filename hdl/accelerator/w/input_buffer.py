@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, Widths, burst_words, group_capacity, x_index_layout
+from hdl.accelerator.layout import Kind, Widths, burst_words, group_capacity, half_place, x_index_layout
 from hdl.accelerator.signatures import FillSignature, InputReadSignature, OfferSignature, ParametersSignature
 from hdl.common.arith import FP16, Fp16FromFp32
 from hdl.common.component import Component
@@ -15,11 +15,11 @@ from hdl.common.ram import Ram
 
 
 class InputBuffer(Component):
-    """BUFx: two groups of ``n_fuse * w_pes`` rows, row j of a group in the memory of PE ``j mod w_pes``.
+    """BUFx: two groups of ``n_fuse * w_pes`` rows, which go around the memories of the banks, one after the other.
 
     ``burst`` asks for the rows of the run of ``parameters``, ``fill`` brings their words. ``group_ready`` pulses when
     all rows of the next group are in; ``group_free`` gives back the older of the two groups. ``read`` gives a block of
-    every PE's memory. ``bad_x`` pulses a cycle after a word with a value that is not finite in fp16.
+    every bank's memory. ``bad_x`` pulses a cycle after a word with a value that is not finite in fp16.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -52,6 +52,7 @@ class InputBuffer(Component):
         halves_free = Signal(2, init=2)
         pending = Signal(range(cfg.window + 65))
         row_words = p.x_blocks << 1
+        upper_slot, upper_bank = half_place(cfg)
         capacity = group_capacity(cfg, p)
         group = Mux(steps_left < capacity, steps_left, capacity)
         written = Signal()
@@ -80,8 +81,8 @@ class InputBuffer(Component):
                         steps_left.eq(steps_left - group),
                         row_left.eq(row_words),
                         word.eq(0),
-                        bank.eq(0),
-                        slot.eq(Mux(half, cfg.fuse_capacity, 0)),
+                        bank.eq(Mux(half, upper_bank, 0)),
+                        slot.eq(Mux(half, upper_slot, 0)),
                     ]
                     m.next = "ROWS"
             with m.State("ROWS"):
@@ -92,7 +93,7 @@ class InputBuffer(Component):
                     m.d.sync += [addr.eq(addr + words), word.eq(word + words), row_left.eq(row_left - words)]
                     with m.If(row_done):
                         m.d.sync += [word.eq(0), row_left.eq(row_words), rows_left.eq(rows_left - 1)]
-                        with m.If(bank == cfg.w_pes - 1):
+                        with m.If(bank == cfg.w_banks - 1):
                             m.d.sync += [bank.eq(0), slot.eq(slot + 1)]
                         with m.Else():
                             m.d.sync += bank.eq(bank + 1)
@@ -127,14 +128,14 @@ class InputBuffer(Component):
         ]
         # a row of memory is a block, written by halves
         upper = target.half_word[0]
-        for i in range(cfg.w_pes):
+        for i in range(cfg.w_banks):
             m.submodules[f"x_{i}"] = ram = Ram(64, cfg.bank_slots * cfg.x_blocks, lane_bits=32)
             m.d.comb += [
                 ram.write_en.eq(Mux(written & (target.bank == i), Cat(~upper, upper), 0)),
                 ram.write_addr.eq(target.slot * cfg.x_blocks + (target.half_word >> 1)),
                 ram.write_data.eq(pair.replicate(2)),
                 ram.read_en.eq(self.read.en),
-                ram.read_addr.eq(self.read.slot * cfg.x_blocks + self.read.column),
+                ram.read_addr.eq(self.read.slots[i] * cfg.x_blocks + self.read.column),
                 self.read.operands[i].eq(ram.read_data),
             ]
         return m

@@ -1,0 +1,131 @@
+"""The PEs and their banks: from decoded value words to sums of W x and of U h."""
+
+from itertools import pairwise
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib.wiring import In, connect, flipped
+
+from golden.config import BANK_LANES, AcceleratorConfig
+from hdl.accelerator.result_bank import ResultBank
+from hdl.accelerator.signatures import BankSignature, u_bank_signature, w_bank_signature
+from hdl.accelerator.spmv_pe import SpmvPe
+from hdl.common.component import Component
+
+LANE_LATENCY = 3
+"""Cycles from an item to its sums."""
+
+
+class SpmvBank(Component):
+    """A bank with the stages of the words on their way to it, beside those of the PE that multiplies them.
+
+    ``words``: what is issued; ``products`` come two cycles after it, with ``lost`` if one does not fit 32 bits.
+    """
+
+    def __init__(self, signature: BankSignature, depth: int, *, memories: int = 1) -> None:
+        self.depth, self.memories = depth, memories
+        super().__init__({"words": In(signature), "products": In(signed(32)).array(4), "lost": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.sums = bank = ResultBank(self.depth, memories=self.memories)
+        # Stage 1 multiplies, stage 2 rounds while the bank fetches, stage 3 adds.
+        words = self.words
+        lanes = [Signal.like(words.item.lanes, name=f"lanes_{i}") for i in range(1, 4)]
+        first = Signal(LANE_LATENCY)
+        working = Signal(LANE_LATENCY)
+        memory = [Signal.like(words.memory, name=f"memory_{i}") for i in range(1, 3)]
+        addr = [Signal.like(words.addr, name=f"addr_{i}") for i in range(1, 3)]
+        marks = [Signal.like(words.mark, name=f"mark_{i}") for i in range(1, LANE_LATENCY)]
+        lost = Signal()
+        m.d.sync += [
+            first.eq(Cat(words.item.first, first)),
+            working.eq(Cat(words.issue, working)),
+            lost.eq(working[2] & self.lost),
+            *(
+                after.eq(before)
+                for stages in (
+                    [words.item.lanes, *lanes],
+                    [words.memory, *memory],
+                    [words.addr, *addr],
+                    [words.mark, *marks, words.marked],
+                )
+                for before, after in pairwise(stages)
+            ),
+        ]
+        m.d.comb += [
+            bank.fetch.eq(working[1]),
+            bank.memory.eq(memory[1]),
+            bank.addr.eq(addr[1]),
+            bank.first.eq(first[2]),
+            bank.lanes.eq(lanes[2]),
+            *(bank.products[i].eq(self.products[i]) for i in range(4)),
+            bank.read.eq(words.read),
+            bank.read_memory.eq(words.read_memory),
+            bank.read_addr.eq(words.read_addr),
+            *(words.sums[lane].eq(bank.read_data[lane]) for lane in range(BANK_LANES)),
+            words.overflow.eq(lost | bank.overflow),
+        ]
+        return m
+
+
+class Pool(Component):
+    """Every PE takes a word a cycle: PE i for bank i of ``w``, or one of them for ``u``.
+
+    ``spare``: the PE that U's words take; W's bank of that PE must not issue in a cycle in which ``u`` does. Where the
+    accelerator runs cell fusion alone, the last PE is U's and no bank's.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        super().__init__(
+            {
+                "w": In(w_bank_signature(cfg)).array(cfg.w_banks),
+                "u": In(u_bank_signature(cfg)),
+                "spare": In(range(cfg.n_pe)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cfg, u = self.cfg, self.u
+        m.submodules.u_bank = u_bank = SpmvBank(u_bank_signature(cfg), cfg.row_groups, memories=2)
+        connect(m, flipped(u), u_bank.words)
+        takes_u = [Signal(cfg.n_pe, name=f"takes_u_{i}") for i in range(LANE_LATENCY + 1)]
+        m.d.comb += takes_u[0].eq(u.issue << self.spare if cfg.pooled else u.issue << cfg.n_pe - 1)
+        m.d.sync += [after.eq(before) for before, after in pairwise(takes_u)]
+        pes = []
+        for i in range(cfg.n_pe):
+            m.submodules[f"pe_{i}"] = pe = SpmvPe()
+            pes.append(pe)
+            values = Signal.like(u.item.values, name=f"values_{i}")
+            selects = Signal.like(u.item.selects, name=f"selects_{i}")
+            m.d.comb += [pe.values.eq(values), pe.selects.eq(selects)]
+            if i >= cfg.w_banks:
+                m.d.comb += pe.operands.eq(u.operands)
+                m.d.sync += [values.eq(u.item.values), selects.eq(u.item.selects)]
+                continue
+            w = self.w[i]
+            m.submodules[f"w_bank_{i}"] = bank = SpmvBank(w_bank_signature(cfg), cfg.bank_slots * cfg.row_groups)
+            connect(m, flipped(w), bank.words)
+            m.d.comb += [*(bank.products[j].eq(pe.products[j]) for j in range(4)), bank.lost.eq(pe.overflow)]
+            if cfg.pooled:
+                item_values = Mux(takes_u[0][i], u.item.values.as_value(), w.item.values.as_value())
+                item_selects = Mux(takes_u[0][i], u.item.selects.as_value(), w.item.selects.as_value())
+                m.d.comb += pe.operands.eq(Mux(takes_u[1][i], u.operands.as_value(), w.operands.as_value()))
+                m.d.sync += [values.eq(item_values), selects.eq(item_selects)]
+            else:
+                m.d.comb += pe.operands.eq(w.operands)
+                m.d.sync += [values.eq(w.item.values), selects.eq(w.item.selects)]
+        if cfg.pooled:
+            taken = takes_u[LANE_LATENCY]
+            for j in range(4):
+                terms = [Mux(taken[i], pe.products[j], 0) for i, pe in enumerate(pes)]
+                product = terms[0]
+                for term in terms[1:]:
+                    product |= term
+                m.d.comb += u_bank.products[j].eq(product)
+            m.d.comb += u_bank.lost.eq(Cat(taken[i] & pe.overflow for i, pe in enumerate(pes)).any())
+        else:
+            last = pes[-1]
+            m.d.comb += [*(u_bank.products[j].eq(last.products[j]) for j in range(4)), u_bank.lost.eq(last.overflow)]
+        return m
