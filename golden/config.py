@@ -216,7 +216,7 @@ class LayerShape:
 
 ACCELERATOR_PRESETS: dict[str, AcceleratorConfig] = {
     # Holds all six layers of the paper's Table 2.
-    "default": AcceleratorConfig(),
+    "default": AcceleratorConfig(schedules=(Schedule.CELL_FUSION, Schedule.LIST)),
     # Just large enough for one benchmark each.
     "mnist": AcceleratorConfig(max_x=128, max_h=128, max_t=1023),
     "ptb": AcceleratorConfig(max_x=800, max_h=800),

@@ -52,6 +52,7 @@ class Funct(IntEnum):
     EXTENSION = 6
     COUNTER = 7
     ABORT = 8
+    GROUPS = 10
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         Funct.EXTENSION, "address of W's column offsets or 0", "address of the state or 0", "set the optional addresses"
     ),
     Instruction(Funct.COUNTER, "counter index", None, "read a counter; never waits for a run"),
+    Instruction(Funct.GROUPS, "group sizes 0 to 9", "group sizes 10 to 15", "set the list of group sizes, 6 bits each"),
     Instruction(Funct.ABORT, None, None, "stop the run, clear all registers and errors; never waits for a run"),
 )
 
@@ -121,7 +123,12 @@ SCHEDULE_MEANINGS: dict[Schedule, str] = {
 }
 FORMAT_MEANINGS: dict[Format, str] = {Format.ESELL: "eSELL"}
 
-BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION,)
+GROUP_SIZES = 16
+"""Sizes of groups that a list has at most."""
+GROUP_SIZE_BITS = 6
+"""Width of each."""
+
+BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION, Schedule.LIST)
 """Schedules that the RTL has a sequencer for."""
 BUILT_FORMATS: tuple[Format, ...] = (Format.ESELL,)
 """Formats that the RTL has a decoder for."""
@@ -181,7 +188,7 @@ def start_word(
     return int(flags) | START_LAYOUT.pack(schedule=schedule, w_format=w_format, u_format=u_format)
 
 
-IMPLEMENTED_FLAGS = Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ
+IMPLEMENTED_FLAGS = Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.X_SKIP | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ
 """Flags that the RTL runs; START with any other bit of rs2 set answers BAD_FLAGS."""
 
 USED_BITS = reduce(or_, (field.used for field in FIELDS), int(IMPLEMENTED_FLAGS))

@@ -66,7 +66,7 @@ class Datapath(Component):
         for bank in range(cfg.w_banks):
             connect(m, weights.banks[bank], pool.w[bank])
         connect(m, recurrent.bank, pool.u)
-        m.d.comb += pool.spare.eq(weights.spare)
+        m.d.comb += [pool.spare.eq(weights.spare), weights.u_issue.eq(recurrent.bank.issue)]
 
         connect(m, recurrent.bias, gates.bias)
         connect(m, recurrent.c, cell.c)

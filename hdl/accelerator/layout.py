@@ -6,11 +6,16 @@ from amaranth import Const, Mux, Value, unsigned
 from amaranth.lib import data, enum
 
 from golden.config import BLOCK_COLS, CHUNK_ROWS, AcceleratorConfig
+from golden.isa import GROUP_SIZE_BITS
 
 WORD_ADDRESS_BITS = 61
 BURST_WORDS = 16
 SUM_BITS = 32
 """A sum, or a cell: Q12.20."""
+LISTED_STEPS = 16
+"""Time steps of one bank in a group of the list, at most."""
+TAG_BITS = 4
+"""Number of a unit of W, modulo 16, among those under way."""
 GATE_BITS = 21
 """A gate after its activation function, signed, in units of 2^-20."""
 
@@ -35,17 +40,20 @@ class Widths:
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
         self.x_blocks = bits_for(cfg.x_blocks)
+        self.units = bits_for(cfg.max_x)
         self.h_blocks = bits_for(cfg.h_blocks)
         self.columns = max(self.x_blocks, self.h_blocks)
         self.blocks = bits_for(cfg.max_rows // 8)
         self.row_group = bits_for(cfg.row_groups - 1)
         self.t = bits_for(cfg.max_t)
         self.fuse = bits_for(cfg.fuse_capacity)
-        self.group = bits_for(cfg.fuse_capacity * cfg.w_pes)
+        # the list's steps are limited by the places of a bank's list of steps
+        listed = LISTED_STEPS * cfg.w_banks if cfg.pooled else 0
+        self.group = max(bits_for(cfg.fuse_capacity * cfg.w_pes), min(GROUP_SIZE_BITS, bits_for(listed)))
         self.bank = bits_for(cfg.w_banks - 1)
-        self.slot = bits_for(cfg.bank_slots - 1)
-        self.x_half_word = bits_for(cfg.max_x // 2 - 1)
-        self.x_index = self.bank + self.slot + self.x_half_word
+        self.w_row = bits_for(cfg.bank_slots * cfg.row_groups - 1)
+        self.x_row = bits_for(cfg.bank_slots * cfg.x_blocks - 1)
+        self.x_index = self.bank + self.x_row + 1
         self.ring_depth = max(64, 2 * cfg.window)
         self.ring = bits_for(self.ring_depth - 1)
         self.index = max(self.x_index, self.ring)
@@ -61,7 +69,7 @@ def item_layout(cfg: AcceleratorConfig) -> data.StructLayout:
 
     ``values``: four fp16; ``selects``: for each, its column within the block column; ``lanes``: for each, its row
     within the group of 16 rows ``row_group``; ``first``: results are overwritten, not added to; ``column``: block
-    column; ``half``: which half of double-buffered storage; ``end``: no values, the pass or step is complete, and
+    column; ``half``: which half of double-buffered storage; ``tag``: which list of steps it is for; ``end``: no values, the pass or step is complete, and
     ``first`` then says that there was no column at all.
     """
     w = Widths(cfg)
@@ -74,6 +82,7 @@ def item_layout(cfg: AcceleratorConfig) -> data.StructLayout:
             "column": unsigned(w.columns),
             "first": unsigned(1),
             "half": unsigned(1),
+            "tag": unsigned(TAG_BITS),
             "end": unsigned(1),
         }
     )
@@ -88,6 +97,7 @@ def column_layout(cfg: AcceleratorConfig) -> data.StructLayout:
             "words": unsigned(16),
             "first": unsigned(1),
             "half": unsigned(1),
+            "tag": unsigned(TAG_BITS),
             "end": unsigned(1),
         }
     )
@@ -121,9 +131,30 @@ def target_layout(cfg: AcceleratorConfig) -> data.StructLayout:
 
 
 def x_index_layout(cfg: AcceleratorConfig) -> data.StructLayout:
-    """Where a word of x goes: two of a row's values, in a slot of the memory of one PE."""
+    """Where a word of x goes: two of a block's values, in the memory of one bank."""
     w = Widths(cfg)
-    return data.StructLayout({"half_word": unsigned(w.x_half_word), "slot": unsigned(w.slot), "bank": unsigned(w.bank)})
+    return data.StructLayout({"upper": unsigned(1), "row": unsigned(w.x_row), "bank": unsigned(w.bank)})
+
+
+def step_layout(cfg: AcceleratorConfig) -> data.StructLayout:
+    """A time step of a bank: the first rows of its sums and of its inputs."""
+    w = Widths(cfg)
+    return data.StructLayout({"sums": unsigned(w.w_row), "x": unsigned(w.x_row)})
+
+
+def unit_layout(cfg: AcceleratorConfig) -> data.StructLayout:
+    """A unit of W's columns on its way to who knows its length.
+
+    ``needed``: a step needs it; ``tag``: the list of these steps; ``end``: no unit, the group is complete.
+    """
+    return data.StructLayout(
+        {
+            "unit": unsigned(Widths(cfg).units),
+            "needed": unsigned(1),
+            "tag": unsigned(TAG_BITS),
+            "end": unsigned(1),
+        }
+    )
 
 
 def burst_words(addr: Value, left: Value) -> tuple[Value, Value]:
@@ -135,6 +166,6 @@ def burst_words(addr: Value, left: Value) -> tuple[Value, Value]:
 
 
 def group_capacity(cfg: AcceleratorConfig, parameters: Any) -> Value:
-    """Time steps of a full group at the fusion factor of the run; the last group may have fewer."""
+    """Time steps of a full group of cell fusion at the fusion factor of the run; the last group may have fewer."""
     capacity: Value = parameters.n_fuse * cfg.w_pes
     return capacity[: Widths(cfg).group]

@@ -10,12 +10,27 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
 from golden.config import BANK_LANES, AcceleratorConfig
-from golden.isa import Counter, Error
-from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, WORD_ADDRESS_BITS, Kind, Widths, item_layout
+from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, Counter, Error
+from hdl.accelerator.layout import (
+    GATE_BITS,
+    HALVES,
+    LISTED_STEPS,
+    SUM_BITS,
+    TAG_BITS,
+    WORD_ADDRESS_BITS,
+    Kind,
+    Widths,
+    item_layout,
+    step_layout,
+)
 
 
 class ParametersSignature(Signature):
-    """What a run needs to know; stable while it lasts. Sizes in blocks of 4 elements, addresses in words."""
+    """What a run needs to know; stable while it lasts. Sizes in blocks of 4 elements, addresses in words.
+
+    ``list``: its groups have the ``sizes``; ``w_known``: the lengths of W's units are at ``w_offsets``; ``w_single``:
+    a unit of W is one column, not a block of 4.
+    """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         w = Widths(cfg)
@@ -37,6 +52,12 @@ class ParametersSignature(Signature):
                 "h_pruned": Out(1),
                 "state_in": Out(1),
                 "state_out": Out(1),
+                "list": Out(1),
+                "sizes": Out(unsigned(GROUP_SIZE_BITS)).array(GROUP_SIZES),
+                "x_skip": Out(1),
+                "w_offsets": Out(WORD_ADDRESS_BITS),
+                "w_known": Out(1),
+                "w_single": Out(1),
             }
         )
 
@@ -138,9 +159,8 @@ class BankSignature(Signature):
 
 
 def w_bank_signature(cfg: AcceleratorConfig) -> BankSignature:
-    """A bank of W x; ``mark``: that a group of steps ended, and in which half of the slots."""
-    mark = data.StructLayout({"end": unsigned(1), "half": unsigned(1)})
-    return BankSignature(cfg, cfg.bank_slots * cfg.row_groups, mark=mark)
+    """A bank of W x; ``mark``: that a group of steps ended."""
+    return BankSignature(cfg, cfg.bank_slots * cfg.row_groups)
 
 
 def u_bank_signature(cfg: AcceleratorConfig) -> BankSignature:
@@ -150,17 +170,39 @@ def u_bank_signature(cfg: AcceleratorConfig) -> BankSignature:
 
 
 class InputReadSignature(Signature):
-    """A read of x, seen from the reader: with ``en``, from every bank's memory a block of four fp16 of the step in its
-    slot ``slots[bank]`` as ``operands[bank]``."""
+    """A read of the x of one bank, seen from the reader: with ``en`` block ``addr`` of four fp16 as ``operands``, one
+    cycle later."""
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         w = Widths(cfg)
         super().__init__(
             {
                 "en": Out(1),
-                "slots": Out(w.slot).array(cfg.w_banks),
-                "column": Out(w.x_blocks),
-                "operands": In(HALVES).array(cfg.w_banks),
+                "addr": Out(w.x_row),
+                "operands": In(HALVES),
+            }
+        )
+
+
+class LookSignature(Signature):
+    """A look at the x of one bank, seen from the reader: which of the four values of block ``addr`` are not 0 is
+    ``nonzero``, one cycle later."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__({"addr": Out(Widths(cfg).x_row), "nonzero": In(4)})
+
+
+class StepsSignature(Signature):
+    """Steps of one bank that a unit of W is for, seen from who finds them: with ``en`` row ``place`` of list ``tag``
+    is written, ``sums`` and ``x`` being the first rows of the step's sums and inputs."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                "en": Out(1),
+                "tag": Out(TAG_BITS),
+                "place": Out(range(LISTED_STEPS)),
+                "step": Out(step_layout(cfg)),
             }
         )
 
@@ -168,23 +210,26 @@ class InputReadSignature(Signature):
 class GroupsSignature(Signature):
     """Groups of time steps, seen from the W path.
 
-    ``rows[half]`` is the number of steps in the group that fills that half of the slots, ``ready[half]`` high from
-    the cycle in which all of its sums are complete to ``release`` with ``release_half``.
+    ``size``: steps of the group whose sums are read, or will be next; ``ready``: all of them are complete. ``next``
+    goes on to the group after it. ``free`` pulses when the sums of a step have been read, with ``last`` if it was the
+    last of its group.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         super().__init__(
             {
-                "ready": Out(2),
-                "rows": Out(data.ArrayLayout(unsigned(Widths(cfg).group), 2)),
-                "release": In(1),
-                "release_half": In(1),
+                "size": Out(Widths(cfg).group),
+                "ready": Out(1),
+                "next": In(1),
+                "free": In(1),
+                "last": In(1),
             }
         )
 
 
 class WeightSumsSignature(Signature):
-    """A read of 16 sums W x of one step, seen from the reader; ``sums`` follow three cycles later, for one cycle."""
+    """A read of row group ``addr`` of a bank of W x, seen from the reader; ``sums`` follow three cycles later, for one
+    cycle."""
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         w = Widths(cfg)
@@ -192,8 +237,7 @@ class WeightSumsSignature(Signature):
             {
                 "read": Out(1),
                 "bank": Out(w.bank),
-                "slot": Out(w.slot),
-                "row_group": Out(w.row_group),
+                "addr": Out(w.w_row),
                 "sums": In(signed(SUM_BITS)).array(BANK_LANES),
             }
         )

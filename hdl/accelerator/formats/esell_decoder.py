@@ -147,6 +147,7 @@ class EsellDecoder(Component):
                 item.column.eq(column.column),
                 item.first.eq(column.first & (take_end | (value == 0))),
                 item.half.eq(column.half),
+                item.tag.eq(column.tag),
                 item.end.eq(take_end),
             ]
             for i in range(4):

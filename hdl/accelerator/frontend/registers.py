@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden import isa
 from golden.config import AcceleratorConfig
-from golden.isa import Error
+from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, Error, Schedule
 from hdl.accelerator.frontend.command_decoder import COMMANDS
 from hdl.accelerator.frontend.threshold import Threshold
 from hdl.accelerator.signatures import ParametersSignature
@@ -14,6 +14,9 @@ from hdl.common.component import Component
 from hdl.common.struct import struct
 
 _FP32_INFINITY = 0x7F80_0000
+_SIZES_BITS = 64 // GROUP_SIZE_BITS * GROUP_SIZE_BITS
+"""Bits of rs1 that sizes fill; the others follow in rs2."""
+_REST_BITS = GROUP_SIZE_BITS * GROUP_SIZES - _SIZES_BITS
 
 
 class Registers(Component):
@@ -47,6 +50,7 @@ class Registers(Component):
         steps_ok = Signal()
         fuse_ok = Signal()
         has_state = Signal()
+        has_w_offsets = Signal()
         nan = Signal()
         bad_command = Signal()
 
@@ -83,10 +87,20 @@ class Registers(Component):
                 fuse_ok.eq(rs2 != 0),
             ]
         with m.If(commands.extension):
-            m.d.sync += has_state.eq(rs2 != 0)
+            m.d.sync += [has_state.eq(rs2 != 0), has_w_offsets.eq(rs1 != 0)]
+        if cfg.pooled:
+            sizes = data.View(data.ArrayLayout(GROUP_SIZE_BITS, GROUP_SIZES), Cat(rs1[:_SIZES_BITS], rs2[:_REST_BITS]))
+            with m.If(commands.groups):
+                m.d.sync += [p.sizes[i].eq(sizes[i]) for i in range(GROUP_SIZES)]
         with m.If(commands.start):
             m.d.sync += p.u.eq(rs1 >> 3)
             m.d.sync += [getattr(p, name).eq(flags[name]) for name in ("h_seq", "h_pruned", "state_in", "state_out")]
+            if cfg.pooled:
+                m.d.sync += [
+                    p.list.eq(flags.schedule == Schedule.LIST),
+                    p.x_skip.eq(flags.x_skip),
+                    p.w_known.eq(flags.x_skip),
+                ]
         with m.If(commands.abort | commands.start):
             m.d.sync += bad_command.eq(0)
         with m.Elif(self.bad_command):
@@ -98,9 +112,11 @@ class Registers(Component):
                 fuse_ok.eq(0),
                 *(bit.eq(1) for bit in aligned.values()),
                 has_state.eq(0),
+                has_w_offsets.eq(0),
                 nan.eq(0),
                 threshold.bits.eq(0),
-                *(getattr(p, name).eq(0) for name in p.signature.members if name != "threshold"),
+                *(getattr(p, name).eq(0) for name in p.signature.members if name not in ("threshold", "sizes")),
+                *(size.eq(0) for size in p.sizes),
             ]
 
         uses_state = flags.state_in | flags.state_out
@@ -115,13 +131,18 @@ class Registers(Component):
         for field in isa.FIELDS:
             for number in field.holes:
                 unknown_flags |= flags[field.name] == number
+        listed = flags.schedule == Schedule.LIST
+        if not cfg.pooled:
+            unknown_flags |= listed | flags.x_skip
         failures = {
             Error.BAD_COMMAND: bad_command,
             Error.BAD_SIZE: ~size_ok,
             Error.BAD_T: ~steps_ok,
-            Error.BAD_N_FUSE: ~fuse_ok,
+            Error.BAD_N_FUSE: ~fuse_ok | (listed & (p.sizes[0] == 0)),
             Error.MISALIGNED: misaligned,
-            Error.BAD_FLAGS: unknown_flags | (uses_state & ~has_state),
+            Error.BAD_FLAGS: unknown_flags
+            | (uses_state & ~has_state)
+            | (flags.x_skip & ~(listed & has_w_offsets)),
             Error.BAD_THRESHOLD: nan,
         }
         for code in reversed(isa.START_CHECKS):

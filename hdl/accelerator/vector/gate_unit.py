@@ -20,6 +20,7 @@ from hdl.accelerator.signatures import (
     unit_events,
 )
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
+from hdl.accelerator.w.slots import slot_after
 from hdl.common.arith import add_wrapping, fp16_to_q20
 from hdl.common.component import Component
 from hdl.common.ram import Ram
@@ -62,11 +63,11 @@ class GateUnit(Component):
         cfg, w, p, events = self.cfg, Widths(self.cfg), self.parameters, self.events
         m.submodules.biases = biases = Ram(64, cfg.max_h)
 
-        # Which step: its place in the group names bank and slot.
+        # Which step: steps go around the banks, and in each of them from slot to slot.
         upper_slot, upper_bank = half_place(cfg)
         half = Signal()
         bank = Signal(w.bank)
-        slot = Signal(w.slot)
+        bases = [Signal(w.w_row, name=f"base_{i}") for i in range(cfg.w_banks)]
         rows_done = Signal(w.group)
         u_half = Signal()
         u_waiting = Signal()
@@ -74,7 +75,7 @@ class GateUnit(Component):
         rows_free = Signal(2, init=2)
         begin = Signal()
         finish = Signal()
-        group_finished = rows_done + 1 == Mux(half, self.groups.rows[1], self.groups.rows[0])
+        group_finished = rows_done + 1 == self.groups.size
         m.d.sync += rows_free.eq(rows_free + self.row_free - begin)
         with m.If(self.step.done):
             m.d.sync += [u_waiting.eq(1), u_zero.eq(self.step.empty)]
@@ -90,7 +91,7 @@ class GateUnit(Component):
         running = Signal()
         fresh = Signal()
         blocks_left = Signal(w.h_blocks)
-        group_ready = self.groups.ready.bit_select(half, 1)
+        group_ready = self.groups.ready
         m.d.comb += [
             events.gate_busy.eq(running),
             events.gate_wait_store.eq(~running & u_waiting & (rows_free == 0)),
@@ -115,17 +116,19 @@ class GateUnit(Component):
                 m.d.sync += [running.eq(1), unit.eq(0), gate.eq(0), offset.eq(0), blocks_left.eq(p.h_blocks)]
         with m.If(finish):
             m.d.sync += [u_half.eq(~u_half), rows_done.eq(rows_done + 1)]
-            with m.If(bank == cfg.w_banks - 1):
-                m.d.sync += [bank.eq(0), slot.eq(slot + 1)]
-            with m.Else():
-                m.d.sync += bank.eq(bank + 1)
+            m.d.sync += bank.eq(Mux(bank == cfg.w_banks - 1, 0, bank + 1))
+            for i, base in enumerate(bases):
+                with m.If(bank == i):
+                    m.d.sync += base.eq(slot_after(base, p.h_blocks, cfg.bank_slots * cfg.row_groups))
             with m.If(group_finished):
-                m.d.sync += [
-                    half.eq(~half),
-                    rows_done.eq(0),
-                    bank.eq(Mux(half, 0, upper_bank)),
-                    slot.eq(Mux(half, 0, upper_slot)),
-                ]
+                m.d.sync += rows_done.eq(0)
+                with m.If(~p.list):
+                    upper_rows = ((upper_slot + (i < upper_bank)) * cfg.row_groups for i in range(cfg.w_banks))
+                    m.d.sync += [
+                        half.eq(~half),
+                        bank.eq(Mux(half, 0, upper_bank)),
+                        *(base.eq(Mux(half, 0, rows)) for base, rows in zip(bases, upper_rows, strict=True)),
+                    ]
 
         # What travels beside the data, by stage.
         place = data.StructLayout(
@@ -137,8 +140,8 @@ class GateUnit(Component):
                 "result": unsigned(3),
                 "u_half": unsigned(1),
                 "u_zero": unsigned(1),
-                "release": unsigned(1),
-                "half": unsigned(1),
+                "free": unsigned(1),
+                "last": unsigned(1),
             }
         )
         stages: list[Any] = [Signal(place, name=f"stage_{i}") for i in range(7 + ACTIVATION_LATENCY)]
@@ -151,12 +154,12 @@ class GateUnit(Component):
             now.result.eq(unit + offset),
             now.u_half.eq(u_half),
             now.u_zero.eq(u_zero),
-            now.release.eq(finish & group_finished),
-            now.half.eq(half),
+            now.free.eq(finish),
+            now.last.eq(group_finished),
+            self.groups.next.eq(finish & group_finished),
             self.w_sums.read.eq(fresh),
             self.w_sums.bank.eq(bank),
-            self.w_sums.slot.eq(slot),
-            self.w_sums.row_group.eq(row_quad >> 2),
+            self.w_sums.addr.eq(Array(bases)[bank] + (row_quad >> 2)),
         ]
         m.d.sync += [stages[i + 1].eq(stages[i]) for i in range(len(stages) - 1)]
 
@@ -168,8 +171,8 @@ class GateUnit(Component):
             self.u_sums.read.eq(stages[3].fresh & ~stages[3].u_zero),
             self.u_sums.half.eq(stages[3].u_half),
             self.u_sums.row_group.eq(stages[3].quad >> 2),
-            self.groups.release.eq(stages[3].release),
-            self.groups.release_half.eq(stages[3].half),
+            self.groups.free.eq(stages[3].free),
+            self.groups.last.eq(stages[3].last),
             biases.read_en.eq(1),
             biases.read_addr.eq(stages[2].quad),
             biases.write_en.eq(self.bias.en),

@@ -2,24 +2,33 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, Widths, burst_words, group_capacity, half_place, x_index_layout
-from hdl.accelerator.signatures import FillSignature, InputReadSignature, OfferSignature, ParametersSignature
+from hdl.accelerator.layout import Kind, Widths, burst_words, half_place, x_index_layout
+from hdl.accelerator.signatures import (
+    FillSignature,
+    InputReadSignature,
+    LookSignature,
+    OfferSignature,
+    ParametersSignature,
+)
+from hdl.accelerator.w.group_sizes import GroupSizes
+from hdl.accelerator.w.slots import slot_after
 from hdl.common.arith import FP16, Fp16FromFp32
 from hdl.common.component import Component
 from hdl.common.ram import Ram
 
 
 class InputBuffer(Component):
-    """BUFx: two groups of ``n_fuse * w_pes`` rows, which go around the memories of the banks, one after the other.
+    """BUFx: groups of rows, which go around the memories of the banks, one after the other.
 
     ``burst`` asks for the rows of the run of ``parameters``, ``fill`` brings their words. ``group_ready`` pulses when
-    all rows of the next group are in; ``group_free`` gives back the older of the two groups. ``read`` gives a block of
-    every bank's memory. ``bad_x`` pulses a cycle after a word with a value that is not finite in fp16.
+    all rows of the next group are in; ``group_free`` gives back the oldest group, of ``freed_rows``. Two groups are
+    held at once, under the list as many as fit ``rows_fit``, none of which is over ``capacity``, and none of which is
+    loaded before the group before it is begun (``group_begun``). ``reads`` and ``looks``: of each bank's memory. ``bad_x`` pulses a cycle after a word with a value that is not finite in fp16.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -31,7 +40,12 @@ class InputBuffer(Component):
                 "fill": In(FillSignature(cfg)),
                 "group_ready": Out(1),
                 "group_free": In(1),
-                "read": In(InputReadSignature(cfg)),
+                "reads": In(InputReadSignature(cfg)).array(cfg.w_banks),
+                "looks": In(LookSignature(cfg)).array(cfg.w_banks),
+                "capacity": In(Widths(cfg).group),
+                "rows_fit": In(Widths(cfg).group),
+                "group_begun": In(1),
+                "freed_rows": In(Widths(cfg).group),
                 "bad_x": Out(1),
             }
         )
@@ -41,49 +55,61 @@ class InputBuffer(Component):
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
 
         # Requests: row after row, the destination of each word in the burst's index.
-        steps_left = Signal(w.t)
+        m.submodules.sizes = sizes = GroupSizes(cfg)
+        connect(m, flipped(self.parameters), sizes.parameters)
+        m.d.comb += sizes.capacity.eq(self.capacity)
         rows_left = Signal(w.group)
         addr = Signal.like(self.burst.addr)
-        word = Signal(w.x_half_word)
-        row_left = Signal(w.x_half_word + 1)
+        row_words = p.x_blocks << 1
+        word = Signal(range(cfg.max_x // 2))
+        row_left = Signal(range(cfg.max_x // 2 + 1))
         bank = Signal(w.bank)
-        slot = Signal(w.slot)
+        bases = [Signal(w.x_row, name=f"base_{i}") for i in range(cfg.w_banks)]
         half = Signal()
         halves_free = Signal(2, init=2)
         pending = Signal(range(cfg.window + 65))
-        row_words = p.x_blocks << 1
         upper_slot, upper_bank = half_place(cfg)
-        capacity = group_capacity(cfg, p)
-        group = Mux(steps_left < capacity, steps_left, capacity)
         written = Signal()
         taken = self.burst.taken
         words, row_done = burst_words(addr, row_left)
         begin = Signal()
+        free = Signal()
         place: Any = Signal(x_index_layout(cfg))
         m.d.comb += [
-            place.half_word.eq(word),
-            place.slot.eq(slot),
+            place.upper.eq(word[0]),
+            place.row.eq(Array(bases)[bank] + (word >> 1)),
             place.bank.eq(bank),
             self.burst.addr.eq(addr),
             self.burst.words.eq(words),
             self.burst.kind.eq(Kind.X),
             self.burst.index.eq(place),
+            free.eq(halves_free != 0),
         ]
+        if cfg.pooled:
+            # The list's groups follow each other around the banks; each is loaded while the one before is worked on.
+            allowed = Signal(w.group, init=1)
+            held = Signal(w.group + 1)
+            m.d.sync += [
+                allowed.eq(allowed + self.group_begun - begin),
+                held.eq(held + Mux(begin, sizes.size, 0) - Mux(self.group_free, self.freed_rows, 0)),
+            ]
+            with m.If(p.list):
+                m.d.comb += free.eq((allowed != 0) & (held + sizes.size <= self.rows_fit))
+        m.d.comb += sizes.take.eq(begin)
         with m.FSM(name="load"):
             with m.State("INIT"):
-                m.d.sync += [steps_left.eq(p.steps), addr.eq(p.x)]
+                m.d.sync += addr.eq(p.x)
                 m.next = "GROUP"
             with m.State("GROUP"):
-                m.d.comb += begin.eq((steps_left != 0) & (halves_free != 0))
+                m.d.comb += begin.eq((sizes.size != 0) & free)
                 with m.If(begin):
-                    m.d.sync += [
-                        rows_left.eq(group),
-                        steps_left.eq(steps_left - group),
-                        row_left.eq(row_words),
-                        word.eq(0),
-                        bank.eq(Mux(half, upper_bank, 0)),
-                        slot.eq(Mux(half, upper_slot, 0)),
-                    ]
+                    m.d.sync += [rows_left.eq(sizes.size), row_left.eq(row_words), word.eq(0)]
+                    with m.If(~p.list):
+                        upper_rows = ((upper_slot + (i < upper_bank)) * cfg.x_blocks for i in range(cfg.w_banks))
+                        m.d.sync += [
+                            bank.eq(Mux(half, upper_bank, 0)),
+                            *(base.eq(Mux(half, rows, 0)) for base, rows in zip(bases, upper_rows, strict=True)),
+                        ]
                     m.next = "ROWS"
             with m.State("ROWS"):
                 # The pending count never leaves its range: at most a window, the adapter's burst and the
@@ -92,11 +118,15 @@ class InputBuffer(Component):
                 with m.If(taken):
                     m.d.sync += [addr.eq(addr + words), word.eq(word + words), row_left.eq(row_left - words)]
                     with m.If(row_done):
-                        m.d.sync += [word.eq(0), row_left.eq(row_words), rows_left.eq(rows_left - 1)]
-                        with m.If(bank == cfg.w_banks - 1):
-                            m.d.sync += [bank.eq(0), slot.eq(slot + 1)]
-                        with m.Else():
-                            m.d.sync += bank.eq(bank + 1)
+                        m.d.sync += [
+                            word.eq(0),
+                            row_left.eq(row_words),
+                            rows_left.eq(rows_left - 1),
+                            bank.eq(Mux(bank == cfg.w_banks - 1, 0, bank + 1)),
+                        ]
+                        for i, base in enumerate(bases):
+                            with m.If(bank == i):
+                                m.d.sync += base.eq(slot_after(base, p.x_blocks, cfg.bank_slots * cfg.x_blocks))
                         with m.If(rows_left == 1):
                             m.next = "WAIT"
             with m.State("WAIT"), m.If(pending == 0):
@@ -127,15 +157,27 @@ class InputBuffer(Component):
             pair.eq(Cat(value.bits for value in values)),
         ]
         # a row of memory is a block, written by halves
-        upper = target.half_word[0]
-        for i in range(cfg.w_banks):
+        upper = target.upper
+        nonzero = Cat(halves[i].as_value()[:15].any() for i in range(2))
+        for i, read in enumerate(self.reads):
             m.submodules[f"x_{i}"] = ram = Ram(64, cfg.bank_slots * cfg.x_blocks, lane_bits=32)
+            write_en = Mux(written & (target.bank == i), Cat(~upper, upper), 0)
             m.d.comb += [
-                ram.write_en.eq(Mux(written & (target.bank == i), Cat(~upper, upper), 0)),
-                ram.write_addr.eq(target.slot * cfg.x_blocks + (target.half_word >> 1)),
+                ram.write_en.eq(write_en),
+                ram.write_addr.eq(target.row),
                 ram.write_data.eq(pair.replicate(2)),
-                ram.read_en.eq(self.read.en),
-                ram.read_addr.eq(self.read.slots[i] * cfg.x_blocks + self.read.column),
-                self.read.operands[i].eq(ram.read_data),
+                ram.read_en.eq(read.en),
+                ram.read_addr.eq(read.addr),
+                read.operands.eq(ram.read_data),
             ]
+            if cfg.pooled:
+                m.submodules[f"nonzero_{i}"] = flags = Ram(4, cfg.bank_slots * cfg.x_blocks, lane_bits=2)
+                m.d.comb += [
+                    flags.write_en.eq(write_en),
+                    flags.write_addr.eq(target.row),
+                    flags.write_data.eq(nonzero.replicate(2)),
+                    flags.read_en.eq(1),
+                    flags.read_addr.eq(self.looks[i].addr),
+                    self.looks[i].nonzero.eq(flags.read_data),
+                ]
         return m

@@ -1,16 +1,18 @@
 """Requests of W: the whole matrix once per group of time steps, its length learned from the heads of the first pass."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, Widths, burst_words, group_capacity
+from hdl.accelerator.layout import Kind, Widths, burst_words
 from hdl.accelerator.signatures import HeadSignature, OfferSignature, ParametersSignature, RingSpaceSignature
+from hdl.accelerator.w.group_sizes import GroupSizes
 from hdl.common.component import Component
 
 
 class WeightLoader(Component):
-    """Offers bursts of W while the ring has room (``space``), once a group of the run of ``parameters``.
+    """Offers bursts of W while the ring has room (``space``), once a group of the run of ``parameters``, of
+    ``capacity`` steps at most under the list.
 
     W's length is not known to the program. On the first pass a word is requested only when the heads decoded so far
     account for it, or when it may be the head of a block not yet decoded; so nothing outside the array is touched.
@@ -27,6 +29,7 @@ class WeightLoader(Component):
                 "burst": Out(OfferSignature(cfg)),
                 "heads": In(HeadSignature()),
                 "space": In(RingSpaceSignature(cfg)),
+                "capacity": In(Widths(cfg).group),
                 "bad_format": Out(1),
             }
         )
@@ -34,7 +37,9 @@ class WeightLoader(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
-        steps_left = Signal(w.t)
+        m.submodules.sizes = sizes = GroupSizes(cfg)
+        connect(m, flipped(self.parameters), sizes.parameters)
+        m.d.comb += sizes.capacity.eq(self.capacity)
         addr = Signal.like(self.burst.addr)
         left = Signal(w.w_words)
         length = Signal(w.w_words)
@@ -63,12 +68,11 @@ class WeightLoader(Component):
                     m.d.sync += length.eq(total)
             m.d.comb += self.bad_format.eq(learned & Mux(last, total != length, total + blocks_left > length + 1))
 
-        capacity = group_capacity(cfg, p)
         found = Mux(self.heads.valid & ~learned, self.heads.values, 0)
         m.d.sync += left.eq(left - self.space.alloc + found)
         with m.FSM(name="passes"):
             with m.State("INIT"):
-                m.d.sync += [steps_left.eq(p.steps), blocks.eq(p.x_blocks * (p.h_blocks << 1))]
+                m.d.sync += blocks.eq(p.x_blocks * (p.h_blocks << 1))
                 m.next = "FIRST"
             with m.State("FIRST"):
                 m.d.sync += [addr.eq(p.w), left.eq(blocks), blocks_left.eq(blocks)]
@@ -78,13 +82,12 @@ class WeightLoader(Component):
                 m.d.sync += self.burst.valid.eq((left != 0) & self.space.roomy & ~self.burst.taken)
                 with m.If(self.burst.taken):
                     m.d.sync += addr.eq(addr + words)
+                # the first group is counted when its length is known
+                m.d.comb += sizes.take.eq(self.heads.valid & last & ~learned)
                 with m.If((left == 0) & learned):
-                    with m.If(steps_left > capacity):
-                        m.d.sync += [
-                            steps_left.eq(steps_left - capacity),
-                            addr.eq(p.w),
-                            left.eq(length),
-                        ]
+                    with m.If(sizes.size != 0):
+                        m.d.comb += sizes.take.eq(1)
+                        m.d.sync += [addr.eq(p.w), left.eq(length)]
                     with m.Else():
                         m.next = "DONE"
             with m.State("DONE"):

@@ -1,11 +1,13 @@
 """The W x path: groups of time steps, decoded words shared by all PEs that work on W, each with a bank of sums."""
 
+from typing import Any
+
 from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator import formats
-from hdl.accelerator.layout import Kind, Widths, half_place, item_layout
+from hdl.accelerator.layout import TAG_BITS, Kind, Widths
 from hdl.accelerator.ring import Ring
 from hdl.accelerator.signatures import (
     UNIT_FAULTS,
@@ -18,10 +20,13 @@ from hdl.accelerator.signatures import (
     w_bank_signature,
 )
 from hdl.accelerator.w.group_sequencer import GroupSequencer
+from hdl.accelerator.w.group_sizes import GroupSizes
 from hdl.accelerator.w.input_buffer import InputBuffer
+from hdl.accelerator.w.issue_unit import IssueUnit
+from hdl.accelerator.w.list_sequencer import LISTS, ListSequencer
+from hdl.accelerator.w.slots import SlotCount
 from hdl.accelerator.w.weight_loader import WeightLoader
 from hdl.common.component import Component
-from hdl.common.queue import Queue
 
 
 class WeightPath(Component):
@@ -46,6 +51,7 @@ class WeightPath(Component):
                 "fill": In(FillSignature(cfg)),
                 "groups": Out(GroupsSignature(cfg)),
                 "sums": In(WeightSumsSignature(cfg)),
+                "u_issue": In(1),
                 "banks": Out(w_bank_signature(cfg)).array(cfg.w_banks),
                 "spare": Out(range(cfg.n_pe)),
                 "faults": Out(UNIT_FAULTS["weights"]),
@@ -55,15 +61,20 @@ class WeightPath(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cfg, w, events = self.cfg, Widths(self.cfg), self.events
+        cfg, p, events = self.cfg, self.parameters, self.events
         m.submodules.inputs = inputs = InputBuffer(cfg)
         m.submodules.loader = loader = WeightLoader(cfg)
         m.submodules.ring = ring = Ring(cfg, Kind.W)
         m.submodules.groups = groups = GroupSequencer(cfg)
         m.submodules.decoder = decoder = formats.decoder(cfg, known_length=False)
-        m.submodules.items = items = Queue(item_layout(cfg), 4)
-        for part in (inputs, loader, groups):
-            connect(m, flipped(self.parameters), part.parameters)
+        # Groups are begun, worked on, and read by the gates, at most all of them apart.
+        walkers = []
+        for name in ("begun", "current", "read"):
+            m.submodules[f"{name}_sizes"] = sizes = GroupSizes(cfg)
+            walkers.append(sizes)
+        begun, current, read = walkers
+        for part in (inputs, loader, groups, *walkers):
+            connect(m, flipped(p), part.parameters)
         connect(m, inputs.burst, flipped(self.x_burst))
         connect(m, loader.burst, flipped(self.w_burst))
         connect(m, flipped(self.fill), inputs.fill)
@@ -71,104 +82,133 @@ class WeightPath(Component):
         connect(m, ring.words, decoder.words)
         connect(m, ring.space, loader.space)
         connect(m, groups.columns, decoder.columns)
-        connect(m, decoder.items, items.i)
         connect(m, decoder.heads, loader.heads)
+        begin = Signal()
+        ended = Signal()
         m.d.comb += [
-            decoder.blocks.eq(self.parameters.h_blocks << 1),
+            decoder.blocks.eq(p.h_blocks << 1),
+            begin.eq(groups.begin),
+            begun.take.eq(begin),
+            current.take.eq(ended),
+            read.take.eq(self.groups.next),
+            groups.size.eq(begun.size),
             groups.x_ready.eq(inputs.group_ready),
-            groups.release.eq(self.groups.release),
-            self.groups.rows.eq(groups.rows),
+            groups.release.eq(self.groups.free & self.groups.last),
+            inputs.group_free.eq(ended),
+            self.groups.size.eq(read.size),
             self.faults.bad_x.eq(inputs.bad_x),
             self.faults.bad_format.eq(decoder.bad_format | loader.bad_format),
             self.faults.bad_weight.eq(decoder.bad_weight),
             self.faults.acc_overflow.eq(Cat(bank.overflow for bank in self.banks).any()),
         ]
 
-        # A step a PE and cycle, around the banks; the operands are fetched.
-        item = items.o.payload
-        waiting = Signal()
-        ended = Signal()
-        started = Signal(w.group)
-        issue = Signal()
-        last_turn = Signal()
-        upper_slot, upper_bank = half_place(cfg)
-        # the bank of the step `started`, counted from that of the group's first
-        lead = Signal(w.bank)
-        turns = [Signal(w.slot, name=f"turn_{bank}") for bank in range(cfg.w_banks)]
-        rows = Mux(item.half, groups.rows[1], groups.rows[0])
+        m.submodules.issue = issue = IssueUnit(cfg)
+        connect(m, flipped(p), issue.parameters)
+        connect(m, decoder.items, issue.items)
         m.d.comb += [
-            waiting.eq(items.o.valid & ~item.end),
-            ended.eq(items.o.valid & item.end),
-            issue.eq(waiting & ~self.sums.read),
-            last_turn.eq(started + cfg.w_pes >= rows),
-            items.o.ready.eq(item.end | (issue & last_turn)),
-            inputs.read.en.eq(issue),
-            inputs.read.column.eq(item.column),
-            inputs.group_free.eq(ended),
+            issue.rows.eq(current.size),
+            issue.reading.eq(self.sums.read),
+            issue.read_bank.eq(self.sums.bank),
+            issue.u_issue.eq(self.u_issue),
+            ended.eq(issue.ended),
+            self.spare.eq(issue.spare),
         ]
-        for number, bank in enumerate(self.banks):
-            # which step from `started` on is this bank's: of either half
-            place = Signal(w.bank, name=f"place_{number}")
-            works = Signal(name=f"works_{number}")
-            slot = inputs.read.slots[number]
-            lower = Array((number - i) % cfg.w_banks for i in range(cfg.w_banks))[lead]
-            upper = Array((number - upper_bank - i) % cfg.w_banks for i in range(cfg.w_banks))[lead]
+        for number, (bank, x) in enumerate(zip(self.banks, inputs.reads, strict=True)):
+            item = issue.heads[number]
+            step = issue.steps[number]
             m.d.comb += [
-                place.eq(Mux(item.half, upper, lower)),
-                works.eq(issue & (place < cfg.w_pes) & (started + place < rows)),
-                slot.eq(turns[number] + Mux(item.half, upper_slot + (number < upper_bank), 0)),
+                x.en.eq(issue.issue[number]),
+                x.addr.eq(step.x + item.column),
                 bank.item.eq(item),
-                bank.issue.eq(works),
-                bank.addr.eq(slot * cfg.row_groups + item.row_group),
-                bank.operands.eq(inputs.read.operands[number]),
-                bank.mark.end.eq(ended),
-                bank.mark.half.eq(item.half),
+                bank.issue.eq(issue.issue[number]),
+                bank.addr.eq(step.sums + item.row_group),
+                bank.operands.eq(x.operands),
+                bank.mark.eq(ended),
             ]
-            with m.If(issue & last_turn):
-                m.d.sync += turns[number].eq(0)
-            with m.Elif(works):
-                m.d.sync += turns[number].eq(turns[number] + 1)
-        with m.If(issue):
-            m.d.sync += started.eq(Mux(last_turn, 0, started + cfg.w_pes))
-            if cfg.pooled:
-                m.d.sync += lead.eq(Mux(last_turn, 0, Mux(lead == 0, cfg.w_banks - 1, lead - 1)))
         if cfg.pooled:
-            spares = [Mux(item.half, (upper_bank + i - 1) % cfg.n_pe, (i - 1) % cfg.n_pe) for i in range(cfg.w_banks)]
-            m.d.comb += self.spare.eq(Array(spares)[lead])
-        marked = self.banks[0].marked
-        for half in range(2):
-            with m.If(marked.end & (marked.half == half)):
-                m.d.sync += self.groups.ready[half].eq(1)
-            with m.Elif(self.groups.release & (self.groups.release_half == half)):
-                m.d.sync += self.groups.ready[half].eq(0)
+            self._add_list(m, inputs, loader, groups, decoder, issue, begun, begin, walkers)
+
+        # Groups whose sums are complete: none is forgotten when the gates are behind.
+        complete = Signal(Widths(cfg).group)
+        m.d.sync += complete.eq(complete + self.banks[0].marked - self.groups.next)
+        m.d.comb += self.groups.ready.eq(complete != 0)
 
         # A read travels with the stages of the words, so that it meets an idle bank.
-        read = Signal(2)
+        read_en = Signal(2)
         read_addr = [Signal.like(self.banks[0].read_addr, name=f"read_addr_{i}") for i in range(2)]
-        read_bank = [Signal(w.bank, name=f"read_bank_{i}") for i in range(3)]
+        read_bank = [Signal.like(self.sums.bank, name=f"read_bank_{i}") for i in range(3)]
         m.d.sync += [
-            read.eq(Cat(self.sums.read, read)),
-            read_addr[0].eq(self.sums.slot * cfg.row_groups + self.sums.row_group),
+            read_en.eq(Cat(self.sums.read, read_en)),
+            read_addr[0].eq(self.sums.addr),
             read_addr[1].eq(read_addr[0]),
             read_bank[0].eq(self.sums.bank),
             read_bank[1].eq(read_bank[0]),
             read_bank[2].eq(read_bank[1]),
         ]
         for number, bank in enumerate(self.banks):
-            m.d.comb += [bank.read.eq(read[1] & (read_bank[1] == number)), bank.read_addr.eq(read_addr[1])]
+            m.d.comb += [bank.read.eq(read_en[1] & (read_bank[1] == number)), bank.read_addr.eq(read_addr[1])]
         m.d.comb += [
             self.sums.sums[i].eq(Array(bank.sums[i] for bank in self.banks)[read_bank[2]]) for i in range(BANK_LANES)
         ]
 
-        groups_open = Signal(2)
-        m.d.sync += groups_open.eq(groups_open + groups.begin - ended)
+        groups_open = Signal(Widths(cfg).group)
+        m.d.sync += groups_open.eq(groups_open + begin - ended)
         m.d.comb += [
             events.w_words.eq(ring.words.valid & ring.words.ready),
             events.x_words.eq(inputs.fill.valid & (inputs.fill.kind == Kind.X)),
-            events.w_busy.eq(issue),
-            events.w_stolen.eq(waiting & self.sums.read),
-            events.w_starved.eq(~waiting & (groups_open != 0)),
+            events.w_busy.eq(issue.issue.any()),
+            events.w_stolen.eq(issue.waiting & ~issue.issue.any()),
+            events.w_starved.eq(~issue.waiting & (groups_open != 0)),
             events.w_idle.eq(~(events.w_busy | events.w_stolen | events.w_starved)),
-            events.pe_busy.eq(sum(bank.issue for bank in self.banks)),
+            events.pe_busy.eq(sum(issue.issue[i] for i in range(cfg.w_banks))),
         ]
         return m
+
+    def _add_list(self, m: Module, inputs: InputBuffer, loader: WeightLoader, groups: GroupSequencer, decoder: Any,
+                  issue: IssueUnit, begun: GroupSizes, begin: Signal, walkers: list[GroupSizes]) -> None:
+        """The list's sequencer beside that of cell fusion."""
+        cfg, p = self.cfg, self.parameters
+        m.submodules.slots = slots = SlotCount(cfg)
+        m.submodules.list = listed = ListSequencer(cfg)
+        for part in (slots, listed):
+            connect(m, flipped(p), part.parameters)
+        last_taken = Signal(TAG_BITS)
+        taken = decoder.columns.valid & decoder.columns.ready
+        with m.If(taken):
+            m.d.sync += last_taken.eq(decoder.columns.payload.tag)
+        decoded = decoder.items
+        m.d.comb += [
+            *(sizes.capacity.eq(slots.steps) for sizes in walkers),
+            inputs.capacity.eq(slots.steps),
+            inputs.rows_fit.eq(slots.inputs),
+            inputs.group_begun.eq(listed.begin),
+            inputs.freed_rows.eq(issue.rows),
+            loader.capacity.eq(slots.steps),
+            listed.size.eq(Mux(p.list, begun.size, 0)),
+            listed.capacity.eq(slots.steps),
+            listed.x_ready.eq(inputs.group_ready),
+            listed.freed.eq(self.groups.free),
+            begin.eq(groups.begin | listed.begin),
+        ]
+        for number in range(cfg.w_banks):
+            connect(m, listed.looks[number], inputs.looks[number])
+            connect(m, listed.steps[number], issue.lists[number])
+            head = issue.heads[number]
+            m.d.comb += [
+                listed.oldest[number].eq(
+                    Mux(issue.valid[number], head.tag, Mux(decoded.valid, decoded.payload.tag, last_taken))
+                ),
+                *(issue.counts[i][number].eq(listed.counts[i][number]) for i in range(LISTS)),
+            ]
+        with m.If(p.list):
+            entry = decoder.columns.payload
+            unit = listed.units.payload
+            m.d.comb += [
+                groups.size.eq(0),
+                decoder.columns.valid.eq(listed.units.valid),
+                listed.units.ready.eq(decoder.columns.ready),
+                entry.column.eq(unit.unit),
+                entry.tag.eq(unit.tag),
+                entry.end.eq(unit.end),
+                entry.first.eq(0),
+            ]

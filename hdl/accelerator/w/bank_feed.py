@@ -1,0 +1,75 @@
+"""Words on their way to one bank of the pool: a queue of items, and the steps that each of them is for."""
+
+from typing import Any
+
+from amaranth import Array, Module, Signal
+from amaranth.lib import memory, stream
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.config import AcceleratorConfig
+from hdl.accelerator.layout import LISTED_STEPS, item_layout, step_layout
+from hdl.accelerator.signatures import StepsSignature
+from hdl.accelerator.w.list_sequencer import LISTS
+from hdl.common.component import Component
+from hdl.common.queue import Queue
+
+FEED_DEPTH = 16
+"""Items that a bank may be behind the fastest one."""
+
+
+class BankFeed(Component):
+    """Holds ``items`` until a PE has taken each for all steps in its list.
+
+    ``head`` is the item to work on, while ``valid``; ``step`` the step that it is due for, while ``due``. ``take``
+    tells that a PE takes it for that step; ``drop`` that it is done with. ``steps`` writes lists, of the lengths
+    ``counts``. ``room``: items that still fit.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
+        super().__init__(
+            {
+                "items": In(stream.Signature(item_layout(cfg))),
+                "steps": In(StepsSignature(cfg)),
+                "counts": In(range(LISTED_STEPS + 1)).array(LISTS),
+                "room": Out(range(FEED_DEPTH + 1)),
+                "valid": Out(1),
+                "head": Out(item_layout(cfg)),
+                "due": Out(1),
+                "step": Out(step_layout(cfg)),
+                "take": In(1),
+                "drop": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.queue = queue = Queue(item_layout(self.cfg), FEED_DEPTH)
+        # read without a clock, like the queue's rows: which step is next depends on what was taken in this cycle
+        lists: Any = memory.Memory(shape=step_layout(self.cfg), depth=LISTS * LISTED_STEPS, init=[])
+        m.submodules.lists = lists
+        write = lists.write_port()
+        read = lists.read_port(domain="comb")
+        connect(m, flipped(self.items), queue.i)
+        item = queue.o.payload
+        turn = Signal(range(LISTED_STEPS))
+        last = Signal()
+        tag = item.tag[: (LISTS - 1).bit_length()]
+        m.d.comb += [
+            write.en.eq(self.steps.en),
+            write.addr.eq(self.steps.tag[: len(tag)] * LISTED_STEPS + self.steps.place),
+            write.data.eq(self.steps.step),
+            read.addr.eq(tag * LISTED_STEPS + turn),
+            self.step.eq(read.data),
+            self.room.eq(queue.room),
+            self.valid.eq(queue.o.valid),
+            self.head.eq(item),
+            self.due.eq(queue.o.valid & ~item.end),
+            last.eq(turn + 1 == Array(self.counts[i] for i in range(LISTS))[tag]),
+            queue.o.ready.eq(self.drop | (self.take & last)),
+        ]
+        with m.If(self.take):
+            m.d.sync += turn.eq(turn + 1)
+            with m.If(last):
+                m.d.sync += turn.eq(0)
+        return m
