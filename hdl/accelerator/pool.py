@@ -19,15 +19,18 @@ class SpmvBank(Component):
     """A bank with the stages of the words on their way to it, beside those of the PE that multiplies them.
 
     ``words``: what is issued; ``products`` come two cycles after it, with ``lost`` if one does not fit 32 bits.
+
+    Parameters:
+        clears: sums become zero when they are read, and when ``words`` says so.
     """
 
-    def __init__(self, signature: BankSignature, depth: int, *, memories: int = 1) -> None:
-        self.depth, self.memories = depth, memories
+    def __init__(self, signature: BankSignature, depth: int, *, memories: int = 1, clears: bool = False) -> None:
+        self.depth, self.memories, self.clears = depth, memories, clears
         super().__init__({"words": In(signature), "products": In(signed(32)).array(4), "lost": In(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.sums = bank = ResultBank(self.depth, memories=self.memories)
+        m.submodules.sums = bank = ResultBank(self.depth, memories=self.memories, streams=self.clears)
         # Stage 1 multiplies, stage 2 rounds while the bank fetches, stage 3 adds.
         words = self.words
         lanes = [Signal.like(words.item.lanes, name=f"lanes_{i}") for i in range(1, 4)]
@@ -55,7 +58,7 @@ class SpmvBank(Component):
         m.d.comb += [
             bank.fetch.eq(working[1]),
             bank.memory.eq(memory[1]),
-            bank.addr.eq(addr[1]),
+            *(each.eq(addr[1]) for each in bank.addr),
             bank.first.eq(first[2]),
             bank.lanes.eq(lanes[2]),
             *(bank.products[i].eq(self.products[i]) for i in range(4)),
@@ -65,6 +68,15 @@ class SpmvBank(Component):
             *(words.sums[lane].eq(bank.read_data[lane]) for lane in range(BANK_LANES)),
             words.overflow.eq(lost | bank.overflow),
         ]
+        if self.clears:
+            m.d.comb += [
+                bank.used.eq(~0),
+                bank.read_clears.eq(1),
+                bank.clear_start.eq(words.clear),
+                bank.clear_memory.eq(words.clear_memory),
+                bank.clear_rows.eq(words.clear_rows),
+                words.clearing.eq(bank.clearing),
+            ]
         return m
 
 
@@ -88,7 +100,7 @@ class Pool(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, u = self.cfg, self.u
-        m.submodules.u_bank = u_bank = SpmvBank(u_bank_signature(cfg), cfg.row_groups, memories=2)
+        m.submodules.u_bank = u_bank = SpmvBank(u_bank_signature(cfg), cfg.row_groups, memories=2, clears=cfg.pooled)
         connect(m, flipped(u), u_bank.words)
         takes_u = [Signal(cfg.n_pe, name=f"takes_u_{i}") for i in range(LANE_LATENCY + 1)]
         m.d.comb += takes_u[0].eq(u.issue << self.spare if cfg.pooled else u.issue << cfg.n_pe - 1)
@@ -105,7 +117,8 @@ class Pool(Component):
                 m.d.sync += [values.eq(u.item.values), selects.eq(u.item.selects)]
                 continue
             w = self.w[i]
-            m.submodules[f"w_bank_{i}"] = bank = SpmvBank(w_bank_signature(cfg), cfg.bank_slots * cfg.row_groups)
+            depth = cfg.bank_slots * cfg.row_groups
+            m.submodules[f"w_bank_{i}"] = bank = SpmvBank(w_bank_signature(cfg), depth, clears=cfg.pooled)
             connect(m, flipped(w), bank.words)
             m.d.comb += [*(bank.products[j].eq(pe.products[j]) for j in range(4)), bank.lost.eq(pe.overflow)]
             if cfg.pooled:

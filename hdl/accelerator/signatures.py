@@ -134,6 +134,9 @@ class BankSignature(Signature):
     ``read`` reads ``read_addr`` of ``read_memory``: a row group of sums follows one cycle later and holds until the
     memory is used again. It must not come two cycles after an issue for the same memory, which is when that fetches.
 
+    ``clear`` makes the first ``clear_rows`` row groups of ``clear_memory`` zero; until then, as long as ``clearing`` is
+    high, they must not be used.
+
     ``overflow`` pulses a cycle after a product or a sum left the 32-bit range.
     """
 
@@ -153,6 +156,10 @@ class BankSignature(Signature):
                 "read_memory": Out(memory),
                 "read_addr": Out(addr),
                 "sums": In(signed(SUM_BITS)).array(BANK_LANES),
+                "clear": Out(1),
+                "clear_memory": Out(memory),
+                "clear_rows": Out(range(depth + 1)),
+                "clearing": In(1),
                 "overflow": In(1),
             }
         )

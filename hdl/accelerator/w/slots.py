@@ -16,35 +16,38 @@ def slot_after(base: Value, stride: Value, rows: int) -> Value:
 
 
 class SlotCount(Component):
-    """Counts the steps that fit the banks' sums and their inputs at the sizes of the run of ``parameters``.
+    """Counts the time steps that fit the banks at the sizes of the run of ``parameters``, no more than it has.
 
-    ``steps``: time steps in all banks, MAX_GROUP at most; ``inputs``: rows of x. Both are 0 until ``valid``.
+    ``steps``: of which the banks hold the sums, in ``sum_rows`` row groups each; ``inputs``: of which they hold x. All
+    of it is known once ``counted``.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
         group = Widths(cfg).group
         super().__init__(
-            {"parameters": In(ParametersSignature(cfg)), "steps": Out(group), "inputs": Out(group), "valid": Out(1)}
+            {
+                "parameters": In(ParametersSignature(cfg)),
+                "steps": Out(group),
+                "inputs": Out(group),
+                "sum_rows": Out(range(cfg.bank_slots * cfg.row_groups + 1)),
+                "counted": Out(1),
+            }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, p = self.cfg, self.parameters
         most = (1 << Widths(cfg).group) - 1
-        grown = []
-        for name, stride, rows in (
-            ("steps", p.h_blocks, cfg.bank_slots * cfg.row_groups),
-            ("inputs", p.x_blocks, cfg.bank_slots * cfg.x_blocks),
+        input_rows = Signal(range(cfg.bank_slots * cfg.x_blocks + 1))
+        growing = []
+        for count, used, stride, rows in (
+            (self.steps, self.sum_rows, p.h_blocks, cfg.bank_slots * cfg.row_groups),
+            (self.inputs, input_rows, p.x_blocks, cfg.bank_slots * cfg.x_blocks),
         ):
-            used = Signal(range(2 * rows + 1), name=f"{name}_rows")
-            count = Signal(range(most + 1), name=f"{name}_count")
-            more = Signal(name=f"{name}_more")
-            m.d.comb += more.eq((used + stride <= rows) & (count + cfg.w_banks <= most))
-            with m.If(more):
+            grows = (used + stride <= rows) & (count + cfg.w_banks <= most) & (count < p.steps)
+            with m.If(grows):
                 m.d.sync += [used.eq(used + stride), count.eq(count + cfg.w_banks)]
-            with m.If(self.valid):
-                m.d.comb += getattr(self, name).eq(count)
-            grown.append(more)
-        m.d.sync += self.valid.eq(~(grown[0] | grown[1]))
+            growing.append(grows)
+        m.d.sync += self.counted.eq(~(growing[0] | growing[1]))
         return m

@@ -172,20 +172,33 @@ class WeightPath(Component):
         m.submodules.list = listed = ListSequencer(cfg)
         for part in (slots, listed):
             connect(m, flipped(p), part.parameters)
+        # Sums are added to from the first word on: what is left of a run before goes first.
+        clear = Signal()
+        cleared = Signal()
+        started = Signal()
+        capacity = Signal(Widths(cfg).group)
+        m.d.sync += started.eq(slots.counted)
+        m.d.comb += [
+            clear.eq(slots.counted & ~started & p.list),
+            cleared.eq(started & ~Cat(bank.clearing for bank in self.banks).any()),
+            capacity.eq(Mux(cleared, slots.steps, 0)),
+        ]
+        for bank in self.banks:
+            m.d.comb += [bank.clear.eq(clear), bank.clear_rows.eq(slots.sum_rows)]
         last_taken = Signal(TAG_BITS)
         taken = decoder.columns.valid & decoder.columns.ready
         with m.If(taken):
             m.d.sync += last_taken.eq(decoder.columns.payload.tag)
         decoded = decoder.items
         m.d.comb += [
-            *(sizes.capacity.eq(slots.steps) for sizes in walkers),
-            inputs.capacity.eq(slots.steps),
+            *(sizes.capacity.eq(capacity) for sizes in walkers),
+            inputs.capacity.eq(Mux(started, slots.steps, 0)),
             inputs.rows_fit.eq(slots.inputs),
             inputs.group_begun.eq(listed.begin),
             inputs.freed_rows.eq(issue.rows),
-            loader.capacity.eq(slots.steps),
+            loader.capacity.eq(capacity),
             listed.size.eq(Mux(p.list, begun.size, 0)),
-            listed.capacity.eq(slots.steps),
+            listed.capacity.eq(capacity),
             listed.x_ready.eq(inputs.group_ready),
             listed.freed.eq(self.groups.free),
             begin.eq(groups.begin | listed.begin),
