@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from golden.isa import Schedule
 
 WORD_BYTES = 8
+GATES = 4
 BLOCK_ROWS = 8
 BLOCK_COLS = 4
 CHUNK_ROWS = 4

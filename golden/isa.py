@@ -4,6 +4,7 @@ The RTL's decoder, the C header, the documentation and the tests are all made fr
 of bits from the layouts here. Numbers are never reused: a retired one stays in the table with its history.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from functools import reduce
@@ -115,18 +116,26 @@ class Format(IntEnum):
     """Numbers of the formats of weights, fields of START's flags. ``golden.formats`` has what they are."""
 
     ESELL = 0
+    STREAM16 = 1
+    STREAM8 = 2
 
 
 SCHEDULE_MEANINGS: dict[Schedule, str] = {
     Schedule.CELL_FUSION: "cell fusion, as in the paper",
     Schedule.LIST: "a list of group sizes, on one pool of PEs",
 }
-FORMAT_MEANINGS: dict[Format, str] = {Format.ESELL: "eSELL"}
+FORMAT_MEANINGS: dict[Format, str] = {
+    Format.ESELL: "eSELL",
+    Format.STREAM16: "stream-16",
+    Format.STREAM8: "stream-8",
+}
 
 GROUP_SIZES = 16
 """Sizes of groups that a list has at most."""
 GROUP_SIZE_BITS = 6
 """Width of each."""
+GROUPS_RS1_BITS = 64 // GROUP_SIZE_BITS * GROUP_SIZE_BITS
+"""Bits of GROUPS' rs1 that sizes fill; the others are in rs2."""
 
 BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION, Schedule.LIST)
 """Schedules that the RTL has a sequencer for."""
@@ -176,6 +185,20 @@ SCHEDULE_FIELD = Field("schedule", BUILT_SCHEDULES)
 W_FORMAT_FIELD = Field("w_format", BUILT_FORMATS)
 U_FORMAT_FIELD = Field("u_format", BUILT_FORMATS)
 FIELDS = (SCHEDULE_FIELD, W_FORMAT_FIELD, U_FORMAT_FIELD)
+
+
+def group_words(sizes: Sequence[int]) -> tuple[int, int]:
+    """rs1 and rs2 of GROUPS: sizes of groups in time steps, the last of which repeats.
+
+    Raises ValueError for none, too many, or one that does not fit.
+    """
+    if not 1 <= len(sizes) <= GROUP_SIZES:
+        raise ValueError(f"a list has 1 to {GROUP_SIZES} group sizes, not {len(sizes)}")
+    for size in sizes:
+        if not 1 <= size < 1 << GROUP_SIZE_BITS:
+            raise ValueError(f"a group size must be in 1..{(1 << GROUP_SIZE_BITS) - 1}, not {size}")
+    word = sum(size << GROUP_SIZE_BITS * place for place, size in enumerate(sizes))
+    return word & (1 << GROUPS_RS1_BITS) - 1, word >> GROUPS_RS1_BITS
 
 
 def start_word(

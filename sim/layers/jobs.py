@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.config import WORD_BYTES
-from golden.isa import Counter, Flags, Funct, Schedule, StatusWord, start_word
+from golden.isa import Counter, Flags, Funct, Schedule, StatusWord, group_words, start_word
 from golden.layer import PackedLayer, State
 from golden.memory import h_from_bytes, layer_bytes, x_bytes
 from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Step, WaitIdle
@@ -31,6 +31,7 @@ class LayerCall:
         flags: of START, without STATE_IN, which goes with ``state``.
         state: what a former call left, or None to start from h = c = 0.
         schedule: number of the one that runs.
+        groups: sizes of the list schedule's groups, in time steps.
     """
 
     packed: PackedLayer
@@ -40,6 +41,7 @@ class LayerCall:
     flags: Flags = Flags.H_SEQ | Flags.H_PRUNED
     state: State | None = None
     schedule: Schedule = Schedule.CELL_FUSION
+    groups: tuple[int, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -101,6 +103,8 @@ def start_steps(call: LayerCall, segments: tuple[Segment, ...]) -> list[Step]:
     ]
     if "state" in at or "w_offsets" in at:
         steps.append(Command.of(Funct.EXTENSION, at.get("w_offsets", 0), at.get("state", 0)))
+    if call.groups:
+        steps.append(Command.of(Funct.GROUPS, *group_words(call.groups)))
     word = start_word(call.start_flags, call.schedule, w_format=call.packed.w.format, u_format=call.packed.u.format)
     steps.append(Command.of(Funct.START, at["u"], word))
     return steps

@@ -43,7 +43,7 @@ class CommandDecoder(Component):
         good = Signal()
         m.d.comb += [
             good.eq(known & (inst.opcode == isa.CUSTOM_0)),
-            self.waits.eq(inst.funct <= Funct.EXTENSION),
+            self.waits.eq(known & (inst.funct != Funct.COUNTER) & (inst.funct != Funct.ABORT)),
             self.bad.eq(self.accept & ~good),
             *(self.commands[f.name.lower()].eq(self.accept & good & (inst.funct == f)) for f in Funct),
         ]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden import isa
 from golden.config import AcceleratorConfig
-from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, Error, Schedule
+from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, GROUPS_RS1_BITS, Error, Schedule
 from hdl.accelerator.frontend.command_decoder import COMMANDS
 from hdl.accelerator.frontend.threshold import Threshold
 from hdl.accelerator.signatures import ParametersSignature
@@ -14,9 +14,7 @@ from hdl.common.component import Component
 from hdl.common.struct import struct
 
 _FP32_INFINITY = 0x7F80_0000
-_SIZES_BITS = 64 // GROUP_SIZE_BITS * GROUP_SIZE_BITS
-"""Bits of rs1 that sizes fill; the others follow in rs2."""
-_REST_BITS = GROUP_SIZE_BITS * GROUP_SIZES - _SIZES_BITS
+_GROUPS_RS2_BITS = GROUP_SIZE_BITS * GROUP_SIZES - GROUPS_RS1_BITS
 
 
 class Registers(Component):
@@ -89,7 +87,8 @@ class Registers(Component):
         with m.If(commands.extension):
             m.d.sync += [has_state.eq(rs2 != 0), has_w_offsets.eq(rs1 != 0)]
         if cfg.pooled:
-            sizes = data.View(data.ArrayLayout(GROUP_SIZE_BITS, GROUP_SIZES), Cat(rs1[:_SIZES_BITS], rs2[:_REST_BITS]))
+            operands = Cat(rs1[:GROUPS_RS1_BITS], rs2[:_GROUPS_RS2_BITS])
+            sizes = data.View(data.ArrayLayout(GROUP_SIZE_BITS, GROUP_SIZES), operands)
             with m.If(commands.groups):
                 m.d.sync += [p.sizes[i].eq(sizes[i]) for i in range(GROUP_SIZES)]
         with m.If(commands.start):
