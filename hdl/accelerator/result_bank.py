@@ -1,6 +1,9 @@
 """The result bank: 16 lanes of 32-bit sums with an adder each, one value word a cycle in any order."""
 
-from amaranth import Array, Cat, Module, Mux, Signal, signed, unsigned
+from functools import reduce
+from operator import or_
+
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -9,74 +12,118 @@ from hdl.common.arith import add_wrapping
 from hdl.common.component import Component
 from hdl.common.ram import Ram
 
+CROSSBAR_PRODUCTS = 4
+"""Products of a word that any lane may take."""
+
 
 class ResultBank(Component):
-    """Adds four products a cycle to the sums of one row group; lane = row mod 16.
+    """Adds the products of a word to the sums of their rows, a word a cycle; lane = row mod 16.
 
     Parameters:
         depth: row groups in each memory.
         memories: independent memories behind the one set of adders.
+        products: of a word, 4 or 8.
+        crossbar: each of the first four products may go to any lane (eSELL). Without it, and always for the others,
+            lane l takes product l mod ``products`` only (the stream formats: of a word of fewer streams than
+            ``products`` each entry comes again as many entries further on).
+        streams: each product has a row group of its own and may be none, and sums are cleared instead of overwritten.
 
-    ``fetch`` with ``memory`` and ``addr`` comes one cycle before ``products``, ``lanes`` and ``first`` (overwrite
-    instead of add). Consecutive words may hit the same rows: sums on their way to the memory are forwarded.
+    ``fetch`` with ``memory`` and ``addr``, one or one for each product, comes one cycle before ``products``, ``lanes``
+    and ``first`` (overwrite instead of add; only with a crossbar). With streams ``used``, beside the products, says
+    which of them are any; no two used ones of a word are for one sum. Without a crossbar all addresses of used
+    products count, with it those of the first four must be the same whenever a product is not for its own lane.
+    Consecutive words may hit the same rows: sums on their way to the memory are forwarded.
 
     ``read`` gives another reader the row group ``read_addr`` of ``read_memory``: ``read_data`` follows one cycle after
     ``read`` and holds until the memory is used again. It must not come in the same cycle as a fetch from the same
-    memory.
+    memory. With streams ``read_clears`` beside it makes the row group zero in the cycle after, in which it must be
+    neither fetched nor read.
+
+    With streams ``clear_start`` makes ``clear_rows`` row groups from ``clear_addr`` of ``clear_memory`` zero, one in
+    each cycle in which that memory is not written otherwise; ``clearing`` is high until all are. It must not come
+    while ``clearing``, and until then none of these row groups may be fetched or read.
 
     ``overflow`` pulses a cycle after a sum left the 32-bit range.
     """
 
-    def __init__(self, depth: int, *, memories: int = 1) -> None:
-        self.depth, self.memories = depth, memories
+    def __init__(
+        self, depth: int, *, memories: int = 1, products: int = 4, crossbar: bool = True, streams: bool = False
+    ) -> None:
+        if products not in (4, 8):
+            raise ValueError(f"products must be 4 or 8, not {products!r}")
+        if not (crossbar or streams):
+            raise ValueError("a bank without a crossbar is for streams")
+        self.depth, self.memories, self.crossbar, self.streams = depth, memories, crossbar, streams
+        self.addresses = products if streams else 1
         memory = range(max(2, memories))
         addr = range(max(2, depth))
-        super().__init__(
-            {
-                "fetch": In(1),
-                "memory": In(memory),
-                "addr": In(addr),
-                "first": In(1),
-                "lanes": In(data.ArrayLayout(unsigned(4), 4)),
-                "products": In(signed(32)).array(4),
-                "read": In(1),
-                "read_memory": In(memory),
-                "read_addr": In(addr),
-                "read_data": Out(signed(32)).array(BANK_LANES),
-                "overflow": Out(1),
+        ports = {
+            "fetch": In(1),
+            "memory": In(memory),
+            "addr": In(addr).array(self.addresses),
+            "lanes": In(data.ArrayLayout(unsigned(4), products)),
+            "products": In(signed(32)).array(products),
+            "read": In(1),
+            "read_memory": In(memory),
+            "read_addr": In(addr),
+            "read_data": Out(signed(32)).array(BANK_LANES),
+            "overflow": Out(1),
+        }
+        if crossbar:
+            ports["first"] = In(1)
+        if streams:
+            ports |= {
+                "used": In(products),
+                "read_clears": In(1),
+                "clear_start": In(1),
+                "clear_memory": In(memory),
+                "clear_addr": In(addr),
+                "clear_rows": In(range(depth + 1)),
+                "clearing": Out(1),
             }
-        )
+        super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        products = len(self.products)
         # Stage 1 presents the address, stage 2 adds and writes.
         adding = Signal()
         memory = Signal.like(self.memory)
-        addr = Signal.like(self.addr)
+        addr = [Signal.like(each, name=f"addr_{i}") for i, each in enumerate(self.addr)]
         read_memory = Signal.like(self.read_memory)
-        m.d.sync += [adding.eq(self.fetch), memory.eq(self.memory), addr.eq(self.addr)]
+        m.d.sync += [
+            adding.eq(self.fetch),
+            memory.eq(self.memory),
+            *(mine.eq(each) for mine, each in zip(addr, self.addr, strict=True)),
+        ]
         with m.If(self.read):
             m.d.sync += read_memory.eq(self.read_memory)
 
         # The last sums written, which a read one cycle earlier has missed.
         recent_lanes = Signal(BANK_LANES)
         recent_memory = Signal.like(memory)
-        recent_addr = Signal.like(addr)
-        same_row = Signal()
-        m.d.comb += same_row.eq((recent_memory == memory) & (recent_addr == addr))
+        recent_addr = [Signal.like(each, name=f"recent_addr_{i}") for i, each in enumerate(addr)]
+        same_row = Signal(len(addr))
+        m.d.comb += same_row.eq(
+            Cat((recent_memory == memory) & (recent == each) for recent, each in zip(recent_addr, addr, strict=True))
+        )
 
         reading = [self.read & (self.read_memory == i) for i in range(self.memories)]
+        adding_to = [adding & (memory == i) for i in range(self.memories)]
+        zeros, zero_addr = self._zeros(m, read_memory, adding_to) if self.streams else ([], addr[0])
         written = Signal(BANK_LANES)
         overflows = Signal(BANK_LANES)
         for lane in range(BANK_LANES):
-            hits = [self.lanes[i] == lane for i in range(4)]
+            own = lane % products
+            taken = sorted({own, *(range(CROSSBAR_PRODUCTS) if self.crossbar else ())})
+            place = own if self.streams else 0
             product = Signal(signed(32), name=f"product_{lane}")
             hit = Signal(name=f"hit_{lane}")
-            terms = [Mux(hits[i], self.products[i], 0).as_signed() for i in range(4)]
-            m.d.comb += [
-                hit.eq(Cat(hits).any()),
-                product.eq(terms[0] | terms[1] | terms[2] | terms[3]),
-            ]
+            hits = [self.lanes[i] == lane for i in taken]
+            if self.streams:
+                hits = [each & self.used[i] for i, each in zip(taken, hits, strict=True)]
+            terms = [Mux(each, self.products[i], 0).as_signed() for i, each in zip(taken, hits, strict=True)]
+            m.d.comb += [hit.eq(Cat(hits).any()), product.eq(reduce(or_, terms))]
             rams = []
             total = Signal(signed(32), name=f"sum_{lane}")
             recent = Signal(signed(32), name=f"recent_{lane}")
@@ -85,23 +132,52 @@ class ResultBank(Component):
                 rams.append(ram.read_data.as_signed())
                 m.d.comb += [
                     ram.read_en.eq(reading[i] | (self.fetch & (self.memory == i))),
-                    ram.read_addr.eq(Mux(reading[i], self.read_addr, self.addr)),
+                    ram.read_addr.eq(Mux(reading[i], self.read_addr, self.addr[place])),
                     ram.write_en.eq(written[lane] & (memory == i)),
-                    ram.write_addr.eq(addr),
+                    ram.write_addr.eq(addr[place]),
                     ram.write_data.eq(total),
                 ]
-            previous = Mux(same_row & recent_lanes[lane], recent, Array(rams)[memory]).as_signed()
+                if self.streams:
+                    with m.If(zeros[i]):
+                        m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr), ram.write_data.eq(0)]
+            previous = Mux(same_row[place] & recent_lanes[lane], recent, Array(rams)[memory]).as_signed()
             added, overflow = add_wrapping(previous, product)
+            first = self.first if self.crossbar else Const(0)
             m.d.comb += [
                 self.read_data[lane].eq(Array(rams)[read_memory]),
-                total.eq(Mux(self.first, product, added)),
+                total.eq(Mux(first, product, added)),
                 written[lane].eq(adding & hit),
             ]
-            m.d.sync += [recent.eq(total), overflows[lane].eq(written[lane] & ~self.first & overflow)]
+            m.d.sync += [recent.eq(total), overflows[lane].eq(written[lane] & ~first & overflow)]
         m.d.comb += self.overflow.eq(overflows.any())
         m.d.sync += [
             recent_lanes.eq(written),
             recent_memory.eq(memory),
-            recent_addr.eq(addr),
+            *(recent.eq(each) for recent, each in zip(recent_addr, addr, strict=True)),
         ]
         return m
+
+    def _zeros(self, m: Module, read_memory: Value, adding_to: list[Value]) -> tuple[list[Value], Value]:
+        """For each memory whether a row group becomes zero in this cycle, and which: one that was read, or else one
+        of those to clear."""
+        was_read = Signal()
+        was_read_addr = Signal.like(self.read_addr)
+        rows_left = Signal.like(self.clear_rows)
+        next_memory = Signal.like(self.clear_memory)
+        next_addr = Signal.like(self.clear_addr)
+        clears = Signal()
+        m.d.sync += [was_read.eq(self.read & self.read_clears), was_read_addr.eq(self.read_addr)]
+        m.d.comb += [
+            self.clearing.eq(rows_left != 0),
+            clears.eq(self.clearing & ~was_read & ~Array(adding_to)[next_memory]),
+        ]
+        with m.If(clears):
+            m.d.sync += [rows_left.eq(rows_left - 1), next_addr.eq(next_addr + 1)]
+        with m.If(self.clear_start):
+            m.d.sync += [
+                rows_left.eq(self.clear_rows),
+                next_memory.eq(self.clear_memory),
+                next_addr.eq(self.clear_addr),
+            ]
+        zeros = [(was_read & (read_memory == i)) | (clears & (next_memory == i)) for i in range(self.memories)]
+        return zeros, Mux(was_read, was_read_addr, next_addr)

@@ -97,7 +97,7 @@ class SpmvLane(Component):
                 pe.operands.eq(self.operands[i]),
                 bank.fetch.eq(working[1][i]),
                 bank.memory.eq(memory),
-                bank.addr.eq(addr[1]),
+                bank.addr[0].eq(addr[1]),
                 bank.first.eq(first[2]),
                 bank.lanes.eq(lanes[2]),
                 *(bank.products[j].eq(pe.products[j]) for j in range(4)),
