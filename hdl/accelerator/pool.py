@@ -71,7 +71,7 @@ class SpmvBank(Component):
         if self.clears:
             m.d.comb += [
                 bank.used.eq(~0),
-                bank.read_clears.eq(1),
+                bank.read_clears.eq(words.read_clears),
                 bank.clear_start.eq(words.clear),
                 bank.clear_memory.eq(words.clear_memory),
                 bank.clear_rows.eq(words.clear_rows),

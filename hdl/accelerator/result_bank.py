@@ -36,8 +36,8 @@ class ResultBank(Component):
 
     ``read`` gives another reader the row group ``read_addr`` of ``read_memory``: ``read_data`` follows one cycle after
     ``read`` and holds until the memory is used again. It must not come in the same cycle as a fetch from the same
-    memory. With streams ``read_clears`` beside it makes the row group zero in the cycle after, in which it must be
-    neither fetched nor read.
+    memory. With streams ``read_clears`` beside it makes rows of the row group zero in the cycle after, four for each of
+    its bits, in which it must be neither fetched nor read.
 
     With streams ``clear_start`` makes ``clear_rows`` row groups from ``clear_addr`` of ``clear_memory`` zero, one in
     each cycle in which that memory is not written otherwise; ``clearing`` is high until all are. It must not come
@@ -74,7 +74,7 @@ class ResultBank(Component):
         if streams:
             ports |= {
                 "used": In(products),
-                "read_clears": In(1),
+                "read_clears": In(4),
                 "clear_start": In(1),
                 "clear_memory": In(memory),
                 "clear_addr": In(addr),
@@ -110,7 +110,8 @@ class ResultBank(Component):
 
         reading = [self.read & (self.read_memory == i) for i in range(self.memories)]
         adding_to = [adding & (memory == i) for i in range(self.memories)]
-        zeros, zero_addr = self._zeros(m, read_memory, adding_to) if self.streams else ([], addr[0])
+        if self.streams:
+            zeros, zero_addr = self._zeros(m, read_memory, adding_to)
         written = Signal(BANK_LANES)
         overflows = Signal(BANK_LANES)
         for lane in range(BANK_LANES):
@@ -138,7 +139,7 @@ class ResultBank(Component):
                     ram.write_data.eq(total),
                 ]
                 if self.streams:
-                    with m.If(zeros[i]):
+                    with m.If(zeros[i][lane // 4]):
                         m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr), ram.write_data.eq(0)]
             previous = Mux(same_row[place] & recent_lanes[lane], recent, Array(rams)[memory]).as_signed()
             added, overflow = add_wrapping(previous, product)
@@ -158,18 +159,18 @@ class ResultBank(Component):
         return m
 
     def _zeros(self, m: Module, read_memory: Value, adding_to: list[Value]) -> tuple[list[Value], Value]:
-        """For each memory whether a row group becomes zero in this cycle, and which: one that was read, or else one
-        of those to clear."""
-        was_read = Signal()
+        """For each memory which quarters of a row group become zero in this cycle, and of which: one that was read, or
+        else one of those to clear."""
+        was_read = Signal(4)
         was_read_addr = Signal.like(self.read_addr)
         rows_left = Signal.like(self.clear_rows)
         next_memory = Signal.like(self.clear_memory)
         next_addr = Signal.like(self.clear_addr)
         clears = Signal()
-        m.d.sync += [was_read.eq(self.read & self.read_clears), was_read_addr.eq(self.read_addr)]
+        m.d.sync += [was_read.eq(Mux(self.read, self.read_clears, 0)), was_read_addr.eq(self.read_addr)]
         m.d.comb += [
             self.clearing.eq(rows_left != 0),
-            clears.eq(self.clearing & ~was_read & ~Array(adding_to)[next_memory]),
+            clears.eq(self.clearing & ~was_read.any() & ~Array(adding_to)[next_memory]),
         ]
         with m.If(clears):
             m.d.sync += [rows_left.eq(rows_left - 1), next_addr.eq(next_addr + 1)]
@@ -179,5 +180,7 @@ class ResultBank(Component):
                 next_memory.eq(self.clear_memory),
                 next_addr.eq(self.clear_addr),
             ]
-        zeros = [(was_read & (read_memory == i)) | (clears & (next_memory == i)) for i in range(self.memories)]
-        return zeros, Mux(was_read, was_read_addr, next_addr)
+        zeros: list[Value] = [
+            Mux(read_memory == i, was_read, 0) | (clears & (next_memory == i)).replicate(4) for i in range(self.memories)
+        ]
+        return zeros, Mux(was_read.any(), was_read_addr, next_addr)

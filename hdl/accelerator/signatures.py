@@ -133,6 +133,7 @@ class BankSignature(Signature):
 
     ``read`` reads ``read_addr`` of ``read_memory``: a row group of sums follows one cycle later and holds until the
     memory is used again. It must not come two cycles after an issue for the same memory, which is when that fetches.
+    ``read_clears``: which quarters of it then become zero.
 
     ``clear`` makes the first ``clear_rows`` row groups of ``clear_memory`` zero; until then, as long as ``clearing`` is
     high, they must not be used.
@@ -155,6 +156,7 @@ class BankSignature(Signature):
                 "read": Out(1),
                 "read_memory": Out(memory),
                 "read_addr": Out(addr),
+                "read_clears": Out(4),
                 "sums": In(signed(SUM_BITS)).array(BANK_LANES),
                 "clear": Out(1),
                 "clear_memory": Out(memory),
@@ -236,7 +238,7 @@ class GroupsSignature(Signature):
 
 class WeightSumsSignature(Signature):
     """A read of row group ``addr`` of a bank of W x, seen from the reader; ``sums`` follow three cycles later, for one
-    cycle."""
+    cycle. ``clears``: the quarters of it that are not read again."""
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         w = Widths(cfg)
@@ -245,13 +247,15 @@ class WeightSumsSignature(Signature):
                 "read": Out(1),
                 "bank": Out(w.bank),
                 "addr": Out(w.w_row),
+                "clears": Out(4),
                 "sums": In(signed(SUM_BITS)).array(BANK_LANES),
             }
         )
 
 
 class RecurrentSumsSignature(Signature):
-    """A read of 16 sums U s(h), seen from the reader; ``sums`` follow one cycle later and hold."""
+    """A read of 16 sums U s(h), seen from the reader; ``sums`` follow one cycle later and hold. ``clears``: the
+    quarters of them that are not read again."""
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         super().__init__(
@@ -259,6 +263,7 @@ class RecurrentSumsSignature(Signature):
                 "read": Out(1),
                 "half": Out(1),
                 "row_group": Out(Widths(cfg).row_group),
+                "clears": Out(4),
                 "sums": In(signed(SUM_BITS)).array(BANK_LANES),
             }
         )

@@ -139,9 +139,7 @@ class Registers(Component):
             Error.BAD_T: ~steps_ok,
             Error.BAD_N_FUSE: ~fuse_ok | (listed & (p.sizes[0] == 0)),
             Error.MISALIGNED: misaligned,
-            Error.BAD_FLAGS: unknown_flags
-            | (uses_state & ~has_state)
-            | (flags.x_skip & ~(listed & has_w_offsets)),
+            Error.BAD_FLAGS: unknown_flags | (uses_state & ~has_state) | (flags.x_skip & ~(listed & has_w_offsets)),
             Error.BAD_THRESHOLD: nan,
         }
         for code in reversed(isa.START_CHECKS):

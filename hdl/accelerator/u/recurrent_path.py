@@ -142,6 +142,7 @@ class RecurrentPath(Component):
             bank.read.eq(self.sums.read),
             bank.read_memory.eq(self.sums.half),
             bank.read_addr.eq(self.sums.row_group),
+            bank.read_clears.eq(self.sums.clears),
             *(self.sums.sums[i].eq(bank.sums[i]) for i in range(BANK_LANES)),
             self.step.done.eq(bank.marked.end),
             self.step.empty.eq(bank.marked.empty),

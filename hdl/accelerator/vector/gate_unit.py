@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Module, Mux, Signal, signed, unsigned
+from amaranth import Array, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -135,6 +135,7 @@ class GateUnit(Component):
             {
                 "valid": unsigned(1),
                 "fresh": unsigned(1),
+                "clears": unsigned(4),
                 "quad": unsigned(w.h_blocks + 2),
                 "gate": unsigned(2),
                 "result": unsigned(3),
@@ -149,6 +150,8 @@ class GateUnit(Component):
         m.d.comb += [
             now.valid.eq(running),
             now.fresh.eq(fresh),
+            # the quarters that are taken from now on: another gate's rows may be in the same row group
+            now.clears.eq(Cat((i >= row_quad[:2]) & (i - row_quad[:2] < width - offset) for i in range(4))),
             now.quad.eq(row_quad),
             now.gate.eq(gate),
             now.result.eq(unit + offset),
@@ -159,6 +162,7 @@ class GateUnit(Component):
             self.groups.next.eq(finish & group_finished),
             self.w_sums.read.eq(fresh),
             self.w_sums.bank.eq(bank),
+            self.w_sums.clears.eq(now.clears),
             self.w_sums.addr.eq(Array(bases)[bank] + (row_quad >> 2)),
         ]
         m.d.sync += [stages[i + 1].eq(stages[i]) for i in range(len(stages) - 1)]
@@ -170,6 +174,7 @@ class GateUnit(Component):
         m.d.comb += [
             self.u_sums.read.eq(stages[3].fresh & ~stages[3].u_zero),
             self.u_sums.half.eq(stages[3].u_half),
+            self.u_sums.clears.eq(stages[3].clears),
             self.u_sums.row_group.eq(stages[3].quad >> 2),
             self.groups.free.eq(stages[3].free),
             self.groups.last.eq(stages[3].last),

@@ -77,7 +77,10 @@ class IssueUnit(Component):
         else:
             m.submodules.queue = queue = Queue(item_layout(cfg), _ITEMS)
             connect(m, flipped(self.items), queue.i)
-            m.d.comb += [*(head.eq(queue.o.payload) for head in self.heads), self.valid.eq(queue.o.valid.replicate(cfg.w_banks))]
+            m.d.comb += [
+                *(head.eq(queue.o.payload) for head in self.heads),
+                self.valid.eq(queue.o.valid.replicate(cfg.w_banks)),
+            ]
         due = Cat(self.valid[b] & ~self.heads[b].end for b in banks)
         m.d.comb += [
             self.waiting.eq(due.any()),

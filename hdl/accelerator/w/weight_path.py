@@ -136,17 +136,24 @@ class WeightPath(Component):
         # A read travels with the stages of the words, so that it meets an idle bank.
         read_en = Signal(2)
         read_addr = [Signal.like(self.banks[0].read_addr, name=f"read_addr_{i}") for i in range(2)]
+        read_clears = [Signal(4, name=f"read_clears_{i}") for i in range(2)]
         read_bank = [Signal.like(self.sums.bank, name=f"read_bank_{i}") for i in range(3)]
         m.d.sync += [
             read_en.eq(Cat(self.sums.read, read_en)),
             read_addr[0].eq(self.sums.addr),
             read_addr[1].eq(read_addr[0]),
+            read_clears[0].eq(self.sums.clears),
+            read_clears[1].eq(read_clears[0]),
             read_bank[0].eq(self.sums.bank),
             read_bank[1].eq(read_bank[0]),
             read_bank[2].eq(read_bank[1]),
         ]
         for number, bank in enumerate(self.banks):
-            m.d.comb += [bank.read.eq(read_en[1] & (read_bank[1] == number)), bank.read_addr.eq(read_addr[1])]
+            m.d.comb += [
+                bank.read.eq(read_en[1] & (read_bank[1] == number)),
+                bank.read_addr.eq(read_addr[1]),
+                bank.read_clears.eq(read_clears[1]),
+            ]
         m.d.comb += [
             self.sums.sums[i].eq(Array(bank.sums[i] for bank in self.banks)[read_bank[2]]) for i in range(BANK_LANES)
         ]
@@ -164,8 +171,18 @@ class WeightPath(Component):
         ]
         return m
 
-    def _add_list(self, m: Module, inputs: InputBuffer, loader: WeightLoader, groups: GroupSequencer, decoder: Any,
-                  issue: IssueUnit, begun: GroupSizes, begin: Signal, walkers: list[GroupSizes]) -> None:
+    def _add_list(
+        self,
+        m: Module,
+        inputs: InputBuffer,
+        loader: WeightLoader,
+        groups: GroupSequencer,
+        decoder: Any,
+        issue: IssueUnit,
+        begun: GroupSizes,
+        begin: Signal,
+        walkers: list[GroupSizes],
+    ) -> None:
         """The list's sequencer beside that of cell fusion."""
         cfg, p = self.cfg, self.parameters
         m.submodules.slots = slots = SlotCount(cfg)

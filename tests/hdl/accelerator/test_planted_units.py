@@ -8,6 +8,7 @@ from tests.planting import must_fail, patches, planted
 
 HERE = "tests/hdl/accelerator"
 CAUGHT_BY = {
+    "unit-bank": f"{HERE}/test_result_bank.py",
     "unit-cell": f"{HERE}/test_cell_unit.py",
     "unit-frontend": f"{HERE}/test_frontend_units.py",
     "unit-gates": f"{HERE}/test_gate_unit.py",

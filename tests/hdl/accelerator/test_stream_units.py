@@ -160,7 +160,7 @@ def test_bank_adds_a_word_every_cycle_in_any_order(seed: int) -> None:
             ctx.set(dut.fetch, int(i < count and not idle[i]))
             if i < count:
                 ctx.set(dut.memory, int(memories[i]))
-                ctx.set(dut.addr, int(addrs[i]))
+                ctx.set(dut.addr[0], int(addrs[i]))
             if i:
                 ctx.set(dut.first, int(first[i - 1]))
                 ctx.set(dut.lanes, [int(v) for v in lanes[i - 1]])
