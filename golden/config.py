@@ -6,7 +6,7 @@ two rooms compute them differently. Sizes are in elements unless a name says bit
 
 from dataclasses import dataclass, fields
 
-from golden.isa import Schedule
+from golden.isa import Format, Schedule
 
 WORD_BYTES = 8
 GATES = 4
@@ -39,6 +39,7 @@ class AcceleratorConfig:
         window: outstanding memory requests (64-bit words), a power of two; also the number of memory tags.
         schedules: those that the accelerator runs, by number; with the list all PEs are one pool, and each has a bank
             of W x.
+        formats: those of weights that it reads, by number; with stream-8 a PE has 8 MACs, of which the others use 4.
     """
 
     n_pe: int = 3
@@ -48,6 +49,7 @@ class AcceleratorConfig:
     max_t: int = 65535
     window: int = 64
     schedules: tuple[Schedule, ...] = (Schedule.CELL_FUSION,)
+    formats: tuple[Format, ...] = (Format.ESELL,)
 
     def __post_init__(self) -> None:
         _require("n_pe", self.n_pe, 2, 8)
@@ -67,8 +69,23 @@ class AcceleratorConfig:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulators: a PE takes a whole word of CHUNK_ROWS values in a cycle."""
-        return CHUNK_ROWS * self.n_pe
+        """Multiply-accumulators: a PE takes a whole word of ``entries`` values in a cycle."""
+        return self.entries * self.n_pe
+
+    @property
+    def streams(self) -> bool:
+        """Whether a stream format is read: sums are cleared, and each entry of a word has a row group of its own."""
+        return self.formats != (Format.ESELL,)
+
+    @property
+    def entries(self) -> int:
+        """Values of a word, at most."""
+        return 2 * CHUNK_ROWS if Format.STREAM8 in self.formats else CHUNK_ROWS
+
+    @property
+    def clears(self) -> bool:
+        """Whether sums are added to from the first word on, and so must be 0 before."""
+        return self.streams or self.pooled
 
     @property
     def fuse_capacity(self) -> int:

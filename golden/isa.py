@@ -58,6 +58,7 @@ class Funct(IntEnum):
     EXTENSION = 6
     COUNTER = 7
     ABORT = 8
+    STREAMS = 9
     GROUPS = 10
 
 
@@ -82,8 +83,11 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         Funct.EXTENSION, "address of W's column offsets or 0", "address of the state or 0", "set the optional addresses"
     ),
     Instruction(Funct.COUNTER, "counter index", None, "read a counter; never waits for a run"),
-    Instruction(Funct.GROUPS, "group sizes 0 to 9", "group sizes 10 to 15", "set the list of group sizes, 6 bits each"),
     Instruction(Funct.ABORT, None, None, "stop the run, clear all registers and errors; never waits for a run"),
+    Instruction(
+        Funct.STREAMS, "gap bits and units of W and U", "address of the tables or 0", "say how stream formats are packed"
+    ),
+    Instruction(Funct.GROUPS, "group sizes 0 to 9", "group sizes 10 to 15", "set the list of group sizes, 6 bits each"),
 )
 
 
@@ -144,7 +148,7 @@ GROUPS_RS1_BITS = 64 // GROUP_SIZE_BITS * GROUP_SIZE_BITS
 
 BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION, Schedule.LIST)
 """Schedules that the RTL has a sequencer for."""
-BUILT_FORMATS: tuple[Format, ...] = (Format.ESELL,)
+BUILT_FORMATS: tuple[Format, ...] = (Format.ESELL, Format.STREAM16, Format.STREAM8)
 """Formats that the RTL has a decoder for."""
 
 

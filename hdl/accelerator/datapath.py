@@ -66,7 +66,10 @@ class Datapath(Component):
         for bank in range(cfg.w_banks):
             connect(m, weights.banks[bank], pool.w[bank])
         connect(m, recurrent.bank, pool.u)
+        connect(m, recurrent.w_offsets, weights.offsets)
+        connect(m, recurrent.w_tables, weights.tables)
         m.d.comb += [pool.spare.eq(weights.spare), weights.u_issue.eq(recurrent.bank.issue)]
+        m.d.comb += weights.loaded.eq(recurrent.loaded)
 
         connect(m, recurrent.bias, gates.bias)
         connect(m, recurrent.c, cell.c)

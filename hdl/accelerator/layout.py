@@ -6,7 +6,7 @@ from amaranth import Const, Mux, Value, unsigned
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, enum
 
-from golden.config import BLOCK_COLS, CHUNK_ROWS, AcceleratorConfig
+from golden.config import BLOCK_COLS, AcceleratorConfig
 from golden.isa import GROUP_SIZE_BITS
 
 WORD_ADDRESS_BITS = 61
@@ -42,6 +42,7 @@ class Widths:
         self.cfg = cfg
         self.x_blocks = bits_for(cfg.x_blocks)
         self.units = bits_for(cfg.max_x)
+        self.h_units = bits_for(cfg.max_h)
         self.h_blocks = bits_for(cfg.h_blocks)
         self.columns = max(self.x_blocks, self.h_blocks)
         self.blocks = bits_for(cfg.max_rows // 8)
@@ -65,40 +66,43 @@ HALVES = data.ArrayLayout(unsigned(16), 4)
 """A word of four 16-bit numbers: fp16 weights, biases or h, or lengths of columns."""
 
 
+MARK = data.StructLayout({"first": unsigned(1), "half": unsigned(1), "tag": unsigned(TAG_BITS)})
+"""What travels with a unit's words. ``first``: results are overwritten, not added to; ``half``: which half of
+double-buffered storage; ``tag``: which list of steps they are for."""
+
+
 def item_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     """One value word, decoded.
 
-    ``values``: four fp16; ``selects``: for each, its column within the block column; ``lanes``: for each, its row
-    within the group of 16 rows ``row_group``; ``first``: results are overwritten, not added to; ``column``: block
-    column; ``half``: which half of double-buffered storage; ``tag``: which list of steps it is for; ``end``: no values, the pass or step is complete, and
-    ``first`` then says that there was no column at all.
+    ``values``: fp16, 0 where there is none; ``selects``: for each, its column within the block of 4 columns
+    ``column``; ``lanes``: for each, its row within a group of 16; ``row_groups``: that group, one for all or, where
+    streams are read, one for each; there ``used`` says where there is a value. ``mark``: its unit's; ``end``: no
+    values, the pass or step is complete, and ``first`` then says that there was no unit at all.
     """
     w = Widths(cfg)
+    used = {"used": unsigned(cfg.entries)} if cfg.streams else {}
     return data.StructLayout(
         {
-            "values": HALVES,
-            "selects": data.ArrayLayout(unsigned(bits_for(BLOCK_COLS - 1)), CHUNK_ROWS),
-            "lanes": data.ArrayLayout(unsigned(4), CHUNK_ROWS),
-            "row_group": unsigned(w.row_group),
+            "values": data.ArrayLayout(unsigned(16), cfg.entries),
+            **used,
+            "selects": data.ArrayLayout(unsigned(bits_for(BLOCK_COLS - 1)), cfg.entries),
+            "row_groups": data.ArrayLayout(unsigned(w.row_group), cfg.entries if cfg.streams else 1),
+            "lanes": data.ArrayLayout(unsigned(4), cfg.entries),
             "column": unsigned(w.columns),
-            "first": unsigned(1),
-            "half": unsigned(1),
-            "tag": unsigned(TAG_BITS),
+            "mark": MARK,
             "end": unsigned(1),
         }
     )
 
 
 def column_layout(cfg: AcceleratorConfig) -> data.StructLayout:
-    """One block column for a decoder to expect; ``words`` is its length where that is known in advance."""
+    """One unit of columns for a decoder to expect; ``words`` is its length where that is known in advance."""
     w = Widths(cfg)
     return data.StructLayout(
         {
-            "column": unsigned(w.columns),
+            "column": unsigned(max(w.units, w.h_units) if cfg.streams else w.columns),
             "words": unsigned(16),
-            "first": unsigned(1),
-            "half": unsigned(1),
-            "tag": unsigned(TAG_BITS),
+            "mark": MARK,
             "end": unsigned(1),
         }
     )
@@ -180,13 +184,13 @@ def step_layout(cfg: AcceleratorConfig) -> data.StructLayout:
 def unit_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     """A unit of W's columns on its way to who knows its length.
 
-    ``needed``: a step needs it; ``tag``: the list of these steps; ``end``: no unit, the group is complete.
+    ``needed``: a step needs it; ``mark``: its words'; ``end``: no unit, the group is complete.
     """
     return data.StructLayout(
         {
             "unit": unsigned(Widths(cfg).units),
             "needed": unsigned(1),
-            "tag": unsigned(TAG_BITS),
+            "mark": MARK,
             "end": unsigned(1),
         }
     )

@@ -6,6 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
+from golden.isa import Format
 from hdl.accelerator.result_bank import ResultBank
 from hdl.accelerator.signatures import BankSignature, u_bank_signature, w_bank_signature
 from hdl.accelerator.spmv_pe import SpmvPe
@@ -18,30 +19,36 @@ LANE_LATENCY = 3
 class SpmvBank(Component):
     """A bank with the stages of the words on their way to it, beside those of the PE that multiplies them.
 
-    ``words``: what is issued; ``products`` come two cycles after it, with ``lost`` if one does not fit 32 bits.
+    ``words``: what is issued; ``products`` come two cycles after it, with ``lost`` if one does not fit 32 bits.    """
 
-    Parameters:
-        clears: sums become zero when they are read, and when ``words`` says so.
-    """
-
-    def __init__(self, signature: BankSignature, depth: int, *, memories: int = 1, clears: bool = False) -> None:
-        self.depth, self.memories, self.clears = depth, memories, clears
-        super().__init__({"words": In(signature), "products": In(signed(32)).array(4), "lost": In(1)})
+    def __init__(self, cfg: AcceleratorConfig, signature: BankSignature, depth: int, *, memories: int = 1) -> None:
+        self.cfg, self.depth, self.memories = cfg, depth, memories
+        super().__init__({"words": In(signature), "products": In(signed(32)).array(cfg.entries), "lost": In(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.sums = bank = ResultBank(self.depth, memories=self.memories, streams=self.clears)
+        cfg = self.cfg
+        m.submodules.sums = bank = ResultBank(
+            self.depth,
+            memories=self.memories,
+            products=cfg.entries,
+            crossbar=Format.ESELL in cfg.formats,
+            streams=cfg.clears,
+        )
         # Stage 1 multiplies, stage 2 rounds while the bank fetches, stage 3 adds.
         words = self.words
         lanes = [Signal.like(words.item.lanes, name=f"lanes_{i}") for i in range(1, 4)]
         first = Signal(LANE_LATENCY)
         working = Signal(LANE_LATENCY)
         memory = [Signal.like(words.memory, name=f"memory_{i}") for i in range(1, 3)]
-        addr = [Signal.like(words.addr, name=f"addr_{i}") for i in range(1, 3)]
+        addr = [
+            [words_addr, *(Signal.like(words_addr, name=f"addr_{k}_{i}") for i in range(1, 3))]
+            for k, words_addr in enumerate(words.addr)
+        ]
         marks = [Signal.like(words.mark, name=f"mark_{i}") for i in range(1, LANE_LATENCY)]
         lost = Signal()
         m.d.sync += [
-            first.eq(Cat(words.item.first, first)),
+            first.eq(Cat(words.item.mark.first, first)),
             working.eq(Cat(words.issue, working)),
             lost.eq(working[2] & self.lost),
             *(
@@ -49,7 +56,7 @@ class SpmvBank(Component):
                 for stages in (
                     [words.item.lanes, *lanes],
                     [words.memory, *memory],
-                    [words.addr, *addr],
+                    *addr,
                     [words.mark, *marks, words.marked],
                 )
                 for before, after in pairwise(stages)
@@ -58,19 +65,25 @@ class SpmvBank(Component):
         m.d.comb += [
             bank.fetch.eq(working[1]),
             bank.memory.eq(memory[1]),
-            *(each.eq(addr[1]) for each in bank.addr),
-            bank.first.eq(first[2]),
+            *(each.eq(addr[k % len(addr)][2]) for k, each in enumerate(bank.addr)),
             bank.lanes.eq(lanes[2]),
-            *(bank.products[i].eq(self.products[i]) for i in range(4)),
+            *(bank.products[i].eq(self.products[i]) for i in range(cfg.entries)),
             bank.read.eq(words.read),
             bank.read_memory.eq(words.read_memory),
             bank.read_addr.eq(words.read_addr),
             *(words.sums[lane].eq(bank.read_data[lane]) for lane in range(BANK_LANES)),
             words.overflow.eq(lost | bank.overflow),
         ]
-        if self.clears:
+        if Format.ESELL in cfg.formats:
+            m.d.comb += bank.first.eq(first[2])
+        if cfg.streams:
+            used = [Signal(cfg.entries, name=f"used_{i}") for i in range(1, 4)]
+            m.d.sync += [after.eq(before) for before, after in pairwise([words.item.used, *used])]
+            m.d.comb += bank.used.eq(used[2])
+        elif cfg.clears:
+            m.d.comb += bank.used.eq(~0)
+        if cfg.clears:
             m.d.comb += [
-                bank.used.eq(~0),
                 bank.read_clears.eq(words.read_clears),
                 bank.clear_start.eq(words.clear),
                 bank.clear_memory.eq(words.clear_memory),
@@ -100,14 +113,14 @@ class Pool(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, u = self.cfg, self.u
-        m.submodules.u_bank = u_bank = SpmvBank(u_bank_signature(cfg), cfg.row_groups, memories=2, clears=cfg.pooled)
+        m.submodules.u_bank = u_bank = SpmvBank(cfg, u_bank_signature(cfg), cfg.row_groups, memories=2)
         connect(m, flipped(u), u_bank.words)
         takes_u = [Signal(cfg.n_pe, name=f"takes_u_{i}") for i in range(LANE_LATENCY + 1)]
         m.d.comb += takes_u[0].eq(u.issue << self.spare if cfg.pooled else u.issue << cfg.n_pe - 1)
         m.d.sync += [after.eq(before) for before, after in pairwise(takes_u)]
         pes = []
         for i in range(cfg.n_pe):
-            m.submodules[f"pe_{i}"] = pe = SpmvPe()
+            m.submodules[f"pe_{i}"] = pe = SpmvPe(macs=cfg.entries)
             pes.append(pe)
             values = Signal.like(u.item.values, name=f"values_{i}")
             selects = Signal.like(u.item.selects, name=f"selects_{i}")
@@ -118,9 +131,9 @@ class Pool(Component):
                 continue
             w = self.w[i]
             depth = cfg.bank_slots * cfg.row_groups
-            m.submodules[f"w_bank_{i}"] = bank = SpmvBank(w_bank_signature(cfg), depth, clears=cfg.pooled)
+            m.submodules[f"w_bank_{i}"] = bank = SpmvBank(cfg, w_bank_signature(cfg), depth)
             connect(m, flipped(w), bank.words)
-            m.d.comb += [*(bank.products[j].eq(pe.products[j]) for j in range(4)), bank.lost.eq(pe.overflow)]
+            m.d.comb += [*(bank.products[j].eq(pe.products[j]) for j in range(cfg.entries)), bank.lost.eq(pe.overflow)]
             if cfg.pooled:
                 item_values = Mux(takes_u[0][i], u.item.values.as_value(), w.item.values.as_value())
                 item_selects = Mux(takes_u[0][i], u.item.selects.as_value(), w.item.selects.as_value())
@@ -131,7 +144,7 @@ class Pool(Component):
                 m.d.sync += [values.eq(w.item.values), selects.eq(w.item.selects)]
         if cfg.pooled:
             taken = takes_u[LANE_LATENCY]
-            for j in range(4):
+            for j in range(cfg.entries):
                 terms = [Mux(taken[i], pe.products[j], 0) for i, pe in enumerate(pes)]
                 product = terms[0]
                 for term in terms[1:]:
@@ -140,5 +153,6 @@ class Pool(Component):
             m.d.comb += u_bank.lost.eq(Cat(taken[i] & pe.overflow for i, pe in enumerate(pes)).any())
         else:
             last = pes[-1]
-            m.d.comb += [*(u_bank.products[j].eq(last.products[j]) for j in range(4)), u_bank.lost.eq(last.overflow)]
+            m.d.comb += [*(u_bank.products[j].eq(last.products[j]) for j in range(cfg.entries))]
+            m.d.comb += u_bank.lost.eq(last.overflow)
         return m

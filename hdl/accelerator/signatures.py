@@ -25,11 +25,18 @@ from hdl.accelerator.layout import (
 )
 
 
+class MatrixSignature(Signature):
+    """How a matrix is packed: as a ``stream`` or else eSELL; of a stream ``narrow``, of 8-bit entries, else of 16;
+    ``gap_bits``, width of its gaps; ``single``: a unit is one column, not a block of 4."""
+
+    def __init__(self) -> None:
+        super().__init__({"stream": Out(1), "narrow": Out(1), "gap_bits": Out(3), "single": Out(1)})
+
+
 class ParametersSignature(Signature):
     """What a run needs to know; stable while it lasts. Sizes in blocks of 4 elements, addresses in words.
 
-    ``list``: its groups have the ``sizes``; ``w_known``: the lengths of W's units are at ``w_offsets``; ``w_single``:
-    a unit of W is one column, not a block of 4.
+    ``list``: its groups have the ``sizes``; ``w_known``: the lengths of W's units are at ``w_offsets``.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -57,7 +64,9 @@ class ParametersSignature(Signature):
                 "x_skip": Out(1),
                 "w_offsets": Out(WORD_ADDRESS_BITS),
                 "w_known": Out(1),
-                "w_single": Out(1),
+                "w_matrix": Out(MatrixSignature()),
+                "u_matrix": Out(MatrixSignature()),
+                "tables": Out(WORD_ADDRESS_BITS),
             }
         )
 
@@ -127,8 +136,8 @@ class BankSignature(Signature):
         memories: memories of the bank.
         mark: shape of what travels beside the words.
 
-    With ``issue`` a PE takes ``item``; its sums are in row group ``addr`` of memory ``memory``. ``operands`` is the
-    block that it meets, one cycle later. ``mark`` comes back as ``marked`` when the words that were issued before it
+    With ``issue`` a PE takes ``item``; its sums are in row group ``addr`` of memory ``memory``, or each value's in one
+    of its own. ``operands`` is the block that it meets, one cycle later. ``mark`` comes back as ``marked`` when the words that were issued before it
     are in the sums: LANE_LATENCY cycles later.
 
     ``read`` reads ``read_addr`` of ``read_memory``: a row group of sums follows one cycle later and holds until the
@@ -149,7 +158,7 @@ class BankSignature(Signature):
                 "item": Out(item_layout(cfg)),
                 "issue": Out(1),
                 "memory": Out(memory),
-                "addr": Out(addr),
+                "addr": Out(addr).array(cfg.entries if cfg.streams else 1),
                 "operands": Out(HALVES),
                 "mark": Out(mark),
                 "marked": In(mark),

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.config import WORD_BYTES
+from golden.formats import stored
 from golden.isa import Counter, Flags, Funct, Schedule, StatusWord, group_words, start_word
 from golden.layer import PackedLayer, State
-from golden.memory import h_from_bytes, layer_bytes, x_bytes
+from golden.memory import h_from_bytes, layer_bytes, streams_word, x_bytes
 from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Step, WaitIdle
 from sim.protocol.base import Segment
 from sim.protocol.timing import MemoryTiming
@@ -73,8 +74,10 @@ def layer_segments(call: LayerCall, base: int = MEMORY_BASE) -> tuple[Segment, .
         ("x", x := x_bytes(call.packed, call.x), len(x), False),
         ("h", b"", 4 * hidden * call.rows, True),
     ]
-    if call.flags & Flags.X_SKIP:
+    if call.flags & Flags.X_SKIP or stored(call.packed.w.format).needs_offsets:
         arrays.append(("w_offsets", data.w_offsets, len(data.w_offsets), False))
+    if data.tables:
+        arrays.append(("tables", data.tables, len(data.tables), False))
     if call.has_state:
         arrays.append(("state", call.state.to_bytes() if call.state else b"", 8 * hidden, True))
     segments = []
@@ -103,6 +106,8 @@ def start_steps(call: LayerCall, segments: tuple[Segment, ...]) -> list[Step]:
     ]
     if "state" in at or "w_offsets" in at:
         steps.append(Command.of(Funct.EXTENSION, at.get("w_offsets", 0), at.get("state", 0)))
+    if word_of_streams := streams_word(call.packed):
+        steps.append(Command.of(Funct.STREAMS, word_of_streams, at.get("tables", 0)))
     if call.groups:
         steps.append(Command.of(Funct.GROUPS, *group_words(call.groups)))
     word = start_word(call.start_flags, call.schedule, w_format=call.packed.w.format, u_format=call.packed.u.format)

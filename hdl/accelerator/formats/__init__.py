@@ -1,14 +1,15 @@
 """Decoders of the formats of weights, by the number of the format."""
 
-from golden.config import AcceleratorConfig
-from golden.isa import BUILT_FORMATS, Format
+from golden.isa import Format
 from hdl.accelerator.formats.esell_decoder import EsellDecoder
+from hdl.accelerator.formats.stream_decoder import StreamDecoder
+from hdl.accelerator.formats.word_decoder import WordDecoder
 
-DECODERS: dict[Format, type[EsellDecoder]] = {Format.ESELL: EsellDecoder}
-"""One for each of BUILT_FORMATS; all have the ports of the first and take (cfg, known_length=...)."""
+DECODERS: dict[Format, type[EsellDecoder | StreamDecoder]] = {
+    Format.ESELL: EsellDecoder,
+    Format.STREAM16: StreamDecoder,
+    Format.STREAM8: StreamDecoder,
+}
+"""One for each of BUILT_FORMATS; WordDecoder has those of a configuration behind the ports of one."""
 
-
-def decoder(cfg: AcceleratorConfig, *, known_length: bool) -> EsellDecoder:
-    """The decoder of the one format that is built. ``known_length``: each column says how many words it has."""
-    (number,) = BUILT_FORMATS
-    return DECODERS[number](cfg, known_length=known_length)
+__all__ = ["DECODERS", "WordDecoder"]

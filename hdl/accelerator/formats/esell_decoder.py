@@ -6,7 +6,7 @@ from amaranth import Array, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
-from golden.config import AcceleratorConfig
+from golden.config import CHUNK_ROWS, AcceleratorConfig
 from golden.tables import COLUMN_TABLE, HEAD_LAYOUT
 from hdl.accelerator.layout import HALVES, Widths, column_layout, item_layout
 from hdl.accelerator.signatures import HeadSignature
@@ -24,7 +24,8 @@ class EsellDecoder(Component):
     ``columns`` becomes an ``end`` item. ``heads`` tells of each head.
 
     Parameters:
-        known_length: a column's words must be exactly as many as its entry says, and no more than those come.
+        known_length: with ``check`` a column's words must be exactly as many as its entry says, and no more than those
+            come.
 
     ``bad_format``, ``bad_weight``: a word breaks the format or the length, holds a value that is not finite; the run
     is lost, and what follows means nothing. So whatever the words are, a column whose words all come ends in items or
@@ -37,6 +38,7 @@ class EsellDecoder(Component):
         super().__init__(
             {
                 "blocks": In(w.blocks),
+                "check": In(1),
                 "words": In(stream.Signature(unsigned(64))),
                 "columns": In(stream.Signature(column_layout(cfg))),
                 "items": Out(stream.Signature(item_layout(cfg))),
@@ -113,7 +115,7 @@ class EsellDecoder(Component):
         with m.If(block_done):
             m.d.sync += block.eq(Mux(last_block, 0, block + 1))
 
-        has_items = [column.first | (c.width != 0) for c in chunks]
+        has_items = [column.mark.first | (c.width != 0) for c in chunks]
         with m.If(take_head):
             m.d.sync += [
                 *(rows[k].eq(c.rows) for k, c in enumerate(chunks)),
@@ -131,7 +133,7 @@ class EsellDecoder(Component):
             m.d.sync += value.eq(value + 1)
             with m.If(last_value):
                 m.d.sync += value.eq(0)
-                with m.If(~chunk & (column.first | (counts[1] != 0))):
+                with m.If(~chunk & (column.mark.first | (counts[1] != 0))):
                     m.d.sync += chunk.eq(1)
                 with m.Else():
                     m.d.sync += in_values.eq(0)
@@ -142,14 +144,15 @@ class EsellDecoder(Component):
             m.d.sync += self.items.valid.eq(take_value | make_zero | take_end)
         with m.If(take_value | make_zero | take_end):
             m.d.sync += [
-                item.values.eq(Mux(make_zero, 0, word)),
-                item.row_group.eq(block >> 1),
+                *(item.values[i].eq(Mux(make_zero, 0, values[i])) for i in range(4)),
+                *(group.eq(block >> 1) for group in item.row_groups),
                 item.column.eq(column.column),
-                item.first.eq(column.first & (take_end | (value == 0))),
-                item.half.eq(column.half),
-                item.tag.eq(column.tag),
+                item.mark.eq(column.mark),
+                item.mark.first.eq(column.mark.first & (take_end | (value == 0))),
                 item.end.eq(take_end),
             ]
+            if self.cfg.streams:
+                m.d.sync += item.used.eq((1 << CHUNK_ROWS) - 1)
             for i in range(4):
                 row = Mux(chunk, rows[1][i], rows[0][i])
                 code = Mux(chunk, codes[1][i], codes[0][i])
@@ -166,6 +169,6 @@ class EsellDecoder(Component):
             following = self.columns.payload
             too_short = self.columns.valid & column_free & ~following.end & (following.words < self.blocks)
             misfit = Mux(last_block, head_values != values_left, head_values > values_left)
-            wrong_length = too_short | (take_head & misfit)
+            wrong_length = self.check & (too_short | (take_head & misfit))
         m.d.comb += self.bad_format.eq((take_head & malformed) | wrong_length)
         return m

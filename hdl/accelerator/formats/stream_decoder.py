@@ -8,17 +8,18 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
-from golden.config import AcceleratorConfig
+from golden.config import GATES, AcceleratorConfig
+from golden.tables import STREAM_GAP_BITS, TABLE_VALUES
 from hdl.accelerator.layout import HALVES, Widths, bits_for, stream_item_layout, stream_unit_layout
 from hdl.accelerator.signatures import WriteSignature
 from hdl.common.arith import Fp16
 from hdl.common.component import Component
 from hdl.common.ram import Ram
 
-LEAST_GAP_BITS = 4
-MOST_GAP_BITS = 6
-TABLE_WORDS = 16
-"""Words of a matrix's tables: 16 fp16 values for each of the four gates."""
+LEAST_GAP_BITS = min(STREAM_GAP_BITS[16])
+MOST_GAP_BITS = max(STREAM_GAP_BITS[16])
+TABLE_WORDS = GATES * TABLE_VALUES // 4
+"""Words of a matrix's tables, each of four values."""
 
 
 class StreamDecoder(Component):
@@ -153,11 +154,12 @@ class StreamDecoder(Component):
             m.d.sync += [self.items.valid.eq(have_decoded), looked_up.eq(decoded)]
         # Entry 0 is no value, whatever the table says: what it is multiplied to is zero, and overflows nothing
         table_word = Signal(64)
-        gate_blocks = [Signal(Widths(self.cfg).h_blocks + 2, name=f"blocks_before_gate_{i}") for i in (1, 2, 3)]
+        gate_blocks = [Signal(Widths(self.cfg).h_blocks + 2, name=f"blocks_before_gate_{i}") for i in range(1, GATES)]
         m.d.comb += table_word.eq(self.tables.data)
         with m.If(self.tables.addr[:2] == 0):
             m.d.comb += table_word[:16].eq(0)
-        m.d.sync += [before.eq(self.h_blocks * gate) for gate, before in enumerate(gate_blocks, 1)]
+        one, two = self.h_blocks, self.h_blocks << 1
+        m.d.sync += [before.eq(blocks) for before, blocks in zip(gate_blocks, (one, two, one + two), strict=True)]
         values = []
         for k in streams:
             m.submodules[f"table_{k}"] = table = Ram(64, TABLE_WORDS)

@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden import isa
 from golden.config import AcceleratorConfig
-from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, GROUPS_RS1_BITS, Error, Schedule
+from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, GROUPS_RS1_BITS, Error, Format, Schedule
+from golden.tables import STREAM_GAP_BITS
 from hdl.accelerator.frontend.command_decoder import COMMANDS
 from hdl.accelerator.frontend.threshold import Threshold
 from hdl.accelerator.signatures import ParametersSignature
@@ -14,6 +15,8 @@ from hdl.common.component import Component
 from hdl.common.struct import struct
 
 _FP32_INFINITY = 0x7F80_0000
+_NOT_A_NUMBER = ("threshold", "sizes", "w_matrix", "u_matrix")
+"""Parameters that ABORT does not clear as it does the others."""
 _GROUPS_RS2_BITS = GROUP_SIZE_BITS * GROUP_SIZES - GROUPS_RS1_BITS
 
 
@@ -73,6 +76,7 @@ class Registers(Component):
             ("w", commands.weights, rs1), ("bias", commands.weights, rs2), ("u_offsets", commands.fusion, rs1),
             ("x", commands.data, rs1), ("h", commands.data, rs2),
             ("w_offsets", commands.extension, rs1), ("state", commands.extension, rs2),
+            ("tables", commands.streams, rs2),
         ):  # fmt: skip
             aligned[name] = Signal(name=f"{name}_aligned", init=1)
             with m.If(command):
@@ -86,6 +90,26 @@ class Registers(Component):
             ]
         with m.If(commands.extension):
             m.d.sync += [has_state.eq(rs2 != 0), has_w_offsets.eq(rs1 != 0)]
+        w_fits = Signal(2)
+        u_fits = Signal(2)
+        has_tables = Signal()
+        if cfg.streams:
+            packing = data.View(struct(isa.STREAMS_LAYOUT), rs1[: isa.STREAMS_LAYOUT.bits])
+            with m.If(commands.streams):
+                m.d.sync += has_tables.eq(rs2 != 0)
+                for matrix, fits, gap_bits, unit, built in (
+                    (p.w_matrix, w_fits, packing.w_gap_bits, packing.w_unit, (4, 1)),
+                    (p.u_matrix, u_fits, packing.u_gap_bits, packing.u_unit, (4,)),
+                ):
+                    known_unit = Cat(unit == columns - 1 for columns in built).any()
+                    m.d.sync += [
+                        matrix.gap_bits.eq(gap_bits),
+                        matrix.single.eq(unit == 0),
+                        *(
+                            fits[i].eq(known_unit & Cat(gap_bits == g for g in STREAM_GAP_BITS[width]).any())
+                            for i, width in enumerate((16, 8))
+                        ),
+                    ]
         if cfg.pooled:
             operands = Cat(rs1[:GROUPS_RS1_BITS], rs2[:_GROUPS_RS2_BITS])
             sizes = data.View(data.ArrayLayout(GROUP_SIZE_BITS, GROUP_SIZES), operands)
@@ -98,8 +122,12 @@ class Registers(Component):
                 m.d.sync += [
                     p.list.eq(flags.schedule == Schedule.LIST),
                     p.x_skip.eq(flags.x_skip),
-                    p.w_known.eq(flags.x_skip),
                 ]
+            if cfg.clears:
+                m.d.sync += p.w_known.eq(flags.x_skip | (flags.w_format != Format.ESELL))
+            if cfg.streams:
+                for matrix, number in ((p.w_matrix, flags.w_format), (p.u_matrix, flags.u_format)):
+                    m.d.sync += [matrix.stream.eq(number != Format.ESELL), matrix.narrow.eq(number == Format.STREAM8)]
         with m.If(commands.abort | commands.start):
             m.d.sync += bad_command.eq(0)
         with m.Elif(self.bad_command):
@@ -114,17 +142,23 @@ class Registers(Component):
                 has_w_offsets.eq(0),
                 nan.eq(0),
                 threshold.bits.eq(0),
-                *(getattr(p, name).eq(0) for name in p.signature.members if name not in ("threshold", "sizes")),
+                *(getattr(p, name).eq(0) for name in p.signature.members if name not in _NOT_A_NUMBER),
                 *(size.eq(0) for size in p.sizes),
+                *(getattr(matrix, name).eq(0) for matrix in (p.w_matrix, p.u_matrix) for name in matrix.signature.members),
+                w_fits.eq(0),
+                u_fits.eq(0),
+                has_tables.eq(0),
             ]
 
         uses_state = flags.state_in | flags.state_out
+        narrow = (flags.w_format == Format.STREAM8) | (flags.u_format == Format.STREAM8)
         misaligned = (
             (rs1[:3] != 0)
             | ~Cat(aligned[name] for name in ("w", "bias", "u_offsets", "x", "h")).all()
             | (uses_state & ~aligned["state"])
             # of an address in use, whether or not its flag is built: the order of checks is every build's
-            | (flags.x_skip & ~aligned["w_offsets"])
+            | ((flags.x_skip | (flags.w_format != Format.ESELL)) & ~aligned["w_offsets"])
+            | (narrow & ~aligned["tables"])
         )
         unknown_flags = (rs2 & (~isa.USED_BITS & (2**64 - 1))) != 0
         for field in isa.FIELDS:
@@ -133,13 +167,23 @@ class Registers(Component):
         listed = flags.schedule == Schedule.LIST
         if not cfg.pooled:
             unknown_flags |= listed | flags.x_skip
+        for number in Format:
+            if number not in cfg.formats:
+                unknown_flags |= (flags.w_format == number) | (flags.u_format == number)
+        for number, fits in ((flags.w_format, w_fits), (flags.u_format, u_fits)):
+            unknown_flags |= (number == Format.STREAM16) & ~fits[0]
+            unknown_flags |= (number == Format.STREAM8) & ~(fits[1] & has_tables)
+        w_known = flags.x_skip | (flags.w_format != Format.ESELL)
         failures = {
             Error.BAD_COMMAND: bad_command,
             Error.BAD_SIZE: ~size_ok,
             Error.BAD_T: ~steps_ok,
             Error.BAD_N_FUSE: ~fuse_ok | (listed & (p.sizes[0] == 0)),
             Error.MISALIGNED: misaligned,
-            Error.BAD_FLAGS: unknown_flags | (uses_state & ~has_state) | (flags.x_skip & ~(listed & has_w_offsets)),
+            Error.BAD_FLAGS: unknown_flags
+            | (uses_state & ~has_state)
+            | (flags.x_skip & ~listed)
+            | (w_known & ~has_w_offsets),
             Error.BAD_THRESHOLD: nan,
         }
         for code in reversed(isa.START_CHECKS):

@@ -70,12 +70,13 @@ class ColumnScanner(Component):
             self.columns.valid.eq(keep),
             entry.column.eq(column),
             entry.words.eq(words),
-            entry.first.eq(none_kept),
-            entry.half.eq(half),
+            entry.mark.first.eq(none_kept),
+            entry.mark.half.eq(half),
             self.kept.eq(keep),
             self.skipped.eq(looked & ~keep),
-            # a block is at most a head and eight value words; the decoder finds what else cannot be
-            self.bad_format.eq(keep & (words > p.h_blocks * 18)),
+            # an eSELL block is at most a head and eight value words, a stream has no more words than a unit places for
+            # one; the decoder finds what else cannot be
+            self.bad_format.eq(keep & (words > Mux(p.u_matrix.stream, p.h_blocks << 4, p.h_blocks * 18))),
         ]
         m.d.sync += [looked.eq(look), column.eq(block), known.eq(known + self.keep.published - (look & ~zeros))]
         with m.If(looked):

@@ -1,10 +1,11 @@
 """The U h path: columns of kept blocks only, one value word a cycle into one PE and two alternating results."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
-from hdl.accelerator import formats
+from hdl.accelerator.formats import WordDecoder
+from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
 from hdl.accelerator.layout import HALVES, SUM_BITS, Kind, column_layout, segment_layout
 from hdl.accelerator.ring import Ring
 from hdl.accelerator.signatures import (
@@ -34,7 +35,8 @@ class RecurrentPath(Component):
 
     ``step`` says when the sums of a step of ``parameters``' run are complete, ``sums`` gives them. ``keep`` tells of
     blocks of h as they become known, ``block`` fetches s(h). ``bias``, ``c`` and ``state`` carry what is loaded
-    before the first step: biases, cells and h of the state (see Setup).
+    before the first step: biases, cells and h of the state; ``w_offsets`` and ``w_tables`` what W needs of it, until
+    ``loaded`` (see Setup).
 
     ``burst`` asks for all of that and for U, ``fill`` brings it. ``faults``: what is wrong with it. ``events``: words
     of U and of what comes before, kept and skipped blocks; in every cycle a word of U is taken, missing (U_STARVED)
@@ -50,6 +52,9 @@ class RecurrentPath(Component):
                 "fill": In(FillSignature(cfg)),
                 "bias": Out(WriteSignature(cfg.max_h, HALVES)),
                 "c": Out(WriteSignature(cfg.max_h, signed(SUM_BITS))),
+                "w_offsets": Out(WriteSignature(cfg.x_blocks, HALVES)),
+                "w_tables": Out(WriteSignature(TABLE_WORDS, HALVES)),
+                "loaded": Out(1),
                 "state": Out(UnitSignature()),
                 "keep": In(KeepSignature(cfg)),
                 "block": Out(BlockSignature(cfg)),
@@ -72,7 +77,7 @@ class RecurrentPath(Component):
         m.submodules.columns = columns = Queue(column_layout(cfg), 16)
         m.submodules.offsets = offsets = Ram(64, -(-cfg.h_blocks // 4))
         m.submodules.ring = ring = Ring(cfg, Kind.U)
-        m.submodules.decoder = decoder = formats.decoder(cfg, known_length=True)
+        m.submodules.decoder = decoder = WordDecoder(cfg)
         for part in (setup, scanner):
             connect(m, flipped(self.parameters), part.parameters)
         connect(m, loader.burst, flipped(self.burst))
@@ -80,13 +85,18 @@ class RecurrentPath(Component):
         connect(m, flipped(self.fill), ring.fill)
         connect(m, ring.space, loader.space)
         connect(m, columns.o, decoder.columns)
+        connect(m, flipped(p.u_matrix), decoder.matrix)
+        connect(m, setup.u_tables, decoder.tables)
+        connect(m, setup.w_offsets, flipped(self.w_offsets))
+        connect(m, setup.w_tables, flipped(self.w_tables))
         connect(m, setup.bias, flipped(self.bias))
         connect(m, setup.c, flipped(self.c))
         connect(m, setup.h, flipped(self.state))
         connect(m, flipped(self.keep), scanner.keep)
         m.d.comb += [
-            decoder.blocks.eq(p.h_blocks << 1),
-            scanner.enable.eq(setup.done),
+            decoder.h_blocks.eq(p.h_blocks),
+            decoder.known.eq(1),
+            scanner.enable.eq(setup.done & ~bank.clearing),
             scanner.offsets.eq(offsets.read_data),
             scanner.room.eq((segments.room >= 2) & (columns.room >= 2)),
             offsets.read_en.eq(1),
@@ -103,6 +113,17 @@ class RecurrentPath(Component):
             self.faults.acc_overflow.eq(bank.overflow),
         ]
 
+        m.d.comb += self.loaded.eq(setup.done)
+        if cfg.streams:
+            # Sums are added to from the first word on: those of both halves, one after the other, become zero.
+            cleared = Signal(2)
+            m.d.comb += [
+                bank.clear.eq(p.u_matrix.stream & ~bank.clearing & ~cleared.all()),
+                bank.clear_memory.eq(cleared[0]),
+                bank.clear_rows.eq(p.h_blocks),
+            ]
+            with m.If(bank.clear):
+                m.d.sync += cleared.eq(Cat(1, cleared[0]))
         # Setup's segments and words come first, the columns' after it.
         m.d.comb += [setup.words.payload.eq(ring.words.payload), decoder.words.payload.eq(ring.words.payload)]
         with m.If(setup.done):
@@ -134,11 +155,11 @@ class RecurrentPath(Component):
             self.block.addr.eq(item.column),
             bank.item.eq(item),
             bank.issue.eq(value),
-            bank.memory.eq(item.half),
-            bank.addr.eq(item.row_group),
+            bank.memory.eq(item.mark.half),
+            *(each.eq(group) for each, group in zip(bank.addr, item.row_groups, strict=True)),
             bank.operands.eq(Mux(zero, 0, self.block.h.as_value())),
             bank.mark.end.eq(ended),
-            bank.mark.empty.eq(item.first),
+            bank.mark.empty.eq(item.mark.first),
             bank.read.eq(self.sums.read),
             bank.read_memory.eq(self.sums.half),
             bank.read_addr.eq(self.sums.row_group),

@@ -17,10 +17,13 @@ class SegmentLoader(Component):
 
     ``burst`` takes its entries in the ring in the cycle in which it is taken. A segment is taken when the last burst of
     the one before is.
+
+    Parameters:
+        kind: of the words.
     """
 
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        self.cfg = cfg
+    def __init__(self, cfg: AcceleratorConfig, kind: Kind = Kind.U) -> None:
+        self.cfg, self.kind = cfg, kind
         super().__init__(
             {
                 "segments": In(stream.Signature(segment_layout())),
@@ -38,7 +41,7 @@ class SegmentLoader(Component):
             self.burst.valid.eq((current.words != 0) & self.space.roomy),
             self.burst.addr.eq(current.addr),
             self.burst.words.eq(words),
-            self.burst.kind.eq(Kind.U),
+            self.burst.kind.eq(self.kind),
             self.burst.index.eq(self.space.next_index),
             self.space.alloc.eq(Mux(self.burst.taken, words, 0)),
             finished.eq((current.words == 0) | (self.burst.taken & last)),

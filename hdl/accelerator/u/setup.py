@@ -5,6 +5,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
+from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
 from hdl.accelerator.layout import HALVES, SUM_BITS, Widths, bits_for, segment_layout
 from hdl.accelerator.signatures import ParametersSignature, UnitSignature, WriteSignature
 from hdl.common.arith import FP32, Fp16, Fp16FromFp32
@@ -17,7 +18,7 @@ _BIAS_LIMIT_BIASED = 26
 class Setup(Component):
     """Asks for what the run of ``parameters`` loads first, as ``segments``, takes their ``words`` and hands them out.
 
-    ``offsets`` and ``bias`` write a word a row; elements of the state come one and two cycles later: ``c`` writes one,
+    ``w_offsets`` and the tables of W and U, where the run needs them, then ``offsets`` and ``bias`` write a word a row; elements of the state come one and two cycles later: ``c`` writes one,
     ``h`` carries the state's h in fp16. ``done``: everything is in. ``bad_bias``, ``bad_state`` pulse for values that
     the arithmetic does not take.
     """
@@ -29,6 +30,9 @@ class Setup(Component):
                 "parameters": In(ParametersSignature(cfg)),
                 "segments": Out(stream.Signature(segment_layout())),
                 "words": In(stream.Signature(unsigned(64))),
+                "w_offsets": Out(WriteSignature(self.cfg.x_blocks, HALVES)),
+                "w_tables": Out(WriteSignature(TABLE_WORDS, HALVES)),
+                "u_tables": Out(WriteSignature(TABLE_WORDS, HALVES)),
                 "offsets": Out(WriteSignature(-(-cfg.h_blocks // 4), 64)),
                 "bias": Out(WriteSignature(cfg.max_h, HALVES)),
                 "c": Out(WriteSignature(cfg.max_h, signed(SUM_BITS))),
@@ -44,10 +48,28 @@ class Setup(Component):
         p = self.parameters
         units = Signal(Widths(self.cfg).h_blocks + 2)
         offset_words = (p.h_blocks + 3) >> 2
+        w_offset_words = Mux(p.w_matrix.single, p.x_blocks, (p.x_blocks + 3) >> 2)
+        tables = p.w_matrix.narrow | p.u_matrix.narrow
         m.d.comb += units.eq(p.h_blocks << 2)
 
         segment = self.segments.payload
         with m.FSM(name="request"):
+            if self.cfg.streams or self.cfg.pooled:
+                # what W needs comes first: x is loaded meanwhile
+                with m.State("FIRST"):
+                    m.d.comb += [
+                        self.segments.valid.eq(p.w_known),
+                        segment.addr.eq(p.w_offsets),
+                        segment.words.eq(w_offset_words),
+                    ]
+                    with m.If(~p.w_known | self.segments.ready):
+                        m.next = "OFFSETS"
+                        with m.If(tables):
+                            m.next = "TABLES"
+                with m.State("TABLES"):
+                    m.d.comb += [self.segments.valid.eq(1), segment.addr.eq(p.tables), segment.words.eq(2 * TABLE_WORDS)]
+                    with m.If(self.segments.ready):
+                        m.next = "OFFSETS"
             with m.State("OFFSETS"):
                 m.d.comb += [self.segments.valid.eq(1), segment.addr.eq(p.u_offsets), segment.words.eq(offset_words)]
                 with m.If(self.segments.ready):
@@ -68,12 +90,14 @@ class Setup(Component):
         word = self.words.payload
         upper = Signal()
         element = Signal(32)
-        addr = Signal(bits_for(self.cfg.max_h))
+        addr = Signal(bits_for(max(self.cfg.max_h, self.cfg.x_blocks, TABLE_WORDS)))
         pair = data.View(data.ArrayLayout(unsigned(32), 2), word)
         biases = data.View(HALVES, word)
         last = Signal()
+        tables_of_u = Signal()
         m.d.comb += [
-            *(write.addr.eq(addr) for write in (self.offsets, self.bias)),
+            *(write.addr.eq(addr) for write in (self.w_offsets, self.w_tables, self.u_tables, self.offsets, self.bias)),
+            *(write.data.eq(word) for write in (self.w_offsets, self.w_tables, self.u_tables)),
             self.offsets.data.eq(word),
             self.bias.data.eq(word),
         ]
@@ -103,6 +127,37 @@ class Setup(Component):
         with m.If(advance):
             m.d.sync += addr.eq(Mux(last, 0, addr + 1))
         with m.FSM(name="take"):
+            if self.cfg.streams or self.cfg.pooled:
+                with m.State("FIRST"):
+                    m.next = "OFFSETS"
+                    with m.If(tables):
+                        m.next = "TABLES"
+                    with m.If(p.w_known):
+                        m.next = "W_OFFSETS"
+                with m.State("W_OFFSETS"):
+                    m.d.comb += [
+                        self.words.ready.eq(1),
+                        advance.eq(self.words.valid),
+                        self.w_offsets.en.eq(self.words.valid),
+                        last.eq(addr + 1 == w_offset_words),
+                    ]
+                    with m.If(advance & last):
+                        m.next = "OFFSETS"
+                        with m.If(tables):
+                            m.next = "TABLES"
+                with m.State("TABLES"):
+                    m.d.comb += [
+                        self.words.ready.eq(1),
+                        advance.eq(self.words.valid),
+                        # the tables of a matrix without any are not looked at
+                        self.w_tables.en.eq(self.words.valid & ~tables_of_u & p.w_matrix.narrow),
+                        self.u_tables.en.eq(self.words.valid & tables_of_u & p.u_matrix.narrow),
+                        last.eq(addr + 1 == TABLE_WORDS),
+                    ]
+                    with m.If(advance & last):
+                        m.d.sync += tables_of_u.eq(1)
+                        with m.If(tables_of_u):
+                            m.next = "OFFSETS"
             with m.State("OFFSETS"):
                 m.d.comb += [
                     self.words.ready.eq(1),

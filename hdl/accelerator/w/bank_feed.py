@@ -54,7 +54,7 @@ class BankFeed(Component):
         item = queue.o.payload
         turn = Signal(range(LISTED_STEPS))
         last = Signal()
-        tag = item.tag[: (LISTS - 1).bit_length()]
+        tag = item.mark.tag[: (LISTS - 1).bit_length()]
         m.d.comb += [
             write.en.eq(self.steps.en),
             write.addr.eq(self.steps.tag[: len(tag)] * LISTED_STEPS + self.steps.place),

@@ -1,17 +1,17 @@
 """Cell fusion, the schedule of the paper: W passes once for a group of time steps."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Widths, column_layout
+from hdl.accelerator.layout import Widths, unit_layout
 from hdl.accelerator.signatures import ParametersSignature
 from hdl.common.component import Component
 
 
 class GroupSequencer(Component):
-    """Tells the decoder which ``columns`` come: all of W for each group, once its inputs and its half of the slots
+    """Tells which ``units`` of columns come: all of W for each group, once its inputs and its half of the slots
     allow.
 
     ``parameters``: the run's. ``begin`` pulses with the start of a group, of ``size`` steps; there is none of 0.
@@ -25,7 +25,8 @@ class GroupSequencer(Component):
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "size": In(w.group),
-                "columns": Out(stream.Signature(column_layout(cfg))),
+                "enable": In(1),
+                "units": Out(stream.Signature(unit_layout(cfg))),
                 "x_ready": In(1),
                 "release": In(1),
                 "begin": Out(1),
@@ -37,27 +38,28 @@ class GroupSequencer(Component):
         w, p = Widths(self.cfg), self.parameters
         inputs = Signal(2)
         halves = Signal(2, init=2)
-        column = Signal(w.columns)
+        unit = Signal(w.units)
         begin = self.begin
-        entry = self.columns.payload
-        m.d.comb += [entry.column.eq(column), entry.first.eq(column == 0)]
+        units = Mux(p.w_matrix.single, p.x_blocks << 2, p.x_blocks)
+        entry = self.units.payload
+        m.d.comb += [entry.unit.eq(unit), entry.needed.eq(1), entry.mark.first.eq(unit == 0)]
         with m.FSM(name="groups"):
             with m.State("INIT"):
                 m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.comb += begin.eq((inputs != 0) & (halves != 0) & (self.size != 0))
+                m.d.comb += begin.eq(self.enable & (inputs != 0) & (halves != 0) & (self.size != 0))
                 with m.If(begin):
-                    m.d.sync += column.eq(0)
+                    m.d.sync += unit.eq(0)
                     m.next = "COLUMNS"
             with m.State("COLUMNS"):
-                m.d.comb += self.columns.valid.eq(1)
-                with m.If(self.columns.ready):
-                    m.d.sync += column.eq(column + 1)
-                    with m.If(column + 1 == p.x_blocks):
+                m.d.comb += self.units.valid.eq(1)
+                with m.If(self.units.ready):
+                    m.d.sync += unit.eq(unit + 1)
+                    with m.If(unit + 1 == units):
                         m.next = "END"
             with m.State("END"):
-                m.d.comb += [self.columns.valid.eq(1), entry.end.eq(1), entry.first.eq(0)]
-                with m.If(self.columns.ready):
+                m.d.comb += [self.units.valid.eq(1), entry.end.eq(1), entry.mark.first.eq(0)]
+                with m.If(self.units.ready):
                     m.next = "WAIT"
         m.d.sync += [inputs.eq(inputs + self.x_ready - begin), halves.eq(halves + self.release - begin)]
         return m

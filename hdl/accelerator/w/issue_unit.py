@@ -147,7 +147,7 @@ class IssueUnit(Component):
             for b, feed in enumerate(feeds):
                 takes = wants[b] & ~(self.u_issue & (self.spare == b))
                 counts = [self.counts[i][b] for i in range(LISTS)]
-                needs = Array(count != 0 for count in counts)[self.items.payload.tag[:3]]
+                needs = Array(count != 0 for count in counts)[self.items.payload.mark.tag[: (LISTS - 1).bit_length()]]
                 m.d.comb += [
                     self.issue[b].eq(takes),
                     feed.take.eq(takes),

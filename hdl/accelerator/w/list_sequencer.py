@@ -75,7 +75,7 @@ class ListSequencer(Component):
         looked = Signal()
         place = [Array((b - i) % cfg.w_banks for i in banks)[first_bank] for b in banks]
         works = [started + place[b] < group for b in banks]
-        block = Mux(p.w_single, unit >> 2, unit)
+        block = Mux(p.w_matrix.single, unit >> 2, unit)
         m.d.comb += last_turn.eq(started + cfg.w_banks >= group)
         m.d.sync += looked.eq(look)
         counts = [Signal(range(LISTED_STEPS + 1), name=f"count_{b}") for b in banks]
@@ -89,7 +89,7 @@ class ListSequencer(Component):
             steps = self.steps[b]
             of_step = Signal(name=f"of_step_{b}")
             found: Any = Signal.like(steps.step, name=f"found_{b}")
-            zero = Mux(p.w_single, ~self.looks[b].nonzero.bit_select(unit[:2], 1), self.looks[b].nonzero == 0)
+            zero = Mux(p.w_matrix.single, ~self.looks[b].nonzero.bit_select(unit[:2], 1), self.looks[b].nonzero == 0)
             m.d.comb += [
                 self.looks[b].addr.eq(now[b].x + block),
                 wanted[b].eq(looked & of_step & ~(p.x_skip & zero)),
@@ -109,9 +109,9 @@ class ListSequencer(Component):
 
         entry: Any = self.units.payload
         any_wanted = Cat(count.any() for count in counts).any()
-        units = Mux(p.w_single, p.x_blocks << 2, p.x_blocks)
+        units = Mux(p.w_matrix.single, p.x_blocks << 2, p.x_blocks)
         room = Cat(((tag - self.oldest[b])[:TAG_BITS] < LISTS - _MARGIN) for b in banks).all()
-        m.d.comb += [entry.unit.eq(unit), entry.tag.eq(tag)]
+        m.d.comb += [entry.unit.eq(unit), entry.mark.tag.eq(tag)]
         with m.FSM(name="groups"):
             with m.State("WAIT"):
                 m.d.comb += begin.eq((inputs != 0) & (self.size != 0) & (active + self.size <= self.capacity))

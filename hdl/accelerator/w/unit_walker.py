@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Module, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -59,10 +59,12 @@ class UnitWalker(Component):
             self.columns.valid.eq(needed | (taken & unit.end)),
             column.column.eq(unit.unit),
             column.words.eq(words),
-            column.tag.eq(unit.tag),
+            column.mark.eq(unit.mark),
             column.end.eq(unit.end),
-            # eSELL's longest; the decoder finds what else cannot be
-            self.bad_format.eq(needed & (words > p.h_blocks * 18)),
+            # of a stream as many as places, of eSELL heads and values; the decoder finds what else cannot be
+            self.bad_format.eq(
+                needed & (words > Mux(p.w_matrix.stream, p.h_blocks << Mux(p.w_matrix.single, 2, 4), p.h_blocks * 18))
+            ),
         ]
         with m.If(~begun | (taken & unit.end)):
             m.d.sync += addr.eq(p.w)

@@ -76,7 +76,8 @@ class WeightLoader(Component):
                 m.next = "FIRST"
             with m.State("FIRST"):
                 m.d.sync += [addr.eq(p.w), left.eq(blocks), blocks_left.eq(blocks)]
-                m.next = "LOAD"
+                with m.If(~p.w_known):
+                    m.next = "LOAD"
             with m.State("LOAD"):
                 # found a cycle ahead; bursts are long enough for a cycle between them
                 m.d.sync += self.burst.valid.eq((left != 0) & self.space.roomy & ~self.burst.taken)

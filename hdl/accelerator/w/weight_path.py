@@ -1,14 +1,11 @@
 """The W x path: groups of time steps, decoded words shared by all PEs that work on W, each with a bank of sums."""
 
-from typing import Any
-
-from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
-from hdl.accelerator import formats
-from hdl.accelerator.layout import TAG_BITS, Kind, Widths
-from hdl.accelerator.ring import Ring
+from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
+from hdl.accelerator.layout import HALVES, Kind, Widths
 from hdl.accelerator.signatures import (
     UNIT_FAULTS,
     FillSignature,
@@ -16,6 +13,7 @@ from hdl.accelerator.signatures import (
     OfferSignature,
     ParametersSignature,
     WeightSumsSignature,
+    WriteSignature,
     unit_events,
     w_bank_signature,
 )
@@ -25,7 +23,7 @@ from hdl.accelerator.w.input_buffer import InputBuffer
 from hdl.accelerator.w.issue_unit import IssueUnit
 from hdl.accelerator.w.list_sequencer import LISTS, ListSequencer
 from hdl.accelerator.w.slots import SlotCount
-from hdl.accelerator.w.weight_loader import WeightLoader
+from hdl.accelerator.w.weight_source import WeightSource
 from hdl.common.component import Component
 
 
@@ -51,6 +49,9 @@ class WeightPath(Component):
                 "fill": In(FillSignature(cfg)),
                 "groups": Out(GroupsSignature(cfg)),
                 "sums": In(WeightSumsSignature(cfg)),
+                "offsets": In(WriteSignature(cfg.x_blocks, HALVES)),
+                "tables": In(WriteSignature(TABLE_WORDS, HALVES)),
+                "loaded": In(1),
                 "u_issue": In(1),
                 "banks": Out(w_bank_signature(cfg)).array(cfg.w_banks),
                 "spare": Out(range(cfg.n_pe)),
@@ -63,30 +64,28 @@ class WeightPath(Component):
         m = Module()
         cfg, p, events = self.cfg, self.parameters, self.events
         m.submodules.inputs = inputs = InputBuffer(cfg)
-        m.submodules.loader = loader = WeightLoader(cfg)
-        m.submodules.ring = ring = Ring(cfg, Kind.W)
+        m.submodules.source = source = WeightSource(cfg)
         m.submodules.groups = groups = GroupSequencer(cfg)
-        m.submodules.decoder = decoder = formats.decoder(cfg, known_length=False)
         # Groups are begun, worked on, and read by the gates, at most all of them apart.
-        walkers = []
-        for name in ("begun", "current", "read"):
-            m.submodules[f"{name}_sizes"] = sizes = GroupSizes(cfg)
-            walkers.append(sizes)
-        begun, current, read = walkers
-        for part in (inputs, loader, groups, *walkers):
+        m.submodules.begun = begun = GroupSizes(cfg)
+        m.submodules.current = current = GroupSizes(cfg)
+        m.submodules.read = read = GroupSizes(cfg)
+        walkers = [begun, current, read]
+        for part in (inputs, source, groups, *walkers):
             connect(m, flipped(p), part.parameters)
         connect(m, inputs.burst, flipped(self.x_burst))
-        connect(m, loader.burst, flipped(self.w_burst))
+        connect(m, source.burst, flipped(self.w_burst))
         connect(m, flipped(self.fill), inputs.fill)
-        connect(m, flipped(self.fill), ring.fill)
-        connect(m, ring.words, decoder.words)
-        connect(m, ring.space, loader.space)
-        connect(m, groups.columns, decoder.columns)
-        connect(m, decoder.heads, loader.heads)
+        connect(m, flipped(self.fill), source.fill)
+        connect(m, flipped(self.offsets), source.offsets)
+        connect(m, flipped(self.tables), source.tables)
+        capacity = Signal(Widths(cfg).group)
         begin = Signal()
         ended = Signal()
         m.d.comb += [
-            decoder.blocks.eq(p.h_blocks << 1),
+            source.loaded.eq(self.loaded),
+            source.capacity.eq(capacity),
+            *(sizes.capacity.eq(capacity) for sizes in walkers),
             begin.eq(groups.begin),
             begun.take.eq(begin),
             current.take.eq(ended),
@@ -94,17 +93,20 @@ class WeightPath(Component):
             groups.size.eq(begun.size),
             groups.x_ready.eq(inputs.group_ready),
             groups.release.eq(self.groups.free & self.groups.last),
+            source.units.valid.eq(groups.units.valid),
+            source.units.payload.eq(groups.units.payload),
+            groups.units.ready.eq(source.units.ready),
             inputs.group_free.eq(ended),
             self.groups.size.eq(read.size),
             self.faults.bad_x.eq(inputs.bad_x),
-            self.faults.bad_format.eq(decoder.bad_format | loader.bad_format),
-            self.faults.bad_weight.eq(decoder.bad_weight),
+            self.faults.bad_format.eq(source.bad_format),
+            self.faults.bad_weight.eq(source.bad_weight),
             self.faults.acc_overflow.eq(Cat(bank.overflow for bank in self.banks).any()),
         ]
 
         m.submodules.issue = issue = IssueUnit(cfg)
         connect(m, flipped(p), issue.parameters)
-        connect(m, decoder.items, issue.items)
+        connect(m, source.items, issue.items)
         m.d.comb += [
             issue.rows.eq(current.size),
             issue.reading.eq(self.sums.read),
@@ -121,12 +123,47 @@ class WeightPath(Component):
                 x.addr.eq(step.x + item.column),
                 bank.item.eq(item),
                 bank.issue.eq(issue.issue[number]),
-                bank.addr.eq(step.sums + item.row_group),
+                *(each.eq(step.sums + group) for each, group in zip(bank.addr, item.row_groups, strict=True)),
                 bank.operands.eq(x.operands),
                 bank.mark.eq(ended),
             ]
+        if cfg.clears:
+            m.submodules.slots = slots = SlotCount(cfg)
+            connect(m, flipped(p), slots.parameters)
+            cleared = self._clear(m, slots)
+            m.d.comb += groups.enable.eq(cleared | ~p.w_matrix.stream)
+        else:
+            m.d.comb += groups.enable.eq(1)
         if cfg.pooled:
-            self._add_list(m, inputs, loader, groups, decoder, issue, begun, begin, walkers)
+            m.submodules.list = listed = ListSequencer(cfg)
+            connect(m, flipped(p), listed.parameters)
+            m.d.comb += [
+                capacity.eq(Mux(cleared, slots.steps, 0)),
+                inputs.capacity.eq(Mux(slots.counted, slots.steps, 0)),
+                inputs.rows_fit.eq(slots.inputs),
+                inputs.group_begun.eq(listed.begin),
+                inputs.freed_rows.eq(current.size),
+                listed.size.eq(Mux(p.list, begun.size, 0)),
+                listed.capacity.eq(capacity),
+                listed.x_ready.eq(inputs.group_ready),
+                listed.freed.eq(self.groups.free),
+            ]
+            for number in range(cfg.w_banks):
+                connect(m, listed.looks[number], inputs.looks[number])
+                connect(m, listed.steps[number], issue.lists[number])
+                working_on = issue.heads[number].mark.tag
+                m.d.comb += [
+                    listed.oldest[number].eq(Mux(issue.valid[number], working_on, source.oldest)),
+                    *(issue.counts[i][number].eq(listed.counts[i][number]) for i in range(LISTS)),
+                ]
+            with m.If(p.list):
+                m.d.comb += [
+                    begin.eq(listed.begin),
+                    groups.size.eq(0),
+                    source.units.valid.eq(listed.units.valid),
+                    source.units.payload.eq(listed.units.payload),
+                    listed.units.ready.eq(source.units.ready),
+                ]
 
         # Groups whose sums are complete: none is forgotten when the gates are behind.
         complete = Signal(Widths(cfg).group)
@@ -161,7 +198,7 @@ class WeightPath(Component):
         groups_open = Signal(Widths(cfg).group)
         m.d.sync += groups_open.eq(groups_open + begin - ended)
         m.d.comb += [
-            events.w_words.eq(ring.words.valid & ring.words.ready),
+            events.w_words.eq(source.taken),
             events.x_words.eq(inputs.fill.valid & (inputs.fill.kind == Kind.X)),
             events.w_busy.eq(issue.issue.any()),
             events.w_stolen.eq(issue.waiting & ~issue.issue.any()),
@@ -171,74 +208,13 @@ class WeightPath(Component):
         ]
         return m
 
-    def _add_list(
-        self,
-        m: Module,
-        inputs: InputBuffer,
-        loader: WeightLoader,
-        groups: GroupSequencer,
-        decoder: Any,
-        issue: IssueUnit,
-        begun: GroupSizes,
-        begin: Signal,
-        walkers: list[GroupSizes],
-    ) -> None:
-        """The list's sequencer beside that of cell fusion."""
-        cfg, p = self.cfg, self.parameters
-        m.submodules.slots = slots = SlotCount(cfg)
-        m.submodules.list = listed = ListSequencer(cfg)
-        for part in (slots, listed):
-            connect(m, flipped(p), part.parameters)
-        # Sums are added to from the first word on: what is left of a run before goes first.
+    def _clear(self, m: Module, slots: SlotCount) -> Value:
+        """Where sums are added to from the first word on: what a run before left goes first. High when it is gone."""
+        p = self.parameters
+        counted = Signal()
         clear = Signal()
-        cleared = Signal()
-        started = Signal()
-        capacity = Signal(Widths(cfg).group)
-        m.d.sync += started.eq(slots.counted)
-        m.d.comb += [
-            clear.eq(slots.counted & ~started & p.list),
-            cleared.eq(started & ~Cat(bank.clearing for bank in self.banks).any()),
-            capacity.eq(Mux(cleared, slots.steps, 0)),
-        ]
+        m.d.sync += counted.eq(slots.counted)
+        m.d.comb += clear.eq(slots.counted & ~counted & (p.list | p.w_matrix.stream))
         for bank in self.banks:
             m.d.comb += [bank.clear.eq(clear), bank.clear_rows.eq(slots.sum_rows)]
-        last_taken = Signal(TAG_BITS)
-        taken = decoder.columns.valid & decoder.columns.ready
-        with m.If(taken):
-            m.d.sync += last_taken.eq(decoder.columns.payload.tag)
-        decoded = decoder.items
-        m.d.comb += [
-            *(sizes.capacity.eq(capacity) for sizes in walkers),
-            inputs.capacity.eq(Mux(started, slots.steps, 0)),
-            inputs.rows_fit.eq(slots.inputs),
-            inputs.group_begun.eq(listed.begin),
-            inputs.freed_rows.eq(issue.rows),
-            loader.capacity.eq(capacity),
-            listed.size.eq(Mux(p.list, begun.size, 0)),
-            listed.capacity.eq(capacity),
-            listed.x_ready.eq(inputs.group_ready),
-            listed.freed.eq(self.groups.free),
-            begin.eq(groups.begin | listed.begin),
-        ]
-        for number in range(cfg.w_banks):
-            connect(m, listed.looks[number], inputs.looks[number])
-            connect(m, listed.steps[number], issue.lists[number])
-            head = issue.heads[number]
-            m.d.comb += [
-                listed.oldest[number].eq(
-                    Mux(issue.valid[number], head.tag, Mux(decoded.valid, decoded.payload.tag, last_taken))
-                ),
-                *(issue.counts[i][number].eq(listed.counts[i][number]) for i in range(LISTS)),
-            ]
-        with m.If(p.list):
-            entry = decoder.columns.payload
-            unit = listed.units.payload
-            m.d.comb += [
-                groups.size.eq(0),
-                decoder.columns.valid.eq(listed.units.valid),
-                listed.units.ready.eq(decoder.columns.ready),
-                entry.column.eq(unit.unit),
-                entry.tag.eq(unit.tag),
-                entry.end.eq(unit.end),
-                entry.first.eq(0),
-            ]
+        return counted & ~Cat(bank.clearing for bank in self.banks).any()
