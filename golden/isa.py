@@ -85,7 +85,10 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
     Instruction(Funct.COUNTER, "counter index", None, "read a counter; never waits for a run"),
     Instruction(Funct.ABORT, None, None, "stop the run, clear all registers and errors; never waits for a run"),
     Instruction(
-        Funct.STREAMS, "gap bits and units of W and U", "address of the tables or 0", "say how stream formats are packed"
+        Funct.STREAMS,
+        "gap bits and units of W and U",
+        "address of the tables or 0",
+        "say how stream formats are packed",
     ),
     Instruction(Funct.GROUPS, "group sizes 0 to 9", "group sizes 10 to 15", "set the list of group sizes, 6 bits each"),
 )
@@ -227,7 +230,9 @@ def streams_word(w_gap_bits: int, w_unit_cols: int, u_gap_bits: int, u_unit_cols
     )
 
 
-IMPLEMENTED_FLAGS = Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.X_SKIP | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ
+IMPLEMENTED_FLAGS = (
+    Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.X_SKIP | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ
+)
 """Flags that the RTL runs; START with any other bit of rs2 set answers BAD_FLAGS."""
 
 USED_BITS = reduce(or_, (field.used for field in FIELDS), int(IMPLEMENTED_FLAGS))

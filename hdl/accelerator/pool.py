@@ -19,7 +19,7 @@ LANE_LATENCY = 3
 class SpmvBank(Component):
     """A bank with the stages of the words on their way to it, beside those of the PE that multiplies them.
 
-    ``words``: what is issued; ``products`` come two cycles after it, with ``lost`` if one does not fit 32 bits.    """
+    ``words``: what is issued; ``products`` come two cycles after it, with ``lost`` if one does not fit 32 bits."""
 
     def __init__(self, cfg: AcceleratorConfig, signature: BankSignature, depth: int, *, memories: int = 1) -> None:
         self.cfg, self.depth, self.memories = cfg, depth, memories

@@ -181,6 +181,7 @@ class ResultBank(Component):
                 next_addr.eq(self.clear_addr),
             ]
         zeros: list[Value] = [
-            Mux(read_memory == i, was_read, 0) | (clears & (next_memory == i)).replicate(4) for i in range(self.memories)
+            Mux(read_memory == i, was_read, 0) | (clears & (next_memory == i)).replicate(4)
+            for i in range(self.memories)
         ]
         return zeros, Mux(was_read.any(), was_read_addr, next_addr)

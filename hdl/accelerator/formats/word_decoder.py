@@ -85,4 +85,7 @@ class WordDecoder(Component):
                     self.bad_format.eq(part.bad_format),
                     self.bad_weight.eq(part.bad_weight),
                 ]
+                if isinstance(part, StreamDecoder):
+                    # streams are added to sums that were cleared
+                    m.d.comb += self.items.payload.mark.first.eq(part.items.payload.mark.first & part.items.payload.end)
         return m

@@ -144,7 +144,11 @@ class Registers(Component):
                 threshold.bits.eq(0),
                 *(getattr(p, name).eq(0) for name in p.signature.members if name not in _NOT_A_NUMBER),
                 *(size.eq(0) for size in p.sizes),
-                *(getattr(matrix, name).eq(0) for matrix in (p.w_matrix, p.u_matrix) for name in matrix.signature.members),
+                *(
+                    getattr(matrix, name).eq(0)
+                    for matrix in (p.w_matrix, p.u_matrix)
+                    for name in matrix.signature.members
+                ),
                 w_fits.eq(0),
                 u_fits.eq(0),
                 has_tables.eq(0),

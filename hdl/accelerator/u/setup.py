@@ -67,7 +67,11 @@ class Setup(Component):
                         with m.If(tables):
                             m.next = "TABLES"
                 with m.State("TABLES"):
-                    m.d.comb += [self.segments.valid.eq(1), segment.addr.eq(p.tables), segment.words.eq(2 * TABLE_WORDS)]
+                    m.d.comb += [
+                        self.segments.valid.eq(1),
+                        segment.addr.eq(p.tables),
+                        segment.words.eq(2 * TABLE_WORDS),
+                    ]
                     with m.If(self.segments.ready):
                         m.next = "OFFSETS"
             with m.State("OFFSETS"):

@@ -7,7 +7,16 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from golden.config import AcceleratorConfig
 from hdl.accelerator.formats import WordDecoder
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
-from hdl.accelerator.layout import HALVES, TAG_BITS, Kind, Widths, column_layout, item_layout, segment_layout, unit_layout
+from hdl.accelerator.layout import (
+    HALVES,
+    TAG_BITS,
+    Kind,
+    Widths,
+    column_layout,
+    item_layout,
+    segment_layout,
+    unit_layout,
+)
 from hdl.accelerator.ring import Ring
 from hdl.accelerator.signatures import (
     FillSignature,
@@ -135,7 +144,10 @@ class WeightSource(Component):
             m.d.comb += [part.space.next_index.eq(ring.space.next_index), part.space.roomy.eq(ring.space.roomy)]
             with m.If(active):
                 m.d.comb += [
-                    *(getattr(self.burst, n).eq(getattr(part.burst, n)) for n in ("valid", "addr", "words", "kind", "index")),
+                    *(
+                        getattr(self.burst, n).eq(getattr(part.burst, n))
+                        for n in ("valid", "addr", "words", "kind", "index")
+                    ),
                     part.burst.taken.eq(self.burst.taken),
                     ring.space.alloc.eq(part.space.alloc),
                 ]
