@@ -106,6 +106,7 @@ class Schedule(IntEnum):
     """Numbers of the schedules, a field of START's flags. ``golden.cycles`` has what they take."""
 
     CELL_FUSION = 0
+    LIST = 1
 
 
 class Format(IntEnum):
@@ -114,7 +115,10 @@ class Format(IntEnum):
     ESELL = 0
 
 
-SCHEDULE_MEANINGS: dict[Schedule, str] = {Schedule.CELL_FUSION: "cell fusion, as in the paper"}
+SCHEDULE_MEANINGS: dict[Schedule, str] = {
+    Schedule.CELL_FUSION: "cell fusion, as in the paper",
+    Schedule.LIST: "list of group sizes",
+}
 FORMAT_MEANINGS: dict[Format, str] = {Format.ESELL: "eSELL"}
 
 BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION,)
