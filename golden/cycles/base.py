@@ -3,14 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from golden.config import AcceleratorConfig, LayerShape
-from golden.cycles.words import FULL_PORT, bound_cycles, u_words_of_steps
+from golden.cycles.words import FULL_PORT, HALVES, bound_cycles, u_words_of_steps
+from golden.formats import stored
 from golden.isa import Schedule as ScheduleNumber
+from golden.layer import PackedLayer
 
 Parameters = tuple[int, ...]
 """What a schedule leaves open, as whole numbers: N_fuse, or group sizes."""
@@ -58,6 +60,49 @@ class LayerWords:
     w_units: NDArray[np.integer] | None = None
     x_zero: NDArray[np.bool_] | None = None
     w_offsets: int = 0
+
+    @classmethod
+    def of_layer(
+        cls,
+        packed: PackedLayer,
+        kept: NDArray[np.bool_],
+        x: ArrayLike | None = None,
+        *,
+        h_seq: bool = True,
+        state_in: bool = False,
+        state_out: bool = False,
+    ) -> Self:
+        """Of a packed layer on one sequence, of which each step keeps the units ``kept`` (T, U's units) bool of h.
+
+        x: (T, inputs), or padded (T, X), where zero x is skipped: what is +-0 as fp16.
+        """
+        w, u = stored(packed.w.format), stored(packed.u.format)
+        units = w.units(packed.x, packed.w.parameters)
+        heads = units * w.unit_heads(packed.w.rows)
+        zero: NDArray[np.bool_] | None = None
+        if x is not None:
+            halves = np.zeros((len(kept), packed.x), dtype=np.float16)
+            halves[:, : np.shape(x)[1]] = x
+            zero = np.logical_not(halves.reshape(len(kept), units, -1).any(axis=2))
+        return cls(
+            packed.shape(len(kept)),
+            len(packed.w.words) - heads,
+            heads,
+            kept,
+            packed.u.offsets,
+            h_seq,
+            state_in,
+            state_out,
+            u.unit_heads(packed.u.rows),
+            packed.w.offsets,
+            zero,
+            -(-units // HALVES) if w.needs_offsets or x is not None else 0,
+        )
+
+    @property
+    def offsets(self) -> int:
+        """Words of the offsets that a run loads, U's and W's."""
+        return -(-len(self.u_offsets) // HALVES) + self.w_offsets
 
     @property
     def u_words(self) -> NDArray[np.int64]:

@@ -40,11 +40,16 @@ def shortest(sizes: Parameters, steps: int, most: int) -> Parameters:
     return tuple(said)
 
 
-def _starts(most: int, n_pe: int) -> list[Parameters]:
-    """Lists to begin with: groups alike, and such that grow from a small first one; all PEs have as many steps."""
+def _starts(steps: int, most: int, n_pe: int) -> list[Parameters]:
+    """Lists to begin with: first a group with as many steps for every PE, then others, or the rest in equal ones."""
     fair = [*range(n_pe, most, n_pe), most]
-    sizes = sorted({fair[round(part * (len(fair) - 1) / (_SIZES - 1))] for part in range(_SIZES)})
-    return [(n,) for n in sizes] + [(first, n) for n in sizes for first in sizes if first < n]
+    fair = sorted({fair[round(part * (len(fair) - 1) / (_SIZES - 1))] for part in range(_SIZES)})
+    found: list[Parameters] = [(size,) for size in fair]
+    for first in fair:
+        fewest = -(-(steps - first) // most)
+        equal = [-(-(steps - first) // groups) for groups in range(max(1, fewest), fewest + 4)]
+        found += [(first, size) for size in dict.fromkeys([*equal, *fair]) if first < size <= most]
+    return found
 
 
 class _Descent:
@@ -71,17 +76,23 @@ class _Descent:
         return tuple(changed)
 
     def descend(self, sizes: Parameters, random: Random) -> None:
-        """Change a size, or move steps from one group to its neighbour, as long as it helps."""
+        """Change a size, or move steps from one group to the next or the last one, as long as it helps."""
         best, found = [len(group) for group in groups_of(sizes, self.steps, self.most)][:MAX_SIZES], True
         while found and self.left > 0:
             found = False
-            moves = [(i, by, pair) for i in range(len(best)) for by in self._moves for pair in (False, True)]
+            last = len(best) - 1
+            moves = [
+                (group, by, other)
+                for group in range(len(best))
+                for by in self._moves
+                for other in (None, *sorted({min(group + 1, last), last} - {group}))
+            ]
             random.shuffle(moves)
-            for i, by, pair in moves:
+            for group, by, other in moves:
                 changed = list(best)
-                changed[i] += by
-                if pair and i + 1 < len(best):
-                    changed[i + 1] -= by
+                changed[group] += by
+                if other is not None:
+                    changed[other] -= by
                 legal = self.left > 0 and all(1 <= size <= self.most for size in changed)
                 if legal and self.cost(tuple(changed)) < self.cost(tuple(best)):
                     best, found = changed, True
@@ -103,8 +114,7 @@ def search(
     work = make(first_steps(words, SEARCHED_STEPS))
     steps, model, random = work.words.shape.t, column_model(work, port_permille), Random(seed)
     descent = _Descent(lambda sizes: model(groups_of(sizes, steps, work.most)), work, evaluations)
-    starts = _starts(min(work.most, steps), work.config.n_pe)
-    for sizes in starts:
+    for sizes in _starts(steps, min(work.most, steps), work.config.n_pe):
         descent.cost(sizes)
     begins = sorted(descent.costs, key=descent.costs.__getitem__)[:RESTARTS]
     for sizes in begins:
