@@ -126,6 +126,10 @@ class LayerResult:
         return replace(self, **changed)
 
 
+Packer = Callable[[Float16], Packed]
+"""Packs one matrix, padded to sizes that the hardware takes. Raises ValueError for what its format does not hold."""
+
+
 def pack_layer(
     w: ArrayLike,
     u: ArrayLike,
@@ -141,6 +145,17 @@ def pack_layer(
     not fit and what a format does not hold. Other values are taken as they are: the hardware reports those that it
     cannot use.
     """
+    return pack_layer_with(
+        w,
+        u,
+        b,
+        lambda matrix: stored(w_format).pack(matrix, w_parameters),
+        lambda matrix: stored(u_format).pack(matrix, u_parameters),
+    )
+
+
+def pack_layer_with(w: ArrayLike, u: ArrayLike, b: ArrayLike, pack_w: Packer, pack_u: Packer) -> PackedLayer:
+    """The same with a packer for each matrix."""
     arrays = {"w": np.asarray(w), "u": np.asarray(u), "b": np.asarray(b)}
     for name, a in arrays.items():
         if a.dtype != np.float16:
@@ -165,8 +180,7 @@ def pack_layer(
         # Sizes of a layer are multiples of 4 even where a unit has one column
         return np.pad(gatewise(a, a.shape[1]), ((0, 0), (0, -a.shape[1] % BLOCK_COLS)))
 
-    packed_w = stored(w_format).pack(padded(arrays["w"]), w_parameters)
-    packed_u = stored(u_format).pack(padded(arrays["u"]), u_parameters)
+    packed_w, packed_u = pack_w(padded(arrays["w"])), pack_u(padded(arrays["u"]))
     return PackedLayer(packed_w, packed_u, gatewise(arrays["b"], 1).ravel(), inputs, hidden)
 
 

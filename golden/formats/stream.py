@@ -28,7 +28,7 @@ INFINITE = 0x7C00
 """Bits of an infinite fp16 without its sign."""
 TABLE_BITS = 16 * TABLE_VALUES * GATES
 
-Codes = NDArray[np.uint64]
+Codes = NDArray[np.uint16]
 
 
 class StreamFault(FormatError):
@@ -58,6 +58,9 @@ class Stream(StoredFormat):
     def gap_bits(self) -> tuple[int, ...]:
         """What g may be."""
         return STREAM_GAP_BITS[self.entry_bits]
+
+    def takes(self, parameters: Parameters) -> bool:
+        return parameters.gap_bits in self.gap_bits and parameters.unit_cols in STREAM_UNIT_COLS
 
     @abstractmethod
     def _code(self, matrix: Float16, gap_bits: int, tables: Float16 | None) -> tuple[Codes, Float16 | None]:
@@ -127,7 +130,8 @@ class Stream(StoredFormat):
         first_word = np.cumsum(lengths) - lengths
         table = np.zeros((int(lengths.sum()), streams), dtype=np.uint64)
         word, stream = first_word[line // streams] + entry, line % streams
-        table[word, stream] = lines[line, place] << np.uint64(gap_bits) | gaps.astype(np.uint64)
+        # Widened before any shift, which would else cut the upper bits off
+        table[word, stream] = lines[line, place].astype(np.uint64) << np.uint64(gap_bits) | gaps.astype(np.uint64)
         before = np.repeat(np.cumsum(fillers) - fillers, fillers)
         back = np.arange(int(fillers.sum())) - before + 1
         table[np.repeat(word, fillers) - back, np.repeat(stream, fillers)] = step - 1
@@ -187,7 +191,7 @@ class Stream(StoredFormat):
         word, stream = np.nonzero((code != 0) & (index < used[unit][:, None]))
         row = place[word, stream] // width * streams + stream
         col = unit[word] * width + place[word, stream] % width
-        value = self._values(code[word, stream], row // (rows // GATES), parameters)
+        value = self._values(code[word, stream].astype(np.uint16), row // (rows // GATES), parameters)
         present = (fp16_bits(value) & 0x7FFF) != 0
         row, col, value = row[present], col[present], value[present]
         bad = np.unique(col[~np.isfinite(value)] // width)
@@ -233,24 +237,23 @@ class Stream16(Stream):
     entry_bits = 16
 
     def _code(self, matrix: Float16, gap_bits: int, tables: Float16 | None) -> tuple[Codes, Float16 | None]:
-        bits = fp16_bits(matrix).astype(np.uint64)
-        magnitude = bits & np.uint64(0x7FFF)
-        half = np.uint64((1 << (gap_bits - 1)) - 1)
-        gap = np.uint64(gap_bits)
-        rounded = (magnitude + half + (magnitude >> gap & np.uint64(1))) >> gap
-        large = np.argwhere(rounded << gap >= INFINITE)
+        bits = fp16_bits(matrix)
+        magnitude = bits & np.uint16(0x7FFF)
+        below_half = np.uint16((1 << (gap_bits - 1)) - 1)
+        rounded = (magnitude + below_half + (magnitude >> gap_bits & np.uint16(1))) >> np.uint16(gap_bits)
+        large = np.argwhere(rounded >= INFINITE >> gap_bits)
         if large.size:
             r, c = large[0]
             raise ValueError(
                 f"{float(matrix[r, c]):g} in row {r}, column {c} becomes infinite in {16 - gap_bits} bits "
                 f"(gap bits {gap_bits})"
             )
-        sign = (bits >> np.uint64(15)) << np.uint64(15 - gap_bits)
-        return np.where(rounded != 0, sign | rounded, np.uint64(0)), None
+        sign = bits >> np.uint16(15) << np.uint16(15 - gap_bits)
+        return np.where(rounded != 0, sign | rounded, np.uint16(0)), None
 
     def _values(self, code: Codes, gate: NDArray[np.int64], parameters: Parameters) -> Float16:
         assert parameters.gap_bits is not None
-        return fp16_from_bits((code << np.uint64(parameters.gap_bits)).astype(np.uint16))
+        return fp16_from_bits(code << np.uint16(parameters.gap_bits))
 
 
 class Stream8(Stream):
@@ -259,6 +262,7 @@ class Stream8(Stream):
     name = "stream-8"
     number = FormatNumber.STREAM8
     entry_bits = 8
+    has_tables = True
 
     def _check_tables(self, tables: Float16 | None, *, complete: bool) -> None:
         if tables is None:
