@@ -12,8 +12,8 @@ from golden.cycles.words import FULL_PORT
 
 SEARCHED_STEPS = 128
 """A longer run is searched on its first steps: a list says 16 sizes, and repeats the last."""
-EVALUATIONS = 600
-RESTARTS = 4
+EVALUATIONS = 800
+RESTARTS = 3
 CONFIRMED = 6
 """Lists, the best by the column-level model, of which the word-level one chooses."""
 _SIZES = 8

@@ -65,13 +65,18 @@ class Work:
 
     @property
     def slots(self) -> int:
-        """Steps whose sums W x fit in the memories at the run's H."""
-        return self.config.slots * self.config.max_h // self.words.shape.h
+        """Steps whose sums W x fit in the banks, of which every PE has one, at the run's H."""
+        return self._fit(self.config.max_h, self.words.shape.h)
 
     @property
     def rows(self) -> int:
         """Rows of x, of steps that have a slot and of those to come, that fit in the memories at the run's X."""
-        return self.config.slots * self.config.max_x // self.words.shape.x
+        return self._fit(self.config.max_x, self.words.shape.x)
+
+    def _fit(self, most: int, used: int) -> int:
+        """Steps that the memories of all banks hold, each in one of them."""
+        n_pe = self.config.n_pe
+        return n_pe * (self.config.slots // n_pe * most // used)
 
     @property
     def most(self) -> int:
