@@ -37,9 +37,9 @@ class AcceleratorConfig:
         max_h: largest hidden size H, elements, a multiple of 4.
         max_t: largest number of time steps T of one run.
         window: outstanding memory requests (64-bit words), a power of two; also the number of memory tags.
-        schedules: those that the accelerator runs, by number; with the list all PEs are one pool, and each has a bank
-            of W x.
-        formats: those of weights that it reads, by number; with stream-8 a PE has 8 MACs, of which the others use 4.
+        group_list: also run the list schedule: all PEs are one pool, and each has a bank of W x.
+        esell, stream16, stream8: formats of weights that are read, at least one; with stream-8 a PE has 8 MACs, of
+            which words of the others use 4.
     """
 
     n_pe: int = 3
@@ -48,8 +48,10 @@ class AcceleratorConfig:
     max_h: int = 1536
     max_t: int = 65535
     window: int = 64
-    schedules: tuple[Schedule, ...] = (Schedule.CELL_FUSION,)
-    formats: tuple[Format, ...] = (Format.ESELL,)
+    group_list: bool = False
+    esell: bool = True
+    stream16: bool = False
+    stream8: bool = False
 
     def __post_init__(self) -> None:
         _require("n_pe", self.n_pe, 2, 8)
@@ -61,6 +63,19 @@ class AcceleratorConfig:
         _require("window", self.window, 4, 1024)
         if self.window & (self.window - 1):
             raise ValueError(f"window must be a power of two, not {self.window}")
+        if not self.formats:
+            raise ValueError("one of esell, stream16, stream8 must be true, not all false")
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """Schedules that run, cell fusion always."""
+        return (Schedule.CELL_FUSION, *[Schedule.LIST] * self.group_list)
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        """Formats of weights that are read."""
+        built = {Format.ESELL: self.esell, Format.STREAM16: self.stream16, Format.STREAM8: self.stream8}
+        return tuple(number for number, there in built.items() if there)
 
     @property
     def w_pes(self) -> int:
@@ -75,17 +90,17 @@ class AcceleratorConfig:
     @property
     def streams(self) -> bool:
         """Whether a stream format is read: sums are cleared, and each entry of a word has a row group of its own."""
-        return self.formats != (Format.ESELL,)
+        return self.stream16 or self.stream8
 
     @property
     def entries(self) -> int:
         """Values of a word, at most."""
-        return 2 * CHUNK_ROWS if Format.STREAM8 in self.formats else CHUNK_ROWS
+        return 2 * CHUNK_ROWS if self.stream8 else CHUNK_ROWS
 
     @property
     def clears(self) -> bool:
         """Whether sums are added to from the first word on, and so must be 0 before."""
-        return self.streams or self.pooled
+        return self.streams or self.group_list
 
     @property
     def fuse_capacity(self) -> int:
@@ -93,14 +108,9 @@ class AcceleratorConfig:
         return self.slots // (2 * self.w_pes)
 
     @property
-    def pooled(self) -> bool:
-        """Whether any PE may work on U h, while the others work on W x."""
-        return Schedule.LIST in self.schedules
-
-    @property
     def w_banks(self) -> int:
         """Banks of W x: of every PE that ever works on it."""
-        return self.n_pe if self.pooled else self.w_pes
+        return self.n_pe if self.group_list else self.w_pes
 
     @property
     def bank_slots(self) -> int:
@@ -234,7 +244,7 @@ class LayerShape:
 
 ACCELERATOR_PRESETS: dict[str, AcceleratorConfig] = {
     # Holds all six layers of the paper's Table 2.
-    "default": AcceleratorConfig(schedules=(Schedule.CELL_FUSION, Schedule.LIST)),
+    "default": AcceleratorConfig(group_list=True, stream16=True),
     # Just large enough for one benchmark each.
     "mnist": AcceleratorConfig(max_x=128, max_h=128, max_t=1023),
     "ptb": AcceleratorConfig(max_x=800, max_h=800),

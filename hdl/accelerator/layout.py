@@ -50,7 +50,7 @@ class Widths:
         self.t = bits_for(cfg.max_t)
         self.fuse = bits_for(cfg.fuse_capacity)
         # the list's steps are limited by the places of a bank's list of steps
-        listed = LISTED_STEPS * cfg.w_banks if cfg.pooled else 0
+        listed = LISTED_STEPS * cfg.w_banks if cfg.group_list else 0
         self.group = max(bits_for(cfg.fuse_capacity * cfg.w_pes), min(GROUP_SIZE_BITS, bits_for(listed)))
         self.bank = bits_for(cfg.w_banks - 1)
         self.w_row = bits_for(cfg.bank_slots * cfg.row_groups - 1)

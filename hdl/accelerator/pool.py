@@ -6,7 +6,6 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
-from golden.isa import Format
 from hdl.accelerator.result_bank import ResultBank
 from hdl.accelerator.signatures import BankSignature, u_bank_signature, w_bank_signature
 from hdl.accelerator.spmv_pe import SpmvPe
@@ -32,7 +31,7 @@ class SpmvBank(Component):
             self.depth,
             memories=self.memories,
             products=cfg.entries,
-            crossbar=Format.ESELL in cfg.formats,
+            crossbar=cfg.esell,
             streams=cfg.clears,
         )
         # Stage 1 multiplies, stage 2 rounds while the bank fetches, stage 3 adds.
@@ -74,7 +73,7 @@ class SpmvBank(Component):
             *(words.sums[lane].eq(bank.read_data[lane]) for lane in range(BANK_LANES)),
             words.overflow.eq(lost | bank.overflow),
         ]
-        if Format.ESELL in cfg.formats:
+        if cfg.esell:
             m.d.comb += bank.first.eq(first[2])
         if cfg.streams:
             used = [Signal(cfg.entries, name=f"used_{i}") for i in range(1, 4)]
@@ -116,7 +115,7 @@ class Pool(Component):
         m.submodules.u_bank = u_bank = SpmvBank(cfg, u_bank_signature(cfg), cfg.row_groups, memories=2)
         connect(m, flipped(u), u_bank.words)
         takes_u = [Signal(cfg.n_pe, name=f"takes_u_{i}") for i in range(LANE_LATENCY + 1)]
-        m.d.comb += takes_u[0].eq(u.issue << self.spare if cfg.pooled else u.issue << cfg.n_pe - 1)
+        m.d.comb += takes_u[0].eq(u.issue << self.spare if cfg.group_list else u.issue << cfg.n_pe - 1)
         m.d.sync += [after.eq(before) for before, after in pairwise(takes_u)]
         pes = []
         for i in range(cfg.n_pe):
@@ -134,7 +133,7 @@ class Pool(Component):
             m.submodules[f"w_bank_{i}"] = bank = SpmvBank(cfg, w_bank_signature(cfg), depth)
             connect(m, flipped(w), bank.words)
             m.d.comb += [*(bank.products[j].eq(pe.products[j]) for j in range(cfg.entries)), bank.lost.eq(pe.overflow)]
-            if cfg.pooled:
+            if cfg.group_list:
                 item_values = Mux(takes_u[0][i], u.item.values.as_value(), w.item.values.as_value())
                 item_selects = Mux(takes_u[0][i], u.item.selects.as_value(), w.item.selects.as_value())
                 m.d.comb += pe.operands.eq(Mux(takes_u[1][i], u.operands.as_value(), w.operands.as_value()))
@@ -142,7 +141,7 @@ class Pool(Component):
             else:
                 m.d.comb += pe.operands.eq(w.operands)
                 m.d.sync += [values.eq(w.item.values), selects.eq(w.item.selects)]
-        if cfg.pooled:
+        if cfg.group_list:
             taken = takes_u[LANE_LATENCY]
             for j in range(cfg.entries):
                 terms = [Mux(taken[i], pe.products[j], 0) for i, pe in enumerate(pes)]

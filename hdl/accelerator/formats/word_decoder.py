@@ -5,7 +5,6 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
-from golden.isa import Format
 from hdl.accelerator.formats.esell_decoder import EsellDecoder
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS, StreamDecoder
 from hdl.accelerator.layout import HALVES, MARK, Widths, column_layout, item_layout
@@ -43,7 +42,7 @@ class WordDecoder(Component):
         m = Module()
         cfg = self.cfg
         parts = []
-        if Format.ESELL in cfg.formats:
+        if cfg.esell:
             m.submodules.esell = esell = EsellDecoder(cfg, known_length=True)
             m.d.comb += [
                 esell.blocks.eq(self.h_blocks << 1),
@@ -53,7 +52,7 @@ class WordDecoder(Component):
             connect(m, esell.heads, flipped(self.heads))
             parts.append((~self.matrix.stream, esell, esell.columns))
         if cfg.streams:
-            stream8 = Format.STREAM8 in cfg.formats
+            stream8 = cfg.stream8
             m.submodules.stream = streams = StreamDecoder(cfg, stream8=stream8, mark=MARK)
             unit, column = streams.units.payload, self.columns.payload
             m.d.comb += [

@@ -110,7 +110,7 @@ class Registers(Component):
                             for i, width in enumerate((16, 8))
                         ),
                     ]
-        if cfg.pooled:
+        if cfg.group_list:
             operands = Cat(rs1[:GROUPS_RS1_BITS], rs2[:_GROUPS_RS2_BITS])
             sizes = data.View(data.ArrayLayout(GROUP_SIZE_BITS, GROUP_SIZES), operands)
             with m.If(commands.groups):
@@ -118,7 +118,7 @@ class Registers(Component):
         with m.If(commands.start):
             m.d.sync += p.u.eq(rs1 >> 3)
             m.d.sync += [getattr(p, name).eq(flags[name]) for name in ("h_seq", "h_pruned", "state_in", "state_out")]
-            if cfg.pooled:
+            if cfg.group_list:
                 m.d.sync += [
                     p.list.eq(flags.schedule == Schedule.LIST),
                     p.x_skip.eq(flags.x_skip),
@@ -169,7 +169,7 @@ class Registers(Component):
             for number in field.holes:
                 unknown_flags |= flags[field.name] == number
         listed = flags.schedule == Schedule.LIST
-        if not cfg.pooled:
+        if not cfg.group_list:
             unknown_flags |= listed | flags.x_skip
         for number in Format:
             if number not in cfg.formats:

@@ -54,7 +54,7 @@ class Setup(Component):
 
         segment = self.segments.payload
         with m.FSM(name="request"):
-            if self.cfg.streams or self.cfg.pooled:
+            if self.cfg.streams or self.cfg.group_list:
                 # what W needs comes first: x is loaded meanwhile
                 with m.State("FIRST"):
                     m.d.comb += [
@@ -131,7 +131,7 @@ class Setup(Component):
         with m.If(advance):
             m.d.sync += addr.eq(Mux(last, 0, addr + 1))
         with m.FSM(name="take"):
-            if self.cfg.streams or self.cfg.pooled:
+            if self.cfg.streams or self.cfg.group_list:
                 with m.State("FIRST"):
                     m.next = "OFFSETS"
                     with m.If(tables):

@@ -32,7 +32,7 @@ class GroupSizes(Component):
         begun = Signal()
         left = Signal(Widths(self.cfg).t)
         wanted: Any = group_capacity(self.cfg, p)
-        if self.cfg.pooled:
+        if self.cfg.group_list:
             place = Signal(range(GROUP_SIZES))
             following = Array(p.sizes[min(i + 1, GROUP_SIZES - 1)] for i in range(GROUP_SIZES))[place]
             listed = Array(p.sizes[i] for i in range(GROUP_SIZES))[place]

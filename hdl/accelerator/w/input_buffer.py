@@ -85,7 +85,7 @@ class InputBuffer(Component):
             self.burst.index.eq(place),
             free.eq(halves_free != 0),
         ]
-        if cfg.pooled:
+        if cfg.group_list:
             # The list's groups follow each other around the banks; each is loaded while the one before is worked on.
             allowed = Signal(w.group, init=1)
             held = Signal(w.group + 1)
@@ -170,7 +170,7 @@ class InputBuffer(Component):
                 ram.read_addr.eq(read.addr),
                 read.operands.eq(ram.read_data),
             ]
-            if cfg.pooled:
+            if cfg.group_list:
                 m.submodules[f"nonzero_{i}"] = flags = Ram(4, cfg.bank_slots * cfg.x_blocks, lane_bits=2)
                 m.d.comb += [
                     flags.write_en.eq(write_en),

@@ -61,7 +61,7 @@ class IssueUnit(Component):
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
         banks = range(cfg.w_banks)
         feeds: list[Any] = []
-        if cfg.pooled:
+        if cfg.group_list:
             for b in banks:
                 m.submodules[f"feed_{b}"] = feed = BankFeed(cfg)
                 feeds.append(feed)
@@ -97,12 +97,12 @@ class IssueUnit(Component):
         fused = due[0] & ~self.reading
         drop = Signal()
         m.d.comb += last_turn.eq(started + cfg.w_pes >= self.rows)
-        if cfg.pooled:
+        if cfg.group_list:
             fused &= ~p.list
         m.d.comb += drop.eq(self.ended | (fused & last_turn))
         with m.If(fused):
             m.d.sync += started.eq(Mux(last_turn, 0, started + cfg.w_pes))
-            if cfg.pooled:
+            if cfg.group_list:
                 m.d.sync += lead.eq(Mux(last_turn, 0, Mux(lead == 0, cfg.w_banks - 1, lead - 1)))
         m.d.sync += half.eq(half ^ self.ended)
         fused_issue = []
@@ -124,7 +124,7 @@ class IssueUnit(Component):
                 m.d.sync += turns[b].eq(0)
             with m.Elif(works):
                 m.d.sync += [turns[b].sums.eq(turns[b].sums + p.h_blocks), turns[b].x.eq(turns[b].x + p.x_blocks)]
-        if not cfg.pooled:
+        if not cfg.group_list:
             m.d.comb += [self.issue.eq(Cat(fused_issue)), queue.o.ready.eq(drop), self.spare.eq(cfg.n_pe - 1)]
             return m
 

@@ -134,7 +134,7 @@ class WeightPath(Component):
             m.d.comb += groups.enable.eq(cleared | ~p.w_matrix.stream)
         else:
             m.d.comb += groups.enable.eq(1)
-        if cfg.pooled:
+        if cfg.group_list:
             m.submodules.list = listed = ListSequencer(cfg)
             connect(m, flipped(p), listed.parameters)
             m.d.comb += [
