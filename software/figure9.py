@@ -72,7 +72,9 @@ def picture(rows: list[dict[str, Any]]) -> bytes:
         for sparsity, mbit in PAPER.get(name, {}).items():
             axes.plot(sparsity, mbit, "o", color=color, fillstyle="none", markersize=7)
     axes.plot([], [], "ko", fillstyle="none", label="the paper's Figure 9")
-    axes.set(title=f"{SIDE} x {SIDE}, fp16 values, which the streams round", xlabel="sparsity", ylabel="Mbit", ylim=(0, None))
+    axes.set(
+        title=f"{SIDE} x {SIDE}, fp16 values, which the streams round", xlabel="sparsity", ylabel="Mbit", ylim=(0, None)
+    )
     figure.legend(fontsize=8, ncols=5, loc="outside lower center")
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=130)
