@@ -4,28 +4,39 @@ The rules are those of the word-level model (``golden.cycles.list.pool``), but b
 columns is in, a step's U is in, gates begin or end) words flow at rates that do not change, and queues hold nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
+from typing import Self
 
 from golden.cycles.group import GATE_LATENCY
 from golden.cycles.list.pool import BLOCK_CYCLES
-from golden.cycles.list.work import Work
+from golden.cycles.list.work import Stretch, Work
 from golden.cycles.words import FULL_PORT, checked_permille
 
+QUEUES = 4
+"""Times W's queue: units of fewer words are taken together, as the queue evens out what each bank has to do."""
 SMALL = 1e-6
 """Words fewer than that are none: rates are floating-point numbers."""
 
 
 @dataclass(frozen=True)
 class _Flow:
-    """A stretch of W: port words a value word, PE cycles of one, those in the bank that has most, and port words."""
+    """Units of W: port words a value word, mean PE cycles of one, those in the bank that has most, and port words."""
 
     port: float
-    need: int
-    most: int
+    need: float
+    most: float
     words: int
+
+    @classmethod
+    def of(cls, stretches: Sequence[Stretch]) -> Self:
+        """Stretches one after the other: what some bank waits for in one it makes up for in the next."""
+        values, heads = (sum(getattr(s, kind) for s in stretches) for kind in ("values", "heads"))
+        needs = [sum(s.values * s.needs[bank] for s in stretches) for bank in range(len(stretches[0].needs))]
+        count = max(1, values)
+        return cls(1 + heads / count, sum(needs) / count, max(needs) / count, values + heads)
 
     def rate(self, port: float, n_pe: int, u: float) -> float:
         """Port words a cycle, at ``port`` words a cycle and ``u`` PE cycles for each word of U, 0 while there is none.
@@ -52,10 +63,15 @@ def column_model(work: Work, port_permille: int = FULL_PORT) -> Callable[[list[r
 
     @lru_cache(maxsize=4096)
     def flows(first: int, stop: int) -> list[_Flow]:
-        return [
-            _Flow(1 + s.heads / max(1, s.values), sum(s.needs) if s.values else 0, max(s.needs), s.values + s.heads)
-            for s in work.stretches(range(first, stop))
-        ]
+        found, waiting = [], 0
+        together: list[Stretch] = []
+        for stretch in work.stretches(range(first, stop)):
+            together.append(stretch)
+            waiting += stretch.values
+            if waiting >= QUEUES * work.config.window:
+                found.append(_Flow.of(together))
+                together, waiting = [], 0
+        return [*found, _Flow.of(together)] if together else found
 
     def cycles(groups: list[range]) -> float:
         now, debt = 0.0, float(work.words.w_offsets)

@@ -105,12 +105,14 @@ def search(
     port_permille: int = FULL_PORT,
     *,
     seed: int = 1,
-    evaluations: int = EVALUATIONS,
+    evaluations: int | None = None,
 ) -> list[Found]:
     """Lists for a run, the best first; ``make``: what a configuration makes of its words.
 
-    The same seed finds the same lists. Of lists with as many cycles the one with fewer numbers stands first.
+    The same seed finds the same lists; evaluations: by the column-level model, EVALUATIONS where None. Of lists with as
+    many cycles the one with fewer numbers stands first.
     """
+    evaluations = EVALUATIONS if evaluations is None else evaluations
     work = make(first_steps(words, SEARCHED_STEPS))
     steps, model, random = work.words.shape.t, column_model(work, port_permille), Random(seed)
     descent = _Descent(lambda sizes: model(groups_of(sizes, steps, work.most)), work, evaluations)
