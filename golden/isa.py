@@ -112,10 +112,16 @@ class Format(IntEnum):
     """Numbers of the formats of weights, fields of START's flags. ``golden.formats`` has what they are."""
 
     ESELL = 0
+    STREAM16 = 1
+    STREAM8 = 2
 
 
 SCHEDULE_MEANINGS: dict[Schedule, str] = {Schedule.CELL_FUSION: "cell fusion, as in the paper"}
-FORMAT_MEANINGS: dict[Format, str] = {Format.ESELL: "eSELL"}
+FORMAT_MEANINGS: dict[Format, str] = {
+    Format.ESELL: "eSELL",
+    Format.STREAM16: "stream-16",
+    Format.STREAM8: "stream-8",
+}
 
 BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION,)
 """Schedules that the RTL has a sequencer for."""

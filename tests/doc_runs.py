@@ -146,7 +146,7 @@ def run(step: Step, folder: Path) -> str | None:
             GIVEN[word](folder / word)
     if words[0] == "elstm":
         return python(folder, "-c", "from sim.elstm import main; main()", *words[1:])
-    if words[2] == "software.benchmark.mnist":
+    if words[2] in ("software.benchmark.mnist", "software.benchmark.format_cost"):
         code = f"{_MADE_UP_DIGITS}\nimport runpy\nrunpy.run_module('{words[2]}', run_name='__main__')"
         return python(folder, "-c", code, *words[3:])
     return python(folder, *words[1:])

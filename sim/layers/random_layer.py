@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.config import AcceleratorConfig
-from golden.isa import BUILT_FORMATS, Flags
+from golden.isa import BUILT_FORMATS, Flags, Format
 from golden.layer import Layer, LayerResult, PackedLayer, State, pack_layer
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, RunFailed, decode, layer_job
@@ -157,8 +157,12 @@ def generate(
         response_stall_permille=int(rng.choice([0, 0, 300])),
         withdraw=int(rng.choice([0, 0, 0, 1, 4])),
         # drawn last, so that a further format leaves everything else of a seed as it is
-        packed=pack_layer(w, u, bias, *(BUILT_FORMATS[int(rng.integers(len(BUILT_FORMATS)))] for _ in range(2))),
+        packed=pack_layer(w, u, bias, _drawn_format(rng), _drawn_format(rng)),
     )
+
+
+def _drawn_format(rng: np.random.Generator) -> Format:
+    return BUILT_FORMATS[int(rng.integers(len(BUILT_FORMATS)))]
 
 
 def calls(case: RandomLayer) -> list[LayerCall]:

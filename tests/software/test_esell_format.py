@@ -52,6 +52,8 @@ def test_sizes_of_a_small_matrix_by_hand() -> None:
         "COO, log2 indices": 2 * 23,
         "EC": (1 + 7 + 1) * 20,  # 126 zeros between the two: 7 fillers and 14 zeros
         "eSELL": (4 + 2) * 64,
+        "stream-16": 2 * 64,
+        "stream-8": 2 * 64 + 4 * 16 * 16,
     }
     assert found["EC"].words == 3 and found["EC"].words_per_nonzero == 1.5
     assert formats.Size(64, 0).words_per_nonzero is None
