@@ -31,6 +31,11 @@ START_LAYOUT = Layout(
 )  # fmt: skip
 """rs2 of START: flags, and the numbers of schedule and formats."""
 
+STREAMS_LAYOUT = Layout(
+    {"w_gap_bits": 4, "w_unit": 2, "unused_6": 2, "u_gap_bits": 4, "u_unit": 2, "unused_14": 2}
+)  # fmt: skip
+"""Parameters of the stream formats: the width of a gap, and the columns of a unit less 1, of W and of U."""
+
 STATUS_LAYOUT = Layout(
     {"busy": 1, "done": 1, "error": 1, "zero_3": 5, "code": 8, "zero_16": 16, "rows": 32},
 )
@@ -181,6 +186,13 @@ def start_word(
 ) -> int:
     """rs2 of START: the flags with the numbers of schedule and formats in their fields."""
     return int(flags) | START_LAYOUT.pack(schedule=schedule, w_format=w_format, u_format=u_format)
+
+
+def streams_word(w_gap_bits: int, w_unit_cols: int, u_gap_bits: int, u_unit_cols: int) -> int:
+    """The parameters of W and U in a word; 0 gap bits and units of 4 columns where a format has none."""
+    return STREAMS_LAYOUT.pack(
+        w_gap_bits=w_gap_bits, w_unit=w_unit_cols - 1, u_gap_bits=u_gap_bits, u_unit=u_unit_cols - 1
+    )
 
 
 IMPLEMENTED_FLAGS = Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ

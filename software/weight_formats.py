@@ -106,14 +106,16 @@ def words_of(matrix: Packed) -> int:
     return len(matrix.words) + (0 if tables is None else len(pack_halves(fp16_bits(tables).ravel())))
 
 
-def described(matrix: Packed) -> str:
-    """A matrix's format with its parameters and its words, as in "stream-16 (gap bits 5, 1,200 words)"."""
+def kind_of(matrix: Packed) -> str:
+    """A matrix's format with its parameters, as in "stream-16, gap bits 5"."""
     parameters = matrix.parameters
-    said = [] if parameters.gap_bits is None else [f"gap bits {parameters.gap_bits}"]
+    said = [stored(matrix.format).name]
+    said += [] if parameters.gap_bits is None else [f"gap bits {parameters.gap_bits}"]
     said += [] if parameters.unit_cols == BLOCK_COLS else [f"units of {parameters.unit_cols} column"]
-    return f"{stored(matrix.format).name} ({', '.join([*said, f'{len(matrix.words):,} words'])})"
+    return ", ".join(said)
 
 
 def formats_line(packed: PackedLayer) -> str:
-    """What W and U of a layer are packed in."""
-    return f"W {described(packed.w)}, U {described(packed.u)}"
+    """What W and U of a layer are packed in, and their words."""
+    matrices = (("W", packed.w), ("U", packed.u))
+    return "; ".join(f"{name} {kind_of(matrix)}, {len(matrix.words):,} words" for name, matrix in matrices)

@@ -119,12 +119,14 @@ class StoredFormat(Format):
     Rows and columns are padded with zeros to multiples of row_multiple and the columns of a unit. Methods that take
     rows and cols take them padded and raise ValueError for others; offsets are the words of each unit, as
     ``Packed.offsets``, and None when only the array itself says where units end, which ``needs_offsets`` rules out
-    (ValueError); parameters are those of ``Packed`` (ValueError for what the format does not have).
+    (ValueError); parameters are those of ``Packed`` (ValueError for what the format does not have); ``has_tables``:
+    tables are among them.
     """
 
     number: FormatNumber
     row_multiple: int = 1
     needs_offsets: bool = False
+    has_tables: bool = False
 
     @abstractmethod
     def pack(self, matrix: ArrayLike, wanted: Parameters = OPEN) -> Packed:
@@ -179,6 +181,10 @@ class StoredFormat(Format):
     @abstractmethod
     def zero_items(self, words: Words, start: int, rows: int) -> int:
         """PE cycles without a value that the unit from word ``start`` takes when it is the first of a sum."""
+
+    def takes(self, parameters: Parameters) -> bool:
+        """Whether the format has these gap bits and units; what it says of tables is not looked at."""
+        return parameters.gap_bits is None and parameters.unit_cols == BLOCK_COLS
 
     def units(self, cols: int, parameters: Parameters = OPEN) -> int:
         """Units of a padded matrix."""

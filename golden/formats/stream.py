@@ -59,6 +59,9 @@ class Stream(StoredFormat):
         """What g may be."""
         return STREAM_GAP_BITS[self.entry_bits]
 
+    def takes(self, parameters: Parameters) -> bool:
+        return parameters.gap_bits in self.gap_bits and parameters.unit_cols in STREAM_UNIT_COLS
+
     @abstractmethod
     def _code(self, matrix: Float16, gap_bits: int, tables: Float16 | None) -> tuple[Codes, Float16 | None]:
         """A padded, finite matrix as codes of the same shape, 0 for no value, and the tables they are of."""
@@ -259,6 +262,7 @@ class Stream8(Stream):
     name = "stream-8"
     number = FormatNumber.STREAM8
     entry_bits = 8
+    has_tables = True
 
     def _check_tables(self, tables: Float16 | None, *, complete: bool) -> None:
         if tables is None:

@@ -95,7 +95,7 @@ def test_what_was_packed_is_told() -> None:
     packed = FormatChoice("stream16", "stream8", 4, 1).pack(*arrays)
     w, u = len(packed.w.words), len(packed.u.words)
     assert formats_line(packed) == (
-        f"W stream-16 (gap bits 4, units of 1 column, {w} words), U stream-8 (gap bits 4, units of 1 column, {u} words)"
+        f"W stream-16, gap bits 4, units of 1 column, {w} words; U stream-8, gap bits 4, units of 1 column, {u} words"
     )
     packed = FormatChoice().pack(*arrays)
-    assert formats_line(packed) == f"W eSELL ({len(packed.w.words)} words), U eSELL ({len(packed.u.words):,} words)"
+    assert formats_line(packed) == f"W eSELL, {len(packed.w.words)} words; U eSELL, {len(packed.u.words):,} words"
