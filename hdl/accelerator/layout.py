@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth import Const, Mux, Value, unsigned
+from amaranth.hdl import ShapeLike
 from amaranth.lib import data, enum
 
 from golden.config import BLOCK_COLS, CHUNK_ROWS, AcceleratorConfig
@@ -88,6 +89,40 @@ def column_layout(cfg: AcceleratorConfig) -> data.StructLayout:
             "words": unsigned(16),
             "first": unsigned(1),
             "half": unsigned(1),
+            "end": unsigned(1),
+        }
+    )
+
+
+def stream_unit_layout(cfg: AcceleratorConfig, mark: ShapeLike) -> data.StructLayout:
+    """A unit of columns for a decoder of streams to expect; ``words``: its length; ``mark``: what its items carry."""
+    return data.StructLayout(
+        {
+            "unit": unsigned(bits_for(max(cfg.max_x, cfg.max_h) - 1)),
+            "words": unsigned(16),
+            "mark": mark,
+            "end": unsigned(1),
+        }
+    )
+
+
+def stream_item_layout(cfg: AcceleratorConfig, streams: int, mark: ShapeLike) -> data.StructLayout:
+    """One word of streams, decoded.
+
+    ``values``: fp16, 0 where there is none; ``used``: where there is one; ``selects``: for each, its column within the
+    block of 4 columns ``column``; ``row_groups``, ``lanes``: for each, its group of 16 rows, and its row within it;
+    ``mark``: its unit's; ``end``: no values, the pass or step is complete.
+    """
+    w = Widths(cfg)
+    return data.StructLayout(
+        {
+            "values": data.ArrayLayout(unsigned(16), streams),
+            "used": unsigned(streams),
+            "selects": data.ArrayLayout(unsigned(bits_for(BLOCK_COLS - 1)), streams),
+            "row_groups": data.ArrayLayout(unsigned(w.row_group), streams),
+            "lanes": data.ArrayLayout(unsigned(4), streams),
+            "column": unsigned(w.columns),
+            "mark": mark,
             "end": unsigned(1),
         }
     )
