@@ -65,8 +65,8 @@ class SpmvLane(Component):
         # Stage 1 multiplies, stage 2 rounds while the bank fetches, stage 3 adds.
         values = Signal.like(self.item.values)
         selects = Signal.like(self.item.selects)
-        lanes = [Signal.like(self.item.lanes, name=f"lanes_{i}") for i in range(1, 4)]
-        first = Signal(LANE_LATENCY)
+        lanes = [Signal.like(self.item.lanes, name=f"lanes_{i}") for i in range(1, 3)]
+        first = Signal(LANE_LATENCY - 1)
         working = [Signal(self.pes, name=f"working_{i}") for i in range(1, 4)]
         addr = [Signal.like(self.addr, name=f"addr_{i}") for i in range(1, 3)]
         marks = [self.mark, *(Signal(self.mark_shape, name=f"mark_{i}") for i in range(1, LANE_LATENCY)), self.marked]
@@ -98,8 +98,8 @@ class SpmvLane(Component):
                 bank.fetch.eq(working[1][i]),
                 bank.memory.eq(memory),
                 bank.addr[0].eq(addr[1]),
-                bank.first.eq(first[2]),
-                bank.lanes.eq(lanes[2]),
+                bank.first.eq(first[1]),
+                bank.lanes.eq(lanes[1]),
                 *(bank.products[j].eq(pe.products[j]) for j in range(4)),
                 bank.read.eq(self.read[i]),
                 bank.read_memory.eq(self.read_memory),

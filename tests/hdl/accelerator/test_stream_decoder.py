@@ -316,7 +316,7 @@ class Spmv(Elaboratable):
         item = self.decoder.items.payload
         stages = [self.decoder.items.payload]
         working = Signal(3)
-        for i in range(1, 4):
+        for i in range(1, 3):
             stages.append(Signal.like(item, name=f"item_{i}"))
             m.d.sync += stages[i].eq(stages[i - 1])
         m.d.sync += working.eq((working << 1) | (self.decoder.items.valid & ~item.end))
@@ -326,8 +326,8 @@ class Spmv(Elaboratable):
             self.pe.selects.eq(stages[1].selects),
             self.bank.fetch.eq(working[1]),
             *(self.bank.addr[k].eq(stages[2].row_groups[k]) for k in range(count)),
-            self.bank.lanes.eq(stages[3].lanes),
-            self.bank.used.eq(stages[3].used),
+            self.bank.lanes.eq(stages[2].lanes),
+            self.bank.used.eq(stages[2].used),
             *(self.bank.products[k].eq(self.pe.products[k]) for k in range(count)),
         ]
         return m
