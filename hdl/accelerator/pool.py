@@ -34,10 +34,10 @@ class SpmvBank(Component):
             crossbar=cfg.esell,
             streams=cfg.clears,
         )
-        # Stage 1 multiplies, stage 2 rounds while the bank fetches, stage 3 adds.
+        # Stage 1 multiplies, stage 2 rounds while the bank fetches and finds out where to, stage 3 adds.
         words = self.words
-        lanes = [Signal.like(words.item.lanes, name=f"lanes_{i}") for i in range(1, 4)]
-        first = Signal(LANE_LATENCY)
+        lanes = [Signal.like(words.item.lanes, name=f"lanes_{i}") for i in range(1, 3)]
+        first = Signal(2)
         working = Signal(LANE_LATENCY)
         memory = [Signal.like(words.memory, name=f"memory_{i}") for i in range(1, 3)]
         addr = [
@@ -65,7 +65,7 @@ class SpmvBank(Component):
             bank.fetch.eq(working[1]),
             bank.memory.eq(memory[1]),
             *(each.eq(addr[k % len(addr)][2]) for k, each in enumerate(bank.addr)),
-            bank.lanes.eq(lanes[2]),
+            bank.lanes.eq(lanes[1]),
             *(bank.products[i].eq(self.products[i]) for i in range(cfg.entries)),
             bank.read.eq(words.read),
             bank.read_memory.eq(words.read_memory),
@@ -74,11 +74,11 @@ class SpmvBank(Component):
             words.overflow.eq(lost | bank.overflow),
         ]
         if cfg.esell:
-            m.d.comb += bank.first.eq(first[2])
+            m.d.comb += bank.first.eq(first[1])
         if cfg.streams:
-            used = [Signal(cfg.entries, name=f"used_{i}") for i in range(1, 4)]
+            used = [Signal(cfg.entries, name=f"used_{i}") for i in range(1, 3)]
             m.d.sync += [after.eq(before) for before, after in pairwise([words.item.used, *used])]
-            m.d.comb += bank.used.eq(used[2])
+            m.d.comb += bank.used.eq(used[1])
         elif cfg.clears:
             m.d.comb += bank.used.eq(~0)
         if cfg.clears:

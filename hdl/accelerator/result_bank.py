@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -28,20 +28,20 @@ class ResultBank(Component):
             ``products`` each entry comes again as many entries further on).
         streams: each product has a row group of its own and may be none, and sums are cleared instead of overwritten.
 
-    ``fetch`` with ``memory`` and ``addr``, one or one for each product, comes one cycle before ``products``, ``lanes``
-    and ``first`` (overwrite instead of add; only with a crossbar). With streams ``used``, beside the products, says
-    which of them are any; no two used ones of a word are for one sum. Without a crossbar all addresses of used
-    products count, with it those of the first four must be the same whenever a product is not for its own lane.
-    Consecutive words may hit the same rows: sums on their way to the memory are forwarded.
+    ``fetch`` comes one cycle before ``products``, and with it ``memory``, ``lanes``, ``addr``, one or one for each
+    product, and ``first`` (overwrite instead of add; only with a crossbar). With streams ``used`` beside them says
+    which products are any, and lane l is fetched at address l mod ``products``: the addresses of a word of eSELL are
+    all the same. No two different products of a word are for one sum. Consecutive words may hit the same rows: sums
+    on their way to the memory are forwarded.
 
     ``read`` gives another reader the row group ``read_addr`` of ``read_memory``: ``read_data`` follows one cycle after
     ``read`` and holds until the memory is used again. It must not come in the same cycle as a fetch from the same
-    memory. With streams ``read_clears`` beside it makes rows of the row group zero in the cycle after, four for each of
-    its bits, in which it must be neither fetched nor read.
+    memory. With streams ``read_clears`` beside it makes quarters of the row group zero in the cycle after, in which
+    they must be neither fetched nor read.
 
     With streams ``clear_start`` makes ``clear_rows`` row groups from ``clear_addr`` of ``clear_memory`` zero, one in
-    each cycle in which that memory is not written otherwise; ``clearing`` is high until all are. It must not come
-    while ``clearing``, and until then none of these row groups may be fetched or read.
+    each cycle in which that memory is not written otherwise; ``clearing`` is high from the next cycle until all are.
+    ``clear_start`` must not come while it is, and until it falls none of these row groups may be fetched or read.
 
     ``overflow`` pulses a cycle after a sum left the 32-bit range.
     """
@@ -86,45 +86,40 @@ class ResultBank(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         products = len(self.products)
-        # Stage 1 presents the address, stage 2 adds and writes.
-        adding = Signal()
+        # Stage 1 presents the address and finds out which sums each product goes to, and which of them the word before
+        # is just adding to; stage 2 adds and writes.
         memory = Signal.like(self.memory)
         addr = [Signal.like(each, name=f"addr_{i}") for i, each in enumerate(self.addr)]
         read_memory = Signal.like(self.read_memory)
+        first = Signal()
         m.d.sync += [
-            adding.eq(self.fetch),
             memory.eq(self.memory),
             *(mine.eq(each) for mine, each in zip(addr, self.addr, strict=True)),
         ]
+        if self.crossbar:
+            m.d.sync += first.eq(self.first)
         with m.If(self.read):
             m.d.sync += read_memory.eq(self.read_memory)
-
-        # The last sums written, which a read one cycle earlier has missed.
-        recent_lanes = Signal(BANK_LANES)
-        recent_memory = Signal.like(memory)
-        recent_addr = [Signal.like(each, name=f"recent_addr_{i}") for i, each in enumerate(addr)]
         same_row = Signal(len(addr))
         m.d.comb += same_row.eq(
-            Cat((recent_memory == memory) & (recent == each) for recent, each in zip(recent_addr, addr, strict=True))
+            Cat((self.memory == memory) & (new == old) for new, old in zip(self.addr, addr, strict=True))
         )
 
         reading = [self.read & (self.read_memory == i) for i in range(self.memories)]
-        adding_to = [adding & (memory == i) for i in range(self.memories)]
-        if self.streams:
-            zeros, zero_addr = self._zeros(m, read_memory, adding_to)
+        zeros, zero_addr = self._zeros(m) if self.streams else ([], addr[0])
         written = Signal(BANK_LANES)
+        forwarded = Signal(BANK_LANES)
         overflows = Signal(BANK_LANES)
         for lane in range(BANK_LANES):
             own = lane % products
             taken = sorted({own, *(range(CROSSBAR_PRODUCTS) if self.crossbar else ())})
             place = own if self.streams else 0
             product = Signal(signed(32), name=f"product_{lane}")
-            hit = Signal(name=f"hit_{lane}")
-            hits = [self.lanes[i] == lane for i in taken]
-            if self.streams:
-                hits = [each & self.used[i] for i, each in zip(taken, hits, strict=True)]
-            terms = [Mux(each, self.products[i], 0).as_signed() for i, each in zip(taken, hits, strict=True)]
-            m.d.comb += [hit.eq(Cat(hits).any()), product.eq(reduce(or_, terms))]
+            hits = Signal(len(taken), name=f"hits_{lane}")
+            meant = [self.fetch & (self.lanes[i] == lane) & (self.used[i] if self.streams else 1) for i in taken]
+            terms = [Mux(hits[j], self.products[i], 0).as_signed() for j, i in enumerate(taken)]
+            m.d.sync += [hits.eq(Cat(meant)), forwarded[lane].eq(written[lane] & same_row[place])]
+            m.d.comb += [written[lane].eq(hits.any()), product.eq(reduce(or_, terms))]
             rams = []
             total = Signal(signed(32), name=f"sum_{lane}")
             recent = Signal(signed(32), name=f"recent_{lane}")
@@ -141,36 +136,42 @@ class ResultBank(Component):
                 if self.streams:
                     with m.If(zeros[i][lane // 4]):
                         m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr), ram.write_data.eq(0)]
-            previous = Mux(same_row[place] & recent_lanes[lane], recent, Array(rams)[memory]).as_signed()
+            previous = Mux(forwarded[lane], recent, Array(rams)[memory]).as_signed()
             added, overflow = add_wrapping(previous, product)
-            first = self.first if self.crossbar else Const(0)
             m.d.comb += [
                 self.read_data[lane].eq(Array(rams)[read_memory]),
                 total.eq(Mux(first, product, added)),
-                written[lane].eq(adding & hit),
             ]
             m.d.sync += [recent.eq(total), overflows[lane].eq(written[lane] & ~first & overflow)]
         m.d.comb += self.overflow.eq(overflows.any())
-        m.d.sync += [
-            recent_lanes.eq(written),
-            recent_memory.eq(memory),
-            *(recent.eq(each) for recent, each in zip(recent_addr, addr, strict=True)),
-        ]
         return m
 
-    def _zeros(self, m: Module, read_memory: Value, adding_to: list[Value]) -> tuple[list[Value], Value]:
+    def _zeros(self, m: Module) -> tuple[list[Value], Value]:
         """For each memory which quarters of a row group become zero in this cycle, and of which: one that was read, or
         else one of those to clear."""
-        was_read = Signal(4)
-        was_read_addr = Signal.like(self.read_addr)
+        zeros: list[Value] = [Signal(4, name=f"zeros_{i}") for i in range(self.memories)]
+        zero_addr = Signal.like(self.read_addr)
         rows_left = Signal.like(self.clear_rows)
         next_memory = Signal.like(self.clear_memory)
         next_addr = Signal.like(self.clear_addr)
         clears = Signal()
-        m.d.sync += [was_read.eq(Mux(self.read, self.read_clears, 0)), was_read_addr.eq(self.read_addr)]
+        cleared = Signal()
+        # what is written in the next cycle is known in this one, and zeros are for many bits
+        read_clears = self.read & self.read_clears.any()
         m.d.comb += [
-            self.clearing.eq(rows_left != 0),
-            clears.eq(self.clearing & ~was_read.any() & ~Array(adding_to)[next_memory]),
+            clears.eq((rows_left != 0) & ~read_clears & ~(self.fetch & (self.memory == next_memory))),
+            self.clearing.eq((rows_left != 0) | cleared),
+        ]
+        m.d.sync += [
+            cleared.eq(clears),
+            zero_addr.eq(Mux(read_clears, self.read_addr, next_addr)),
+            *(
+                quarters.eq(
+                    Mux(self.read & (self.read_memory == i), self.read_clears, 0)
+                    | (clears & (next_memory == i)).replicate(4)
+                )
+                for i, quarters in enumerate(zeros)
+            ),
         ]
         with m.If(clears):
             m.d.sync += [rows_left.eq(rows_left - 1), next_addr.eq(next_addr + 1)]
@@ -180,8 +181,4 @@ class ResultBank(Component):
                 next_memory.eq(self.clear_memory),
                 next_addr.eq(self.clear_addr),
             ]
-        zeros: list[Value] = [
-            Mux(read_memory == i, was_read, 0) | (clears & (next_memory == i)).replicate(4)
-            for i in range(self.memories)
-        ]
-        return zeros, Mux(was_read.any(), was_read_addr, next_addr)
+        return zeros, zero_addr

@@ -137,8 +137,8 @@ class BankSignature(Signature):
         mark: shape of what travels beside the words.
 
     With ``issue`` a PE takes ``item``; its sums are in row group ``addr`` of memory ``memory``, or each value's in one
-    of its own. ``operands`` is the block that it meets, one cycle later. ``mark`` comes back as ``marked`` when the words that were issued before it
-    are in the sums: LANE_LATENCY cycles later.
+    of its own. ``operands`` is the block that it meets, one cycle later. ``mark`` comes back as ``marked`` when the
+    words that were issued before it are in the sums: LANE_LATENCY cycles later.
 
     ``read`` reads ``read_addr`` of ``read_memory``: a row group of sums follows one cycle later and holds until the
     memory is used again. It must not come two cycles after an issue for the same memory, which is when that fetches.

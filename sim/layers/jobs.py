@@ -8,11 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from golden.config import WORD_BYTES
 from golden.formats import stored
-<<<<<<< HEAD
 from golden.isa import Counter, Flags, Funct, Schedule, StatusWord, group_words, start_word
-=======
-from golden.isa import Counter, Flags, Funct, Schedule, StatusWord, start_word
->>>>>>> format
 from golden.layer import PackedLayer, State
 from golden.memory import h_from_bytes, layer_bytes, streams_word, x_bytes
 from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Step, WaitIdle

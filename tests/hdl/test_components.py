@@ -14,6 +14,8 @@ from amaranth.lib import wiring
 
 import hdl
 from golden.config import CORE_PRESETS, SOC_PRESETS, preset
+from hdl.accelerator.formats.stream_decoder import StreamDecoder
+from hdl.accelerator.result_bank import ResultBank
 from hdl.build import TOPS
 from hdl.common.component import Component
 from hdl.core.tracer import RVFI_FIELDS
@@ -38,11 +40,14 @@ def parts(elaboratable: Any) -> Iterator[wiring.Component]:
 
 @cache
 def found() -> dict[type, wiring.Component]:
-    """A component of each class that the tops are made of."""
+    """A component of each class that the tops, and what stands beside them, are made of."""
     tops = [
         TOPS["accelerator"].elaborate(preset("tiny")),
         TOPS["core"].elaborate(CORE_PRESETS["rvfi"]),
         TOPS["soc"].elaborate(SOC_PRESETS["rvfi"]),
+        # for the stream formats, which no preset has
+        StreamDecoder(preset("tiny"), stream8=True),
+        ResultBank(preset("tiny").row_groups, streams=True),
     ]
     return {type(part): part for top in tops for part in parts(top) if type(part).__module__.startswith("hdl.")}
 

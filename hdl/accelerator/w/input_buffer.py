@@ -28,7 +28,8 @@ class InputBuffer(Component):
     ``burst`` asks for the rows of the run of ``parameters``, ``fill`` brings their words. ``group_ready`` pulses when
     all rows of the next group are in; ``group_free`` gives back the oldest group, of ``freed_rows``. Two groups are
     held at once, under the list as many as fit ``rows_fit``, none of which is over ``capacity``, and none of which is
-    loaded before the group before it is begun (``group_begun``). ``reads`` and ``looks``: of each bank's memory. ``bad_x`` pulses a cycle after a word with a value that is not finite in fp16.
+    loaded before the group before it is begun (``group_begun``). ``reads`` and ``looks``: of each bank's memory.
+    ``bad_x`` pulses a cycle after a word with a value that is not finite in fp16.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:

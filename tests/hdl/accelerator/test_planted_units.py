@@ -19,6 +19,7 @@ CAUGHT_BY = {
     "unit-segments": f"{HERE}/test_loaders.py::test_segments_are_loaded_one_after_the_other",
     "unit-setup": f"{HERE}/test_setup.py",
     "unit-store": f"{HERE}/test_store_unit.py",
+    "unit-streams": f"{HERE}/test_stream_decoder.py",
     "unit-weights": f"{HERE}/test_loaders.py",
 }
 PATCHES = patches("unit-")

@@ -161,9 +161,9 @@ def test_bank_adds_a_word_every_cycle_in_any_order(seed: int) -> None:
             if i < count:
                 ctx.set(dut.memory, int(memories[i]))
                 ctx.set(dut.addr[0], int(addrs[i]))
+                ctx.set(dut.first, int(first[i]))
+                ctx.set(dut.lanes, [int(v) for v in lanes[i]])
             if i:
-                ctx.set(dut.first, int(first[i - 1]))
-                ctx.set(dut.lanes, [int(v) for v in lanes[i - 1]])
                 for k in range(4):
                     ctx.set(dut.products[k], int(products[i - 1, k]))
             overflow_seen.append(ctx.get(dut.overflow))
