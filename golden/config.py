@@ -7,6 +7,7 @@ two rooms compute them differently. Sizes are in elements unless a name says bit
 from dataclasses import dataclass, fields
 
 WORD_BYTES = 8
+GATES = 4
 BLOCK_ROWS = 8
 BLOCK_COLS = 4
 CHUNK_ROWS = 4

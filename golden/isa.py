@@ -31,6 +31,11 @@ START_LAYOUT = Layout(
 )  # fmt: skip
 """rs2 of START: flags, and the numbers of schedule and formats."""
 
+STREAMS_LAYOUT = Layout(
+    {"w_gap_bits": 4, "w_unit": 2, "unused_6": 2, "u_gap_bits": 4, "u_unit": 2, "unused_14": 2}
+)  # fmt: skip
+"""Parameters of the stream formats: the width of a gap, and the columns of a unit less 1, of W and of U."""
+
 STATUS_LAYOUT = Layout(
     {"busy": 1, "done": 1, "error": 1, "zero_3": 5, "code": 8, "zero_16": 16, "rows": 32},
 )
@@ -112,10 +117,16 @@ class Format(IntEnum):
     """Numbers of the formats of weights, fields of START's flags. ``golden.formats`` has what they are."""
 
     ESELL = 0
+    STREAM16 = 1
+    STREAM8 = 2
 
 
 SCHEDULE_MEANINGS: dict[Schedule, str] = {Schedule.CELL_FUSION: "cell fusion, as in the paper"}
-FORMAT_MEANINGS: dict[Format, str] = {Format.ESELL: "eSELL"}
+FORMAT_MEANINGS: dict[Format, str] = {
+    Format.ESELL: "eSELL",
+    Format.STREAM16: "stream-16",
+    Format.STREAM8: "stream-8",
+}
 
 BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION,)
 """Schedules that the RTL has a sequencer for."""
@@ -177,6 +188,13 @@ def start_word(
     return int(flags) | START_LAYOUT.pack(schedule=schedule, w_format=w_format, u_format=u_format)
 
 
+def streams_word(w_gap_bits: int, w_unit_cols: int, u_gap_bits: int, u_unit_cols: int) -> int:
+    """The parameters of W and U in a word; 0 gap bits and units of 4 columns where a format has none."""
+    return STREAMS_LAYOUT.pack(
+        w_gap_bits=w_gap_bits, w_unit=w_unit_cols - 1, u_gap_bits=u_gap_bits, u_unit=u_unit_cols - 1
+    )
+
+
 IMPLEMENTED_FLAGS = Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ
 """Flags that the RTL runs; START with any other bit of rs2 set answers BAD_FLAGS."""
 
@@ -231,8 +249,10 @@ ERROR_MEANINGS: dict[Error, str] = {
     Error.MISALIGNED: "an address in use is no multiple of 8",
     Error.BAD_FLAGS: "an unknown or unbuilt flag, schedule or format, or a pointer that a flag needs is 0",
     Error.BAD_THRESHOLD: "the threshold is NaN",
-    Error.BAD_FORMAT: "a malformed eSELL head, or a column whose heads disagree with its offset",
-    Error.BAD_WEIGHT: "a weight is infinite or NaN",
+    Error.BAD_FORMAT: (
+        "a malformed eSELL head, a column whose heads disagree with its offset, or a stream's value beyond its unit"
+    ),
+    Error.BAD_WEIGHT: "a weight, or a value in a table of a stream, is infinite or NaN",
     Error.BAD_BIAS: "a bias is not finite or |b| >= 2048",
     Error.BAD_X: "an input is not finite after its conversion to fp16",
     Error.BAD_STATE: "a state h is not finite, above 1 in magnitude, or not exact in fp16",

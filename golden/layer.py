@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden import numbers
-from golden.config import BLOCK_COLS, LayerShape
-from golden.formats import Packed, stored
+from golden.config import BLOCK_COLS, GATES, LayerShape
+from golden.formats import OPEN, Decoded, Packed, Parameters, stored
 from golden.isa import Error, Format
 from golden.numbers import Float16
 from golden.spmv import Matrix
 
-GATES = 4
 Overflow = Literal["none", "may", "must"]
 _CLASSES: tuple[Overflow, ...] = ("none", "may", "must")
 
@@ -89,8 +88,9 @@ class State:
 class LayerResult:
     """What the layer computes; ``...`` is nothing for x of (T, X) and N for x of (N, T, X). H is the padded size.
 
-    h: (..., T, H) float32, unpruned; h_pruned: the same with +0 in every block that the next step drops;
-    c: (..., T, H) int32 Q12.20; kept: (..., T, H/4) bool, the mask applied to h of the step before;
+    h: (..., T, H) float32, unpruned; h_pruned: the same with +0 in every unit that the next step drops;
+    c: (..., T, H) int32 Q12.20; kept: (..., T, H/u) bool for U's units of u columns (4; a stream format's may be 1),
+    the mask applied to h of the step before;
     w_words, u_words: words of the arrays; u_words_loaded, kept_blocks: (...,) int64, over all computed steps;
     overflow: whether ACC_OVERFLOW is out of the question, allowed or required (the worst of all sequences);
     error: the error that ends the run, or NONE; errors: all that apply, of which the hardware may report any;
@@ -126,14 +126,36 @@ class LayerResult:
         return replace(self, **changed)
 
 
+Packer = Callable[[Float16], Packed]
+"""Packs one matrix, padded to sizes that the hardware takes. Raises ValueError for what its format does not hold."""
+
+
 def pack_layer(
-    w: ArrayLike, u: ArrayLike, b: ArrayLike, w_format: Format = Format.ESELL, u_format: Format = Format.ESELL
+    w: ArrayLike,
+    u: ArrayLike,
+    b: ArrayLike,
+    w_format: Format = Format.ESELL,
+    u_format: Format = Format.ESELL,
+    w_parameters: Parameters = OPEN,
+    u_parameters: Parameters = OPEN,
 ) -> PackedLayer:
     """Pack w (4H, X), u (4H, H) and b (4H,), all float16, of any H and X, each matrix in its format.
 
-    Raises TypeError for other dtypes, ValueError for shapes that do not fit. Values are taken as they are: the
-    hardware reports those that it cannot use.
+    The parameters are what the packer may not choose. Raises TypeError for other dtypes, ValueError for shapes that do
+    not fit and what a format does not hold. Other values are taken as they are: the hardware reports those that it
+    cannot use.
     """
+    return pack_layer_with(
+        w,
+        u,
+        b,
+        lambda matrix: stored(w_format).pack(matrix, w_parameters),
+        lambda matrix: stored(u_format).pack(matrix, u_parameters),
+    )
+
+
+def pack_layer_with(w: ArrayLike, u: ArrayLike, b: ArrayLike, pack_w: Packer, pack_u: Packer) -> PackedLayer:
+    """The same with a packer for each matrix."""
     arrays = {"w": np.asarray(w), "u": np.asarray(u), "b": np.asarray(b)}
     for name, a in arrays.items():
         if a.dtype != np.float16:
@@ -152,11 +174,13 @@ def pack_layer(
 
     def gatewise(a: Float16, columns: int) -> Float16:
         by_gate = a.reshape(GATES, hidden, columns)
-        extra = -hidden % BLOCK_COLS
-        return np.pad(by_gate, ((0, 0), (0, extra), (0, 0))).reshape(-1, columns)
+        return np.pad(by_gate, ((0, 0), (0, -hidden % BLOCK_COLS), (0, 0))).reshape(-1, columns)
 
-    packed_w = stored(w_format).pack(gatewise(arrays["w"], inputs))
-    packed_u = stored(u_format).pack(gatewise(arrays["u"], hidden))
+    def padded(a: Float16) -> Float16:
+        # Sizes of a layer are multiples of 4 even where a unit has one column
+        return np.pad(gatewise(a, a.shape[1]), ((0, 0), (0, -a.shape[1] % BLOCK_COLS)))
+
+    packed_w, packed_u = pack_w(padded(arrays["w"])), pack_u(padded(arrays["u"]))
     return PackedLayer(packed_w, packed_u, gatewise(arrays["b"], 1).ravel(), inputs, hidden)
 
 
@@ -175,28 +199,48 @@ def _prepare_x(packed: PackedLayer, x: ArrayLike) -> tuple[Float16, bool]:
 class Layer:
     """A packed layer, decoded once to run many times.
 
-    ``w``, ``u``: the weights as the hardware reads them.
+    ``w``, ``u``: the weights as the hardware reads them; ``unit_cols``: columns of U, and so elements of h, that are
+    kept or dropped together. With ``x_skip`` a unit of W is read, by its offset, for steps whose x there is not all
+    +-0, and so are its faults.
     """
 
-    def __init__(self, packed: PackedLayer) -> None:
+    def __init__(self, packed: PackedLayer, *, x_skip: bool = False) -> None:
         self.packed = packed
-        w = stored(packed.w.format).decode(packed.w.words, packed.w.rows, packed.w.cols)
-        u_format = stored(packed.u.format)
-        u = u_format.decode(packed.u.words, packed.u.rows, packed.u.cols, packed.u.offsets)
+        w, u = self._decode(packed.w, known=x_skip), self._decode(packed.u, known=True)
+        self.unit_cols = packed.u.parameters.unit_cols
         self.w, self.u = Matrix(w), Matrix(u)
         self.bias = numbers.bias_q20(packed.bias).astype(np.int32)
         self.errors: set[Error] = set()
-        if w.faults:
-            self.errors.add(Error.BAD_FORMAT)
-        if w.bad_columns.size:
+        if w.bad_tables or u.bad_tables:
             self.errors.add(Error.BAD_WEIGHT)
         if not numbers.bias_valid(packed.bias).all():
             self.errors.add(Error.BAD_BIAS)
-        # A column of U that is never loaded is never seen
-        columns = u_format.units(packed.h)
-        self.u_errors = {Error.BAD_FORMAT: np.zeros(columns, bool), Error.BAD_WEIGHT: np.zeros(columns, bool)}
-        self.u_errors[Error.BAD_FORMAT][list(u.faults)] = True
-        self.u_errors[Error.BAD_WEIGHT][u.bad_columns] = True
+        # A unit that is never loaded is never seen
+        self.u_errors = self._unit_errors(u, self.unit_cols)
+        self.w_errors = self._unit_errors(w, packed.w.parameters.unit_cols)
+        if not x_skip:
+            self.errors |= {error for error, bad in self.w_errors.items() if bad.any()}
+
+    @staticmethod
+    def _unit_errors(decoded: Decoded, unit_cols: int) -> dict[Error, NDArray[np.bool_]]:
+        """Of each error of a matrix which of its units has it."""
+        errors = {error: np.zeros(decoded.cols // unit_cols, bool) for error in (Error.BAD_FORMAT, Error.BAD_WEIGHT)}
+        errors[Error.BAD_FORMAT][list(decoded.faults)] = True
+        errors[Error.BAD_WEIGHT][decoded.bad_columns] = True
+        return errors
+
+    def _errors_of_w(self, x: Float16) -> set[Error]:
+        """Those of the units of W that steps x (..., X) need."""
+        units = len(next(iter(self.w_errors.values())))
+        needed = (x != 0).reshape(-1, units, self.packed.x // units).any(axis=(0, 2))
+        return {error for error, bad in self.w_errors.items() if (needed & bad).any()}
+
+    @staticmethod
+    def _decode(packed: Packed, *, known: bool) -> Decoded:
+        """A matrix as the hardware reads it; known: by its offsets even where its words say where units end."""
+        form = stored(packed.format)
+        offsets = packed.offsets if known or form.needs_offsets else None
+        return form.decode(packed.words, packed.rows, packed.cols, offsets, packed.parameters)
 
     def _sums(self, x: Float16, s: Float16) -> tuple[NDArray[np.int32], Overflow]:
         """z (N, 4H) of x (N, X) and the pruned h (N, H), and the worst overflow class."""
@@ -256,15 +300,16 @@ class Layer:
 
         all_h = np.full((n, steps, packed.h), np.nan, dtype=np.float16)
         all_c = np.zeros((n, steps, packed.h), dtype=np.int32)
-        kept = np.zeros((n, steps, packed.h // BLOCK_COLS), dtype=bool)
+        kept = np.zeros((n, steps, packed.h // self.unit_cols), dtype=bool)
         h = np.broadcast_to(numbers.to_fp16(old.h), (n, packed.h))
         c = np.broadcast_to(old.c, (n, packed.h)).astype(np.int64)
         rows = 0
         pruned = np.zeros_like(h)
         for t in range(steps if startable else 0):
-            keep = numbers.keep_blocks(h, limit)
+            keep = numbers.keep_units(h, limit, self.unit_cols)
             errors |= {error for error, bad in self.u_errors.items() if (keep & bad).any()}
-            pruned = np.where(np.repeat(keep, BLOCK_COLS, axis=1), h, np.float16(0))
+            errors |= self._errors_of_w(half[:, t])
+            pruned = np.where(np.repeat(keep, self.unit_cols, axis=1), h, np.float16(0))
             if errors - {Error.BAD_X} or not finite[t]:
                 break
             z, overflow_now = self._sums(half[:, t], pruned)
@@ -276,14 +321,17 @@ class Layer:
             all_h[:, t], all_c[:, t], kept[:, t] = h, c, keep
             rows = t + 1
 
+        if startable and errors:
+            # W is read ahead of the step that ends the run
+            errors |= self._errors_of_w(half[:, rows:])
         others = errors - {Error.ACC_OVERFLOW, Error.BAD_THRESHOLD}
         if others and self._unfinished_sums_overflow(half[:, rows:], pruned):
             errors.add(Error.ACC_OVERFLOW)
             overflow = max(overflow, "may", key=_CLASSES.index)
 
-        last = numbers.keep_blocks(all_h[:, :rows], limit)
+        last = numbers.keep_units(all_h[:, :rows], limit, self.unit_cols)
         all_pruned = all_h.copy()
-        all_pruned[:, :rows][~np.repeat(last, BLOCK_COLS, axis=2)] = 0
+        all_pruned[:, :rows][~np.repeat(last, self.unit_cols, axis=2)] = 0
         loaded = (kept @ packed.u.offsets.astype(np.int64)).sum(axis=1)
         final = State(h.astype(np.float32), c.astype(np.int32)) if startable else State.zeros(n, packed.h)
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from golden import isa
+from golden.config import GATES
 from golden.formats import pack_halves, pack_offsets
 from golden.layer import PackedLayer
 from golden.numbers import fp16_bits
+from golden.tables import TABLE_VALUES
 
 
 def word_bytes(words: ArrayLike) -> bytes:
@@ -22,7 +25,8 @@ def word_bytes(words: ArrayLike) -> bytes:
 class LayerBytes:
     """The weights of a layer, each array a multiple of 8 bytes long.
 
-    w, u: words of the packed matrices; w_offsets, u_offsets: words of each unit of columns, uint16; bias: fp16.
+    w, u: words of the packed matrices; w_offsets, u_offsets: words of each unit of columns, uint16; bias: fp16;
+    tables: of the values of W and of U, 4 x 16 fp16 each, zeros for a matrix without; empty when neither has any.
     """
 
     w: bytes
@@ -30,6 +34,25 @@ class LayerBytes:
     w_offsets: bytes
     u_offsets: bytes
     bias: bytes
+    tables: bytes = b""
+
+
+def table_words(packed: PackedLayer) -> NDArray[np.uint64]:
+    """The tables of W, then of U, 4 fp16 values to a word, (32,); (0,) when neither matrix has any."""
+    tables = [matrix.parameters.tables for matrix in (packed.w, packed.u)]
+    if all(table is None for table in tables):
+        return np.zeros(0, dtype=np.uint64)
+    none = np.zeros((GATES, TABLE_VALUES), dtype=np.float16)
+    return pack_halves(fp16_bits(np.stack([none if table is None else table for table in tables])).ravel())
+
+
+def streams_word(packed: PackedLayer) -> int:
+    """The parameters of both matrices as the hardware takes them; gap bits 0 and units of 4 columns of a matrix in
+    eSELL, and 0 when both are."""
+    w, u = packed.w.parameters, packed.u.parameters
+    if w.gap_bits is u.gap_bits is None:
+        return 0
+    return isa.streams_word(w.gap_bits or 0, w.unit_cols, u.gap_bits or 0, u.unit_cols)
 
 
 def bias_words(packed: PackedLayer) -> NDArray[np.uint64]:
@@ -45,6 +68,7 @@ def layer_bytes(packed: PackedLayer) -> LayerBytes:
         w_offsets=word_bytes(pack_offsets(packed.w.offsets)),
         u_offsets=word_bytes(pack_offsets(packed.u.offsets)),
         bias=word_bytes(bias_words(packed)),
+        tables=word_bytes(table_words(packed)),
     )
 
 

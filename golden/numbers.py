@@ -138,6 +138,18 @@ def threshold_q24(threshold: float) -> int:
     return int(np.ceil(min(float(th) * 2.0**24, float(KEEP_NONE))))
 
 
+def keep_units(h: ArrayLike, threshold: int, cols: int) -> NDArray[np.bool_]:
+    """Which units of ``cols`` elements stay, in Q24: one alone when |h| >= th, a block of 4 as in ``keep_blocks``.
+
+    h: (..., H) fp16; gives (..., H/cols) bool. Raises ValueError for another number than 1 and 4.
+    """
+    if cols == 4:
+        return keep_blocks(h, threshold)
+    if cols != 1:
+        raise ValueError(f"the elements of a unit must be 4 or 1, not {cols!r}")
+    return np.abs(q24_of_fp16(h)) >= threshold
+
+
 def keep_blocks(h: ArrayLike, threshold: int) -> NDArray[np.bool_]:
     """Which blocks of 4 stay: sum |h| >= th or any 2 |h| >= th, in Q24. h: (..., H) fp16; gives (..., H/4) bool."""
     h = np.asarray(h, dtype=np.float16)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden.config import BLOCK_COLS
+from golden.config import GATES
 from golden.formats import Packed, stored
-from golden.layer import GATES, PackedLayer
+from golden.layer import PackedLayer
 from golden.memory import padded_x
 from golden.spmv import Matrix
 
@@ -21,7 +21,7 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """h, c: (..., T, H) float64, h unpruned; kept: (..., T, H/4) bool, the mask applied to h of the step before."""
+    """h, c: (..., T, H) float64, h unpruned; kept: (..., T, H/u) bool, the mask applied to h of the step before."""
 
     h: Float64
     c: Float64
@@ -30,7 +30,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Deviation:
-    """Golden against float64: |h - h64| at most and on average, and blocks on whose keeping the two disagree."""
+    """Golden against float64: |h - h64| at most and on average, and units on whose keeping the two disagree."""
 
     max_abs: float
     mean_abs: float
@@ -38,46 +38,50 @@ class Deviation:
     blocks: int
 
 
-def _dense(packed: Packed, offsets: ArrayLike | None = None) -> Float64:
+def _dense(packed: Packed) -> Float64:
     """The weights (rows, cols) of a well-formed array; two values of one place are added."""
-    return Matrix(stored(packed.format).check(packed.words, packed.rows, packed.cols, offsets)).dense()
+    form = stored(packed.format)
+    return Matrix(form.check(packed.words, packed.rows, packed.cols, packed.offsets, packed.parameters)).dense()
 
 
 def _sigmoid(z: Float64) -> Float64:
     return 0.5 * (1 + np.tanh(0.5 * z))
 
 
-def _keep(h: Float64, threshold: float) -> NDArray[np.bool_]:
-    a = np.abs(h.reshape(len(h), -1, BLOCK_COLS))
+def _keep(h: Float64, threshold: float, cols: int) -> NDArray[np.bool_]:
+    if cols == 1:
+        return np.abs(h) >= threshold
+    a = np.abs(h.reshape(len(h), -1, cols))
     return (a.sum(axis=2) >= threshold) | (a.max(axis=2) >= threshold / 2)
 
 
 def reference(packed: PackedLayer, x: ArrayLike, threshold: float, kept: ArrayLike | None = None) -> Reference:
     """Run the layer in float64 from h = c = 0.
 
-    x: (T, X) or (N, T, X); threshold: fp32; kept: (..., T, H/4), golden's mask, or None to prune freely.
-    Raises FormatError for malformed words, ValueError for shapes that do not fit.
+    x: (T, X) or (N, T, X); threshold: fp32; kept: (..., T, H/u), golden's mask (u: columns of a unit of U),
+    or None to prune freely. Raises FormatError for malformed words, ValueError for shapes that do not fit.
     """
     batch = padded_x(packed, x).astype(np.float64)
     single = batch.ndim == 2
     batch = batch.reshape(-1, *batch.shape[-2:])
     n, steps, _ = batch.shape
-    w, u = _dense(packed.w), _dense(packed.u, packed.u.offsets)
+    w, u = _dense(packed.w), _dense(packed.u)
     b = packed.bias.astype(np.float64)
     th = float(np.float32(threshold))
-    blocks = packed.h // BLOCK_COLS
-    mask = None if kept is None else np.asarray(kept, dtype=bool).reshape(-1, steps, blocks)
+    cols = packed.u.parameters.unit_cols
+    units = packed.h // cols
+    mask = None if kept is None else np.asarray(kept, dtype=bool).reshape(-1, steps, units)
     if mask is not None and len(mask) != n:
         raise ValueError(
-            f"kept must have shape (..., {steps}, {blocks}) for {n} sequences, not {np.asarray(kept).shape}"
+            f"kept must have shape (..., {steps}, {units}) for {n} sequences, not {np.asarray(kept).shape}"
         )
 
     all_h, all_c = np.empty((2, n, steps, packed.h))
-    all_kept = np.empty((n, steps, blocks), dtype=bool)
+    all_kept = np.empty((n, steps, units), dtype=bool)
     h, c = np.zeros((2, n, packed.h))
     for t in range(steps):
-        keep = _keep(h, th) if mask is None else mask[:, t]
-        z = b + batch[:, t] @ w.T + np.where(np.repeat(keep, BLOCK_COLS, axis=1), h, 0.0) @ u.T
+        keep = _keep(h, th, cols) if mask is None else mask[:, t]
+        z = b + batch[:, t] @ w.T + np.where(np.repeat(keep, cols, axis=1), h, 0.0) @ u.T
         f, i, g, o = np.moveaxis(z.reshape(n, GATES, packed.h), 1, 0)
         c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
         h = _sigmoid(o) * np.tanh(c)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden.formats import Decoded, stored
+from golden.formats import OPEN, Decoded, Parameters, stored
 from golden.isa import Format
 from golden.numbers import ONE_Q20, Float16, Int64, products
 
@@ -103,15 +103,33 @@ class Matrix:
         return np.sum([plane.T.astype(np.float64) for plane in self.planes], axis=0)
 
 
-def spmv(words: ArrayLike, rows: int, cols: int, x: ArrayLike, number: Format = Format.ESELL) -> NDArray[np.int32]:
-    """A x on packed words in Q20, sums wrapping to 32 bits. x: (cols,) finite fp16. Raises FormatError."""
-    return Matrix(stored(number).check(words, rows, cols)).multiply_checked(x).total.astype(np.int32)
+def spmv(
+    words: ArrayLike,
+    rows: int,
+    cols: int,
+    x: ArrayLike,
+    number: Format = Format.ESELL,
+    offsets: ArrayLike | None = None,
+    parameters: Parameters = OPEN,
+) -> NDArray[np.int32]:
+    """A x on packed words in Q20, sums wrapping to 32 bits. x: (cols,) finite fp16; the others as in ``Packed``.
+
+    Raises FormatError.
+    """
+    decoded = stored(number).check(words, rows, cols, offsets, parameters)
+    return Matrix(decoded).multiply_checked(x).total.astype(np.int32)
 
 
 def spmv_float64(
-    words: ArrayLike, rows: int, cols: int, x: ArrayLike, number: Format = Format.ESELL
+    words: ArrayLike,
+    rows: int,
+    cols: int,
+    x: ArrayLike,
+    number: Format = Format.ESELL,
+    offsets: ArrayLike | None = None,
+    parameters: Parameters = OPEN,
 ) -> NDArray[np.float64]:
     """A x on packed words in float64, nothing rounded to Q20. x: (cols,). Raises FormatError."""
-    decoded = stored(number).check(words, rows, cols)
+    decoded = stored(number).check(words, rows, cols, offsets, parameters)
     terms = decoded.value.astype(np.float64) * np.asarray(x, dtype=np.float64)[decoded.col]
     return np.bincount(decoded.row, weights=terms, minlength=rows).astype(np.float64)

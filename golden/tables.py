@@ -1,4 +1,4 @@
-"""Tables that golden and RTL share: tanh's interpolation points, eSELL's head and column sets. Numbers only."""
+"""Tables that golden and RTL share: tanh's points, eSELL's head and column sets, the streams' sizes. Numbers only."""
 
 from decimal import Decimal, localcontext
 
@@ -53,3 +53,12 @@ COLUMN_SETS: dict[tuple[int, ...], int] = {
     (0, 1, 2, 3): 0,
 }
 """Column-set code that a packer writes for the ascending columns of a row's nonzeros."""
+
+STREAM_GAP_BITS: dict[int, tuple[int, ...]] = {16: (4, 5, 6), 8: (4,)}
+"""Widths of the gap, g, that the stream formats may have, by the bits of an entry; a word has one of every stream."""
+
+STREAM_UNIT_COLS: tuple[int, ...] = (4, 1)
+"""Columns of a unit, u, that a stream format may have."""
+
+TABLE_VALUES = 16
+"""Values of a table of stream-8, of which the first is not used."""

@@ -33,12 +33,16 @@ static inline uint64_t elstm_wait(void) {
     return elstm_counter(ELSTM_COUNTER_STATUS);
 }
 
-/* The weights of a layer. x, h: sizes in elements, multiples of 4; threshold: bits of an fp32; w_offsets: may be 0. */
+/* The weights of a layer. x, h: sizes in elements, multiples of 4; threshold: bits of an fp32; w_offsets: may be 0.
+   formats: of W and U, in the fields of START's flags, 0 for eSELL; streams: gap bits and columns of a unit less 1, of
+   W in bits 3:0 and 5:4, of U in 11:8 and 13:12; tables: of the values of stream-8, W's and then U's. */
 struct elstm_layer {
     uint64_t x, h;
     const void *w, *u, *w_offsets, *u_offsets, *bias;
     uint32_t threshold;
     uint32_t n_fuse;
+    uint32_t formats, streams;
+    const void *tables;
 };
 
 /* Sets up and starts a layer over `steps` rows of x, and returns at once. x: float [steps][layer->x]; h: float
@@ -51,7 +55,7 @@ static inline void elstm_run(const struct elstm_layer *layer, const void *x, voi
     elstm_fusion((uint64_t)layer->u_offsets, layer->n_fuse);
     elstm_data((uint64_t)x, (uint64_t)h);
     elstm_extension((uint64_t)layer->w_offsets, (uint64_t)state);
-    elstm_start((uint64_t)layer->u, flags);
+    elstm_start((uint64_t)layer->u, flags | layer->formats);
 }
 """
 

@@ -1,4 +1,8 @@
-"""The C header of a packed layer: the arrays ``w w_offset u u_offset bias x`` of the published tool, exact bits."""
+"""The C header of a packed layer: the arrays ``w w_offset u u_offset bias x`` of the published tool, exact bits.
+
+A layer with a matrix in another format than eSELL says so in two macros more, for START and for the parameters of its
+streams, and has the array ``tables`` when one is in stream-8.
+"""
 
 from collections.abc import Iterable
 
@@ -6,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.formats import Packed, pack_offsets
+from golden.isa import start_word
 from golden.layer import PackedLayer
-from golden.memory import bias_words, padded_x
+from golden.memory import bias_words, padded_x, streams_word, table_words
 
 PER_LINE = 8
 
@@ -36,17 +41,25 @@ def header(packed: PackedLayer, x: ArrayLike, threshold: float) -> str:
     values = padded_x(packed, x)
     steps, sequences = values.shape[-2], values.size // (values.shape[-2] * packed.x)
     floats = _array(f"float x[{values.size}]", (f"{value.hex()}f" for value in values.ravel().tolist()))
+    formats = start_word(0, w_format=packed.w.format, u_format=packed.u.format)
+    macros = (
+        f"#define LAYER_FORMATS {formats:#x} /* in START's flags */\n"
+        f"#define LAYER_STREAMS {streams_word(packed):#x} /* gap bits and columns of a unit, of W and U */\n"
+    )
+    tables = table_words(packed)
     return "\n".join(
         (
             f"/* {packed.format_names} arrays of one LSTM layer: X = {packed.x}, "
             f"H = {packed.h}, T = {steps}, {sequences} sequence(s), "
             f"threshold {np.float32(threshold)};\n   before padding {packed.inputs} inputs, {packed.hidden} units */",
             "#include <stdint.h>\n",
+            *([macros] if formats else []),
             _words("w", packed.w.words),
             _offsets("w_offset", packed.w),
             _words("u", packed.u.words),
             _offsets("u_offset", packed.u),
             _words("bias", bias_words(packed)),
+            *([_words("tables", tables)] if len(tables) else []),
             floats,
         )
     )

@@ -9,15 +9,16 @@ Little-endian. A header of 160 bytes, then the arrays, each 8-byte aligned, in t
 | 12 | u32 | bytes of the header |
 | 16 | 4 x u32 | X, H (as the hardware takes them), T, N (sequences) |
 | 32 | 2 x u32 | inputs, hidden: sizes before padding |
-| 40 | u32 | formats of W and U, as in the flags of START (0 = eSELL) |
+| 40 | u32 | formats of W and U, as in the flags of START (0 = both eSELL) |
 | 44 | f32 | pruning threshold |
 | 48 | 6 x {u64, u64} | offset from the start of the image and bytes of: W, W offsets, U, U offsets, bias, x |
 | 144 | u64 | bytes of the image |
 | 152 | u32 | CRC-32 of everything else (this field read as 0) |
-| 156 | u32 | 0 |
+| 156 | u32 | gap bits, columns of a unit less 1: of W in bits 3:0, 5:4, of U in 11:8, 13:12 (0 = both eSELL) |
 
 Loaded at an 8-byte aligned address, every array is aligned. x holds N sequences of T rows of X fp32; an image of the
-weights alone has N = T = 0.
+weights alone has N = T = 0. Where a matrix is in stream-8, the last 256 bytes are the tables of its values, W's and
+then U's, zeros for a matrix in another format.
 """
 
 import math
@@ -28,15 +29,18 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from golden import isa
-from golden.config import WORD_BYTES
-from golden.formats import FORMATS, StoredFormat, stored
+from golden.config import GATES, WORD_BYTES
+from golden.formats import FORMATS, OPEN, Parameters, StoredFormat, stored
 from golden.layer import PackedLayer
-from golden.memory import LayerBytes, layer_bytes, padded_x, x_bytes
+from golden.memory import LayerBytes, layer_bytes, padded_x, streams_word, x_bytes
+from golden.tables import TABLE_VALUES
 
 MAGIC = b"eLSTMimg"
 VERSION = 1
 HEADER = struct.Struct("<8sII4I2IIf12QQII")
 _CRC_AT = 152
+TABLES_BYTES = 2 * GATES * TABLE_VALUES * 2
+"""The tables of both matrices, fp16."""
 
 
 class ImageError(ValueError):
@@ -45,7 +49,8 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class Image:
-    """A parsed image. x, h, steps, sequences: sizes as the hardware takes them; x_data: N x T rows of X fp32."""
+    """A parsed image. x, h, steps, sequences: sizes as the hardware takes them; x_data: N x T rows of X fp32; formats,
+    streams: words of the header, for START and for the parameters of streams."""
 
     x: int
     h: int
@@ -56,6 +61,8 @@ class Image:
     threshold: float
     layer: LayerBytes
     x_data: bytes
+    formats: int = 0
+    streams: int = 0
 
 
 def _crc(data: bytes) -> int:
@@ -75,24 +82,42 @@ def build(packed: PackedLayer, x: ArrayLike | None, threshold: float) -> bytes:
         table += [at, len(array)]
         at += len(array)
     formats = isa.start_word(0, w_format=packed.w.format, u_format=packed.u.format)
+    streams = streams_word(packed)
     sizes = packed.x, packed.h, steps, sequences, packed.inputs, packed.hidden
-    header = HEADER.pack(MAGIC, VERSION, HEADER.size, *sizes, formats, threshold, *table, at, 0, 0)
-    data = bytearray(header + b"".join(arrays))
+    header = HEADER.pack(
+        MAGIC, VERSION, HEADER.size, *sizes, formats, threshold, *table, at + len(layer.tables), 0, streams
+    )
+    data = bytearray(header + b"".join(arrays) + layer.tables)
     struct.pack_into("<I", data, _CRC_AT, _crc(bytes(data)))
     return bytes(data)
 
 
-def _formats(word: int, spare: int) -> tuple[StoredFormat, StoredFormat]:
+def _formats(word: int) -> tuple[StoredFormat, StoredFormat]:
     """The formats of W and U of a header's word. Raises ImageError when one is not known, or anything else is set."""
     w, u = isa.W_FORMAT_FIELD.of(word), isa.U_FORMAT_FIELD.of(word)
     try:
         found = stored(w), stored(u)
     except ValueError:
         found = None
-    if found is None or spare or word & ~(isa.W_FORMAT_FIELD.place.mask | isa.U_FORMAT_FIELD.place.mask):
+    if found is None or word & ~(isa.W_FORMAT_FIELD.place.mask | isa.U_FORMAT_FIELD.place.mask):
         known = ", ".join(f"{row.number} is {name}" for name, row in FORMATS.items() if row.number is not None)
         raise ImageError(f"formats {word:#x} of W and U are unknown; {known}")
     return found
+
+
+def _parameters(word: int, formats: tuple[StoredFormat, StoredFormat]) -> tuple[Parameters, Parameters]:
+    """The parameters of W and U of a header's word, without tables. Raises ImageError for what a format has not."""
+    if word >> isa.STREAMS_LAYOUT.bits or bool(word) != any(form.needs_offsets for form in formats):
+        raise ImageError(f"the parameters {word:#x} are not those of {formats[0].name} and {formats[1].name}")
+    if not word:
+        return OPEN, OPEN
+    found = []
+    for name, form in zip(("w", "u"), formats, strict=True):
+        gap, unit = (isa.STREAMS_LAYOUT.place(f"{name}_{field}").of(word) for field in ("gap_bits", "unit"))
+        found.append(Parameters(gap or None, unit + 1))
+        if not form.takes(found[-1]):
+            raise ImageError(f"{form.name} of {name.upper()} has no gaps of {gap} bits in units of {unit + 1} columns")
+    return found[0], found[1]
 
 
 def parse(data: bytes) -> Image:
@@ -102,7 +127,7 @@ def parse(data: bytes) -> Image:
     if len(data) < HEADER.size:
         raise ImageError(f"the image ends in its header: {len(data)} of {HEADER.size} bytes")
     _, version, header_bytes, *sizes, formats, threshold = HEADER.unpack_from(data)[:11]
-    *table, size, crc, spare = HEADER.unpack_from(data)[11:]
+    *table, size, crc, streams = HEADER.unpack_from(data)[11:]
     if version != VERSION or header_bytes != HEADER.size:
         raise ImageError(
             f"image version {version} with a header of {header_bytes} bytes, not {VERSION} with {HEADER.size}"
@@ -111,7 +136,8 @@ def parse(data: bytes) -> Image:
         raise ImageError(f"the image has {len(data)} bytes, its header says {size}")
     if crc != _crc(data):
         raise ImageError(f"the image is damaged: CRC-32 {_crc(data):#010x}, its header says {crc:#010x}")
-    w_format, u_format = _formats(formats, spare)
+    w_format, u_format = _formats(formats)
+    w_parameters, u_parameters = _parameters(streams, (w_format, u_format))
     x, h, steps, sequences, inputs, hidden = sizes
     padded = (-(-inputs // 4) * 4, -(-hidden // 4) * 4)
     if not inputs or not hidden or bool(steps) != bool(sequences) or (x, h) != padded or math.isnan(threshold):
@@ -122,13 +148,18 @@ def parse(data: bytes) -> Image:
             raise ImageError(f"an array of {length} bytes at {at} is not aligned or leaves the image")
     w, w_offsets, u, u_offsets, bias, x_data = (data[at : at + length] for at, length in places)
     expected = {
-        "W offsets": (w_offsets, 8 * -(-w_format.units(x) // 4)),
-        "U offsets": (u_offsets, 8 * -(-u_format.units(h) // 4)),
+        "W offsets": (w_offsets, 8 * -(-w_format.units(x, w_parameters) // 4)),
+        "U offsets": (u_offsets, 8 * -(-u_format.units(h, u_parameters) // 4)),
         "bias": (bias, 8 * h),
         "x": (x_data, 4 * x * steps * sequences),
     }
     for name, (array, length) in expected.items():
         if len(array) != length:
             raise ImageError(f"{name}: {len(array)} bytes, the sizes need {length}")
-    layer = LayerBytes(w=w, u=u, w_offsets=w_offsets, u_offsets=u_offsets, bias=bias)
-    return Image(x, h, steps, sequences, inputs, hidden, threshold, layer, x_data)
+    tables = data[max(at + length for at, length in places) :]
+    if len(tables) != TABLES_BYTES * any(form.has_tables for form in (w_format, u_format)):
+        raise ImageError(
+            f"{len(tables)} bytes follow the arrays, {w_format.name} and {u_format.name} have other tables"
+        )
+    layer = LayerBytes(w=w, u=u, w_offsets=w_offsets, u_offsets=u_offsets, bias=bias, tables=tables)
+    return Image(x, h, steps, sequences, inputs, hidden, threshold, layer, x_data, formats, streams)

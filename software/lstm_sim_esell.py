@@ -1,4 +1,4 @@
-"""Pack one LSTM layer, or all of a network, to eSELL and run the bit-exact reference on the packed words.
+"""Pack one LSTM layer, or all of a network, and run the bit-exact reference on the packed words.
 
     python -m software.lstm_sim_esell LAYER.npz --out RESULT.npz --header layer.h --image layer.bin
 
@@ -6,10 +6,12 @@ LAYER.npz holds w (4H, X), u (4H, H), b (4H,), gate rows in the order f, i, g, o
 RESULT.npz gets, for H units before padding:
 
     w_words, u_words, bias_words  uint64, the arrays as the hardware reads them
-    w_offsets, u_offsets          uint16, words of each block column
+    w_offsets, u_offsets          uint16, words of each unit of columns
+    w_tables, u_tables            (4, 16) float16, of a matrix in stream-8: the values of each gate
     h, c                          (..., T, H) float32, every step, unpruned; int32 in Q12.20
     h_float64                     (..., T, H) float64, pruning by its own h
-    kept                          (..., T, ceil(H/4)) bool, the blocks of the step before that were used
+    kept                          (..., T, ceil(H/4)) bool, the blocks of the step before that were used; with U in
+                                  units of one column (..., T, H), single elements
 
 In place of LAYER.npz a trained network (``software.checkpoint``) gives all its layers, each run with its threshold on
 the pruned h of the one below, the first on digits, or on a language model's own sample of embedded words. RESULT.npz
@@ -35,8 +37,10 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from golden import memory, numbers
+from golden.config import BLOCK_COLS
+from golden.formats import stored
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
+from golden.layer import Layer, LayerResult, PackedLayer
 from golden.reference import Reference, deviation, reference
 from software import image, progress
 from software.checkpoint import (
@@ -51,6 +55,16 @@ from software.cli import UserError, check_outputs, run, write_all
 from software.files.content import arrays_of, instead, read_file
 from software.files.inputs import FP16_RANGE, check_all, check_real, to_inputs
 from software.header import header
+from software.weight_formats import (
+    ALL_ESELL,
+    ESELL,
+    FormatChoice,
+    GapBitsOption,
+    UFormatOption,
+    UnitOption,
+    WFormatOption,
+    kind_of,
+)
 
 SCHEMA = "elstm.layers/1"
 ARRAYS = ("w", "u", "b", "x")
@@ -78,7 +92,7 @@ def load(path: Path) -> dict[str, NDArray]:
     return arrays
 
 
-def to_layer(arrays: dict[str, NDArray]) -> tuple[PackedLayer, NDArray[np.float32]]:
+def to_layer(arrays: dict[str, NDArray], formats: FormatChoice = ALL_ESELL) -> tuple[PackedLayer, NDArray[np.float32]]:
     """Pack the weights, rounded to fp16, and give x in fp32. Raises UserError naming the value and its limit."""
     half: dict[str, NDArray[np.float16]] = {}
     for name in ("w", "u", "b"):
@@ -87,7 +101,7 @@ def to_layer(arrays: dict[str, NDArray]) -> tuple[PackedLayer, NDArray[np.float3
         check_all(name, arrays[name], np.isfinite(half[name]), FP16_RANGE)
     check_all("b", arrays["b"], numbers.bias_valid(half["b"]), "the hardware takes biases below 2048 in magnitude")
     try:
-        packed = pack_layer(half["w"], half["u"], half["b"])
+        packed = formats.pack(half["w"], half["u"], half["b"])
     except ValueError as error:
         raise UserError(str(error)) from None
     return packed, to_inputs("x", arrays["x"], packed.inputs)
@@ -102,12 +116,18 @@ def has_array(path: Path, name: str) -> bool:
         return False
 
 
-def packed_layers(weights: tuple[LayerWeights, ...]) -> Layers:
-    """Name, packed weights and threshold of each."""
-    return [(f"l{n}", pack_layer(layer.w, layer.u, layer.b), layer.threshold) for n, layer in enumerate(weights, 1)]
+def packed_layers(weights: tuple[LayerWeights, ...], formats: FormatChoice) -> Layers:
+    """Name, packed weights and threshold of each. Raises UserError for what a format does not hold."""
+    found = []
+    for n, layer in enumerate(weights, 1):
+        try:
+            found.append((f"l{n}", formats.pack(layer.w, layer.u, layer.b), layer.threshold))
+        except ValueError as error:
+            raise UserError(f"layer {n}: {error}") from None
+    return found
 
 
-def language_model(path: Path, count: int) -> tuple[Layers, NDArray[np.float32]]:
+def language_model(path: Path, count: int, formats: FormatChoice) -> tuple[Layers, NDArray[np.float32]]:
     """All layers of a language model, and the first embedded sequences of its own sample. Raises UserError."""
     try:
         model = load_language_model(path)
@@ -117,13 +137,13 @@ def language_model(path: Path, count: int) -> tuple[Layers, NDArray[np.float32]]
         raise UserError(f"{path} has no sample of words to run; software.benchmark.lm export makes one")
     if not 1 <= count <= len(model.sample):
         raise UserError(f"--digits must be in 1..{len(model.sample)} (all sequences of {path}), not {count}")
-    return packed_layers(model.layers), model.embedding[model.sample[:count]].astype(np.float32)
+    return packed_layers(model.layers, formats), model.embedding[model.sample[:count]].astype(np.float32)
 
 
-def network(path: Path, images: Path, count: int) -> tuple[Layers, NDArray[np.float32]]:
+def network(path: Path, images: Path, count: int, formats: FormatChoice) -> tuple[Layers, NDArray[np.float32]]:
     """All layers of a trained network, and the first digits of a file as the input. Raises UserError."""
     if has_array(path, "embedding"):
-        return language_model(path, count)
+        return language_model(path, count, formats)
     try:
         trained, digits = load_checkpoint(path), load_digits(images)
     except CheckpointError as error:
@@ -133,13 +153,13 @@ def network(path: Path, images: Path, count: int) -> tuple[Layers, NDArray[np.fl
     x = digits.inputs()[:count]
     if x.shape[-1] != trained.layers[0].inputs:
         raise UserError(f"layer 1 takes {trained.layers[0].inputs} inputs, an image row of {images} has {x.shape[-1]}")
-    return packed_layers(trained.layers), x
+    return packed_layers(trained.layers, formats), x
 
 
 def result_arrays(packed: PackedLayer, result: LayerResult, free: Reference) -> dict[str, NDArray]:
     """What RESULT.npz holds."""
     units = packed.hidden
-    return {
+    arrays: dict[str, NDArray] = {
         "w_words": packed.w.words,
         "u_words": packed.u.words,
         "w_offsets": packed.w.offsets,
@@ -150,6 +170,10 @@ def result_arrays(packed: PackedLayer, result: LayerResult, free: Reference) -> 
         "h_float64": free.h[..., :units],
         "kept": result.kept,
     }
+    for name, matrix in (("w", packed.w), ("u", packed.u)):
+        if matrix.parameters.tables is not None:
+            arrays[f"{name}_tables"] = matrix.parameters.tables
+    return arrays
 
 
 def summary(
@@ -162,7 +186,11 @@ def summary(
         "u_words_loaded": int(result.u_words_loaded.sum()), "overflow": result.overflow,
     }  # fmt: skip
     for matrix_name, matrix in (("w", packed.w), ("u", packed.u)):
-        found[matrix_name] = {"words": len(matrix.words), "nonzeros": matrix.nonzeros}
+        found[matrix_name] = {
+            "words": len(matrix.words), "nonzeros": matrix.nonzeros, "format": stored(matrix.format).name,
+            "gap_bits": matrix.parameters.gap_bits, "unit_cols": matrix.parameters.unit_cols,
+            "kind": kind_of(matrix),
+        }  # fmt: skip
     for to_name, to in (("float64_golden_mask", masked), ("float64_free", free)):
         d = deviation(result.h[..., : packed.hidden], result.kept, to)
         found[to_name] = {"max_abs": float(d.max_abs), "mean_abs": float(d.mean_abs), "flips": int(d.flips)}
@@ -177,6 +205,7 @@ def report(found: dict[str, Any]) -> Table:
         words, nonzeros = found[name]["words"], found[name]["nonzeros"]
         per = f", {words / nonzeros:.3f} words per nonzero" if nonzeros else ""
         table.add_row(name.upper(), f"{words:,} words, {nonzeros:,} nonzeros{per}")
+        table.add_row(f"{name.upper()}'s format", found[name]["kind"])
     table.add_row("kept blocks", f"{found['kept_blocks']:,} of {found['blocks']:,}")
     table.add_row("U words loaded", f"{found['u_words_loaded']:,}")
     for name, key in (("float64, golden's mask", "float64_golden_mask"), ("float64, free", "float64_free")):
@@ -220,27 +249,34 @@ def main(
     digits: Annotated[
         int, typer.Option(metavar="N", help="How many of them, or of a language model's own sequences.")
     ] = 10,
+    w_format: WFormatOption = ESELL,
+    u_format: UFormatOption = ESELL,
+    gap_bits: GapBitsOption = None,
+    unit: UnitOption = BLOCK_COLS,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the summary as JSON.")
     ] = None,
 ) -> None:
-    """Pack one LSTM layer, or all of a network, to eSELL and run the bit-exact reference on the packed words.
+    """Pack one LSTM layer, or all of a network, and run the bit-exact reference on the packed words.
 
-    Weights are rounded to fp16, x to fp32. Gate rows are in the order f, i, g, o. Everything is written, or nothing.
+    Weights are rounded to fp16, and further where their format has fewer bits, x to fp32. Gate rows are in the order
+    f, i, g, o. Everything is written, or nothing.
 
     \b
     Examples:
       python -m software.lstm_sim_esell LAYER.npz --out RESULT.npz --threshold 0.3
       python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --header layer.h --image layer.bin --json summary.json
+      python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --w-format auto --u-format stream16 --gap-bits 5
     """
     if threshold is not None and np.isnan(threshold):
         raise UserError("--threshold must be a number, not nan")
+    formats = FormatChoice(w_format, u_format, gap_bits, unit)
     if has_array(layer, "l1.w"):
         if threshold is not None:
             raise UserError(f"--threshold is for a single layer; {layer} has the thresholds of its layers")
-        layers, x = network(layer, images, digits)
+        layers, x = network(layer, images, digits, formats)
     else:
-        packed, x = to_layer(load(layer))
+        packed, x = to_layer(load(layer), formats)
         with np.errstate(over="ignore"):
             layers = [("", packed, float(np.float32(threshold or 0)))]
     paths = [layer, out, *([json_path] if json_path is not None else [])]

@@ -94,7 +94,7 @@ def check_format(text: str, tree: Path) -> None:
     for row in figure["random"]:
         nonzeros = sum(value != 0 for value in random_matrix(768, 768, 1 - row["sparsity"], 1).ravel().tolist())
         assert row["mbit"]["bitmap"] == (768 * 768 + 16 * nonzeros) / 1e6
-    assert list(figure["random"][0]["mbit"])[-2:] == ["bitmap", "eSELL"]
+    assert list(figure["random"][0]["mbit"])[-4:-2] == ["bitmap", "eSELL"]
     head, *_ = (line.split()[1:] for line in printed.splitlines() if line.startswith("format "))
     shown, trained = (line.split()[1:] for line in printed.splitlines() if line.startswith("bitmap "))
     mbit = {f"{row['sparsity']:g}": row["mbit"]["bitmap"] for row in figure["random"]}

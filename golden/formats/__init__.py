@@ -1,9 +1,10 @@
 """Formats of sparse fp16 weights: ``FORMATS`` has every one, in the order of Figure 9's table."""
 
-from golden.formats.base import Decoded, Format, FormatError, Packed, StoredFormat
+from golden.formats.base import OPEN, Decoded, Format, FormatError, Packed, Parameters, StoredFormat
 from golden.formats.ec import Ec
 from golden.formats.esell import Esell
 from golden.formats.sizes import Compressed, Coordinates, Dense
+from golden.formats.stream import Stream8, Stream16
 from golden.formats.words import Words, pack_halves, pack_offsets, unpack_halves
 from golden.registry import Registry
 
@@ -18,6 +19,8 @@ FORMATS: Registry[Format] = Registry(
     Coordinates("COO, log2 indices", None),
     Ec(),
     Esell(),
+    Stream16(),
+    Stream8(),
 )
 
 
@@ -30,10 +33,12 @@ def stored(number: int) -> StoredFormat:
 
 __all__ = [
     "FORMATS",
+    "OPEN",
     "Decoded",
     "Format",
     "FormatError",
     "Packed",
+    "Parameters",
     "StoredFormat",
     "Words",
     "pack_halves",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.config import BLOCK_COLS, BLOCK_ROWS, CHUNK_ROWS
-from golden.formats.base import Decoded, FormatError, Packed, StoredFormat
+from golden.formats.base import OPEN, Decoded, FormatError, Packed, Parameters, StoredFormat, matrix_of
 from golden.formats.words import MAX_UNIT_WORDS, Words, unpack_halves
 from golden.isa import Format as FormatNumber
 from golden.numbers import Float16, fp16_bits, fp16_from_bits
@@ -241,12 +241,7 @@ def unpack(words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = N
 
     Raises FormatError, also when a place holds two values: the hardware adds both products, a matrix cannot.
     """
-    decoded = check(words, rows, cols, offsets)
-    if np.bincount(decoded.row * cols + decoded.col, minlength=1).max() > 1:
-        raise ValueError("the array holds two values for one place; decode() gives both")
-    matrix = np.zeros((rows, cols), dtype=np.float16)
-    matrix[decoded.row, decoded.col] = decoded.value
-    return matrix
+    return matrix_of(check(words, rows, cols, offsets))
 
 
 class Esell(StoredFormat):
@@ -266,19 +261,32 @@ class Esell(StoredFormat):
         """A head a block: the decoder takes it while the PEs work on the block before."""
         return -(-rows // BLOCK_ROWS)
 
-    def pack(self, matrix: ArrayLike) -> Packed:
+    def pack(self, matrix: ArrayLike, wanted: Parameters = OPEN) -> Packed:
+        if (wanted.gap_bits, wanted.unit_cols, wanted.tables) != (None, BLOCK_COLS, None):
+            raise ValueError("eSELL has no gap bits and no tables, and a unit of it is 4 columns")
         return pack(matrix)
 
-    def decode(self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Decoded:
+    def decode(
+        self,
+        words: ArrayLike,
+        rows: int,
+        cols: int,
+        offsets: ArrayLike | None = None,
+        parameters: Parameters = OPEN,
+    ) -> Decoded:
         return decode(words, rows, cols, offsets)
 
-    def check(self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Decoded:
+    def check(
+        self,
+        words: ArrayLike,
+        rows: int,
+        cols: int,
+        offsets: ArrayLike | None = None,
+        parameters: Parameters = OPEN,
+    ) -> Decoded:
         return check(words, rows, cols, offsets)
 
-    def unpack(self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None) -> Float16:
-        return unpack(words, rows, cols, offsets)
-
-    def read(self, load: Callable[[int], int], rows: int, cols: int) -> Words:
+    def read(self, load: Callable[[int], int], rows: int, cols: int, offsets: ArrayLike | None = None) -> Words:
         words: list[int] = []
         for block in range(rows // BLOCK_ROWS * (cols // BLOCK_COLS)):
             at = len(words)

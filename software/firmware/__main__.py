@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from golden.config import ACCELERATOR_PRESETS, BLOCK_COLS, AcceleratorConfig
 from golden.settings import USUAL, Configuration
 from software import progress
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
@@ -14,6 +14,16 @@ from software.firmware import layers
 from software.firmware.build import build, memory_bytes, names, sources, toolchain
 from software.firmware.packing import PackedNetwork, build_network
 from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator_if_asked, check_fits
+from software.weight_formats import (
+    ALL_ESELL,
+    ESELL,
+    FormatChoice,
+    GapBitsOption,
+    UFormatOption,
+    UnitOption,
+    WFormatOption,
+    formats_line,
+)
 
 NETWORK_PROGRAMS = ("network", "streaming", "nofence")
 USUAL_MEMORY = 16
@@ -25,13 +35,15 @@ def defines(asked: Configuration[AcceleratorConfig] | None) -> list[str]:
     return [f"-DELSTM_CONFIG_{key.upper()}={value}" for key, value in asked.config.as_dict().items()] if asked else []
 
 
-def network_of(checkpoint: Path, images: Path, digits: int, n_fuse: int) -> PackedNetwork:
+def network_of(
+    checkpoint: Path, images: Path, digits: int, n_fuse: int, formats: FormatChoice = ALL_ESELL
+) -> PackedNetwork:
     """A trained network with the first digits of a file. Raises UserError."""
     try:
         network, found = load_checkpoint(checkpoint), load_digits(images)
         if not 1 <= digits <= len(found.labels):
             raise UserError(f"--digits must be in 1..{len(found.labels)} (all that {images} holds), not {digits}")
-        return PackedNetwork.of(network, found.inputs()[:digits], n_fuse)
+        return PackedNetwork.of(network, found.inputs()[:digits], n_fuse, formats)
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
 
@@ -75,6 +87,10 @@ def main(
         int | None,
         typer.Option(callback=within(1, 2**31 - 1), metavar="N", help=f"Fusion factor; 3, {layers.PROGRAM} 7."),
     ] = None,
+    w_format: WFormatOption = ESELL,
+    u_format: UFormatOption = ESELL,
+    gap_bits: GapBitsOption = None,
+    unit: UnitOption = BLOCK_COLS,
 ) -> None:
     """Build a bare-metal program for the core; prints the path of the ELF.
 
@@ -85,15 +101,19 @@ def main(
     Examples:
       python -m software.firmware hello
       python -m software.firmware network --digits 3
+      python -m software.firmware network --w-format stream16 --u-format auto
       python -m software.firmware original --layer mnist-l1
       python -m software.firmware mine.c -o build/mine.elf
       python -m software.firmware network --preset mnist --set n_pe=4
     """
+    formats = FormatChoice(w_format, u_format, gap_bits, unit)
     compiler = toolchain(tools)
     if (layer is not None) != (program == layers.PROGRAM):
         raise UserError(f"{layers.PROGRAM} and --layer go together; layers are: {', '.join(layers.NAMES)}")
     if digits is None and program in NETWORK_PROGRAMS:
         digits = 2
+    if formats != ALL_ESELL and digits is None:
+        raise UserError(f"--w-format and --u-format are of a packed network, which {program} has not")
     path = output or Path("build/firmware") / f"{layer or Path(program).stem}.elf"
     check_outputs(path)
     asked = accelerator_if_asked(preset, config, settings)
@@ -107,10 +127,13 @@ def main(
             step("compiling")
             layers.build_layer(packed, path, compiler, n_fuse or layers.N_FUSE, flags)
     elif digits is not None:
-        network = network_of(checkpoint, images, digits, n_fuse or 3)
+        network = network_of(checkpoint, images, digits, n_fuse or 3, formats)
         if asked:
             check_fits([packed for packed, _ in network.layers], network.steps, asked)
         build_network(network, program, path, compiler, flags)
+        if formats != ALL_ESELL:
+            for number, (weights, _) in enumerate(network.layers, 1):
+                print(f"layer {number}: {formats_line(weights)}")
     else:
         build(sources(program), path, compiler, flags)
     print(path)

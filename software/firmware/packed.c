@@ -2,6 +2,8 @@
 #include "packed.h"
 
 #define IMAGE_VERSION 1
+/* At the end of an image, where a matrix has any. */
+#define TABLES_BYTES 256
 
 static void refuse(uint64_t number) {
     print_number("layer ", number + 1);
@@ -37,6 +39,9 @@ struct elstm_layer open_layer(uint64_t number) {
         .bias = base + image->bias.at,
         .threshold = image->threshold,
         .n_fuse = network.n_fuse,
+        .formats = image->formats,
+        .streams = image->streams,
+        .tables = base + image->bytes - TABLES_BYTES,
     };
 }
 

@@ -15,7 +15,7 @@ struct image {
         uint64_t at, bytes;
     } w, w_offsets, u, u_offsets, bias, input;
     uint64_t bytes;
-    uint32_t crc, spare;
+    uint32_t crc, streams;
 };
 
 /* The output layer: whole numbers in units of 2^-22 (weights) and 2^-46 (bias). */

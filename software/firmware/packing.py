@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.isa import Counter, start_word
-from golden.layer import PackedLayer, pack_layer
+from golden.isa import Counter
+from golden.layer import PackedLayer
 from golden.memory import padded_x
 from software import image
 from software.checkpoint import Checkpoint
 from software.cli import UserError
 from software.firmware.build import HERE, NETWORK_SUPPORT, Toolchain, build, sources
 from software.places import scratch
+from software.weight_formats import ALL_ESELL, FormatChoice
 
 WEIGHT_BITS, BIAS_BITS = 22, 46
 """Fraction bits of the output layer: h has 24, so that a sum of products has 46."""
@@ -42,20 +43,16 @@ class PackedNetwork:
         padded_x(self.layers[0][0], self.x)
         if self.x.ndim != 3 or 0 in self.x.shape:
             raise ValueError(f"x must have shape (N, T, inputs), not {self.x.shape}")
-        for number, (packed, _) in enumerate(self.layers, 1):
-            # packed.c leaves the formats out of what it hands to elstm_run
-            if fields := start_word(0, w_format=packed.w.format, u_format=packed.u.format):
-                raise ValueError(
-                    f"layer {number} sets {fields:#x} in START's format fields, programs start with 0 there"
-                )
         for number, ((below, _), (above, _)) in enumerate(zip(self.layers, self.layers[1:], strict=False), 1):
             if below.h != above.x:
                 raise ValueError(f"layer {number + 1} takes X = {above.x}, layer {number} gives H = {below.h}")
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, x: NDArray[np.float32], n_fuse: int = 3) -> "PackedNetwork":
-        """A trained network with its inputs."""
-        layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
+    def of(
+        cls, checkpoint: Checkpoint, x: NDArray[np.float32], n_fuse: int = 3, formats: FormatChoice = ALL_ESELL
+    ) -> "PackedNetwork":
+        """A trained network with its inputs. Raises ValueError for what a format does not hold."""
+        layers = [(formats.pack(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
         return cls(layers, x, checkpoint.out_w, checkpoint.out_b, n_fuse)
 
     @property

@@ -68,5 +68,5 @@ def test_what_has_a_number_packs() -> None:
         assert isinstance(row, StoredFormat) == (row.number is not None), row.name
     for number in isa.Format:
         assert stored(number).number == number
-    with pytest.raises(ValueError, match="^no format has the number 3; there are: 0 eSELL$"):
+    with pytest.raises(ValueError, match="^no format has the number 3; there are: 0 eSELL, 1 stream-16, 2 stream-8$"):
         stored(3)

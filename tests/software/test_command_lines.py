@@ -22,6 +22,7 @@ from software import (  # noqa: E402
     progress,
     ptb_sentences,
 )
+from software.benchmark import format_cost  # noqa: E402
 from software.benchmark.common.network import Network  # noqa: E402
 from software.benchmark.common.spelling import call_spelled, respell  # noqa: E402
 from software.benchmark.data import command as data  # noqa: E402
@@ -47,6 +48,7 @@ APPS = {
     "software.group_size_tuning": single(group_size_tuning.main),
     "software.figure9": single(figure9.main),
     "software.ptb_sentences": single(ptb_sentences.main),
+    "software.benchmark.format_cost": single(format_cost.main),
     "software.firmware": single(firmware.main),
     "software.benchmark.mnist": mnist.app,
     "software.benchmark.lm": lm.app,

@@ -20,10 +20,10 @@ DIGITS = ("-m", "sim.run", "mnist", "--digits", "40", "--workers", "1", "--syste
 MODULES = [
     "hdl.build", "hdl.synth.budget", "sim.core_cpi", "sim.core_lockstep", "sim.coverage", "sim.elstm",
     "sim.figure10", "sim.regress", "sim.report", "sim.run", "sim.sweep", "software.benchmark.data",
-    "software.benchmark.import_torch", "software.benchmark.lm", "software.benchmark.mnist", "software.esell_format",
-    "software.figure9", "software.firmware", "software.group_size_tuning", "software.lstm_sim_esell",
-    "software.ptb_sentences", "scripts.counter_docs", "scripts.firmware_header", "scripts.hardware",
-    "scripts.isa_docs", "scripts.same_verilog", "scripts.wave_lists",
+    "software.benchmark.format_cost", "software.benchmark.import_torch", "software.benchmark.lm",
+    "software.benchmark.mnist", "software.esell_format", "software.figure9", "software.firmware",
+    "software.group_size_tuning", "software.lstm_sim_esell", "software.ptb_sentences", "scripts.counter_docs",
+    "scripts.firmware_header", "scripts.hardware", "scripts.isa_docs", "scripts.same_verilog", "scripts.wave_lists",
 ]  # fmt: skip
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from golden import isa
+from golden.formats import Parameters
 from golden.layer import Layer, pack_layer
 from scripts.firmware_header import HEADER, header
 from software import image
-from software.checkpoint import MNIST_CHECKPOINT, load_checkpoint
+from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError
 from software.firmware import build, layers
 from software.firmware.packing import PackedNetwork, build_network, output_words, write_network
@@ -90,12 +91,40 @@ def test_the_output_layer_in_fixed_point() -> None:
         output_words(np.full((1, 200), 352, np.float32), np.array([0], np.float32))
 
 
-def test_programs_start_only_what_they_can_say() -> None:
-    network = small_network()
-    (packed, threshold), x = network.layers[0], network.x
-    other = replace(packed, u=replace(packed.u, format=2))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="layer 1 sets 0x8000 in START's format fields, programs start with 0 there"):
-        PackedNetwork([(other, threshold)], x)
+@needs_compiler
+def test_a_program_knows_its_image(tmp_path: Path) -> None:
+    """packed.h has the fields where software.image puts them."""
+    places = {"formats": 40, "threshold": 44, "w": 48, "w_offsets": 64, "input": 128, "bytes": 144, "streams": 156}
+    checks = [f"offsetof(struct image, {name}) == {at}" for name, at in places.items()]
+    checks.append(f"sizeof(struct image) == {image.HEADER.size}")
+    source = tmp_path / "image.c"
+    asserts = "\n".join(f'_Static_assert({check}, "{check}");' for check in checks)
+    source.write_text(f'#include <stddef.h>\n#include "packed.h"\n{asserts}\nint main(void) {{ return 0; }}')
+    network = write_network(small_network(), tmp_path)
+    build.build([*build.sources(str(source)), build.HERE / build.NETWORK_SUPPORT, network], tmp_path / "i.elf")
+
+
+@needs_compiler
+def test_formats_are_asked_for_by_options_and_told(tmp_path: Path) -> None:
+    options = ("--digits", "1", "-o", tmp_path / "n.elf", "--w-format", "stream16", "--u-format", "auto")
+    done = firmware("network", *options, "--gap-bits", "4")
+    assert done.returncode == 0, done.stderr
+    checkpoint = load_checkpoint(MNIST_CHECKPOINT)
+    content = (tmp_path / "n.elf").read_bytes()
+    x = load_digits(MNIST_DIGITS).inputs()[:1]
+    lines = done.stdout.splitlines()
+    for number, layer in enumerate(checkpoint.layers, 1):
+        wanted = Parameters(4)
+        packed = pack_layer(layer.w, layer.u, layer.b, isa.Format.STREAM16, isa.Format.STREAM8, wanted, wanted)
+        assert image.build(packed, x if number == 1 else None, layer.threshold) in content
+        assert lines[number - 1] == (
+            f"layer {number}: W stream-16, gap bits 4, {len(packed.w.words):,} words; "
+            f"U stream-8, gap bits 4, {len(packed.u.words):,} words"
+        )
+    assert lines[2] == str(tmp_path / "n.elf")
+    done = firmware("hello", "-o", tmp_path / "h.elf", "--w-format", "stream16")
+    assert done.returncode == 2 and not (tmp_path / "h.elf").exists()
+    assert done.stderr == "error: --w-format and --u-format are of a packed network, which hello has not\n"
 
 
 def test_a_network_must_fit_together() -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from golden import memory
+from golden.formats import OPEN, Parameters
+from golden.isa import Format
 from golden.layer import PackedLayer, pack_layer
 from software import image
 
@@ -95,3 +97,70 @@ def test_weights_alone() -> None:
     found = image.parse(image.build(example(), None, 0.3))
     assert (found.steps, found.sequences, found.x_data) == (0, 0, b"")
     assert found.layer == memory.layer_bytes(example())
+
+
+STREAMS = [
+    ((Format.STREAM16, Parameters(5, 1)), (Format.ESELL, OPEN), 0x3005),
+    ((Format.ESELL, OPEN), (Format.STREAM8, Parameters(4)), 0x3430),
+    ((Format.STREAM8, Parameters(4, 1)), (Format.STREAM16, Parameters(6)), 0x3604),
+]
+
+
+def streams(w: tuple[Format, Parameters], u: tuple[Format, Parameters]) -> PackedLayer:
+    rng = np.random.default_rng(4)
+    weights, recurrent, bias = (rng.standard_normal(s).astype(np.float16) for s in ((40, 9), (40, 10), (40,)))
+    return pack_layer(weights, recurrent, bias, w[0], u[0], w[1], u[1])
+
+
+@pytest.mark.parametrize(("w", "u", "word"), STREAMS)
+def test_streams_say_their_parameters_and_tables(
+    w: tuple[Format, Parameters], u: tuple[Format, Parameters], word: int
+) -> None:
+    packed = streams(w, u)
+    for x in (data(2, 5, 9), None):
+        blob = image.build(packed, x, 0.3)
+        found = image.parse(blob)
+        assert struct.unpack_from("<I", blob, 40) == (w[0] << 12 | u[0] << 14,) == (found.formats,)
+        assert struct.unpack_from("<I", blob, 156) == (word,) == (found.streams,)
+        assert found.layer == memory.layer_bytes(packed)
+        units = [found.x // w[1].unit_cols, found.h // u[1].unit_cols]
+        assert [len(found.layer.w_offsets), len(found.layer.u_offsets)] == [8 * -(-count // 4) for count in units]
+        tables = [
+            np.zeros((4, 16), np.float16) if matrix.parameters.tables is None else matrix.parameters.tables
+            for matrix in (packed.w, packed.u)
+        ]
+        if Format.STREAM8 in (w[0], u[0]):
+            assert blob[-256:] == found.layer.tables == np.stack(tables).astype("<f2").tobytes()
+        else:
+            assert not found.layer.tables
+
+
+def changed(offset: int, value: int, of: PackedLayer | None = None, cut: int = 0) -> bytes:
+    """An image of streams with one field changed, less a few bytes at its end, and the checksum put right."""
+    blob = bytearray(image.build(of or streams(*STREAMS[2][:2]), data(5, 9), 0.3))
+    del blob[len(blob) - cut :]
+    struct.pack_into("<I", blob, offset, value)
+    struct.pack_into("<Q", blob, 144, len(blob))
+    struct.pack_into("<I", blob, 152, image._crc(bytes(blob)))
+    return bytes(blob)
+
+
+@pytest.mark.parametrize(
+    ("blob", "text"),
+    [
+        (changed(40, 0), "the parameters 0x3604 are not those of eSELL and eSELL"),
+        (changed(156, 0), "the parameters 0x0 are not those of stream-8 and stream-16"),
+        (changed(156, 0x13604), "the parameters 0x13604 are not those of"),
+        (changed(156, 0x3603), "stream-8 of W has no gaps of 3 bits in units of 1 columns"),
+        (changed(156, 0x3614), "stream-8 of W has no gaps of 4 bits in units of 2 columns"),
+        (changed(156, 0x3634), "W offsets: 24 bytes, the sizes need 8"),
+        (changed(156, 0x3704), "stream-16 of U has no gaps of 7 bits in units of 4 columns"),
+        (changed(40, 1 << 12 | 1 << 14), "256 bytes follow the arrays, stream-16 and stream-16 have other tables"),
+        (changed(44, 0, cut=8), "248 bytes follow the arrays, stream-8 and stream-16 have other tables"),
+        (changed(156, 0x3030, example()), "the parameters 0x3030 are not those of eSELL and eSELL"),
+        (changed(40, 3 << 12), "formats 0x3000 of W and U are unknown; 0 is eSELL, 1 is stream-16, 2 is stream-8"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(blob: bytes, text: str) -> None:
+    with pytest.raises(image.ImageError, match=text):
+        image.parse(blob)

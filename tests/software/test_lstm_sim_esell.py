@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 from golden import memory
-from golden.formats import esell
+from golden.formats import Parameters, esell
+from golden.isa import Format
 from golden.layer import pack_layer
 from golden.layer import run as golden_run
 from golden.reference import reference
@@ -100,6 +102,64 @@ def test_the_header_has_the_original_arrays(
     assert words["bias"] == memory.bias_words(packed).tolist()
     x = np.array([float.fromhex(item.removesuffix("f")) for item in found["x"][1]], dtype=np.float32)
     assert x.tobytes() == memory.x_bytes(packed, arrays["x"])
+
+
+def test_formats_as_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = layer(x_shape=(5, 9))
+    source, out = save(tmp_path / "l.npz", **arrays), tmp_path / "r.npz"
+    asked = ("--w-format", "stream8", "--u-format", "stream16", "--unit", 1)
+    files = ("--header", tmp_path / "l.h", "--image", tmp_path / "l.bin", "--json", tmp_path / "l.json")
+    assert call(monkeypatch, source, "--out", out, "--threshold", "0.3", *asked, *files) == 0
+    wanted = Parameters(unit_cols=1)
+    packed = pack_layer(arrays["w"], arrays["u"], arrays["b"], Format.STREAM8, Format.STREAM16, wanted, wanted)
+    golden = golden_run(packed, arrays["x"], 0.3)
+    gap, tables = packed.u.parameters.gap_bits, packed.w.parameters.tables
+    assert gap is not None and tables is not None and golden.kept.shape == (5, 12)
+    with np.load(out) as found:
+        assert np.array_equal(found["w_words"], packed.w.words) and np.array_equal(found["u_words"], packed.u.words)
+        assert (found["w_offsets"].shape, found["u_offsets"].shape) == ((12,), (12,))
+        assert np.array_equal(found["w_tables"], tables) and "u_tables" not in found.files
+        assert np.array_equal(found["h"], golden.h[..., :10]) and np.array_equal(found["kept"], golden.kept)
+        assert np.array_equal(found["h_float64"], reference(packed, arrays["x"], 0.3).h[..., :10])
+    text = (tmp_path / "l.h").read_text()
+    assert "/* stream-8 and stream-16 arrays of one LSTM layer" in text
+    assert "#define LAYER_FORMATS 0x6000 " in text and f"#define LAYER_STREAMS {4 | gap << 8:#x} " in text
+    in_header = arrays_of(text)
+    assert list(in_header) == ["w", "w_offset", "u", "u_offset", "bias", "tables", "x"]
+    words = np.array([int(item, 16) for item in in_header["tables"][1]], np.uint64)
+    assert words.tobytes() == np.stack([tables, np.zeros_like(tables)]).tobytes() == memory.layer_bytes(packed).tables
+    assert (tmp_path / "l.bin").read_bytes() == image.build(packed, arrays["x"], 0.3)
+    (told,) = json.loads((tmp_path / "l.json").read_text())["layers"]
+    assert (told["w"]["format"], told["w"]["gap_bits"], told["w"]["unit_cols"]) == ("stream-8", 4, 1)
+    assert (told["u"]["format"], told["u"]["gap_bits"], told["blocks"]) == ("stream-16", gap, 60)
+    shown = capsys.readouterr().out
+    assert (
+        f"stream-16, gap bits {gap}, units of 1 column" in shown and "stream-8, gap bits 4, units of 1 column" in shown
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--w-format", "dense"), "--w-format must be esell, stream16, stream8 or auto, not 'dense'"),
+        (("--unit", "1"), "--gap-bits and --unit are of stream formats, and W and U are both esell"),
+        (("--u-format", "stream8", "--gap-bits", "5"), "gap bits of stream-8 must be 4, not 5"),
+        (("--w-format", "stream16"), "65504 in row 1, column 2 becomes infinite in 12 bits (gap bits 4)"),
+    ],
+)
+def test_a_format_that_cannot_be_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arrays = layer()
+    arrays["w"][1, 2] = 65504
+    assert call(monkeypatch, save(tmp_path / "l.npz", **arrays), "--out", tmp_path / "r.npz", *options) == 2
+    assert capsys.readouterr().err == f"error: {said}\n" and not (tmp_path / "r.npz").exists()
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer, State, pack_layer
+from golden.layer import Layer, State
 from software.checkpoint import LanguageModel
+from software.weight_formats import ALL_ESELL, FormatChoice
 
 SEGMENT = 35
 """Steps of one call; h and c go from call to call as the hardware's state block does."""
@@ -32,12 +33,14 @@ def golden_loss(
     thresholds: tuple[float, ...],
     segment: int = SEGMENT,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    formats: FormatChoice = ALL_ESELL,
 ) -> tuple[float, tuple[float, ...]]:
-    """Mean -ln p over streams (T, N) of words, and the share of h blocks dropped, by layer.
+    """Mean -ln p over streams (T, N) of words, and the share of h units dropped, by layer.
 
-    Each layer takes the pruned h of the one below, a segment a call. Raises ValueError when a layer would stop.
+    Each layer, packed as ``formats`` says, takes the pruned h of the one below, a segment a call. Raises
+    ValueError when a layer would stop, or a format does not hold its weights.
     """
-    layers = [Layer(pack_layer(layer.w, layer.u, layer.b)) for layer in model.layers]
+    layers = [Layer(formats.pack(layer.w, layer.u, layer.b)) for layer in model.layers]
     states: list[State | None] = [None] * len(layers)
     total, n = len(tokens) - 1, tokens.shape[1]
     loss, dropped = 0.0, np.zeros(len(layers))
@@ -49,8 +52,8 @@ def golden_loss(
             if result.error != Error.NONE:
                 raise ValueError(f"layer {number + 1} stops: {ERROR_MEANINGS[result.error]}")
             rows, states[number] = result.h_pruned, result.state
-            blocks = rows.reshape(*rows.shape[:2], -1, 4)
-            dropped[number] += (~blocks.any(axis=3)).mean() * len(inputs) / total
+            units = rows.reshape(*rows.shape[:2], -1, layer.unit_cols)
+            dropped[number] += (~units.any(axis=3)).mean() * len(inputs) / total
         loss += float(log_losses(model, rows.reshape(-1, rows.shape[2]), right.T.ravel()).sum())
         progress(first + len(inputs), total)
     return loss / (total * n), tuple(float(share) for share in dropped)

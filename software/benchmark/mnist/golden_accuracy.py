@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer, pack_layer
+from golden.layer import Layer
 from software.checkpoint import Checkpoint
+from software.weight_formats import ALL_ESELL, FormatChoice
 
 BATCH = 500
 """Digits at a time: what keeps the arrays small."""
@@ -16,7 +17,7 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Exact:
-    """digits: how many; accuracy: share of right answers; pruned: per layer, share of h blocks dropped, all steps;
+    """digits: how many; accuracy: share of right answers; pruned: per layer, share of h units dropped, all steps;
     loss: mean cross entropy, nats."""
 
     digits: int
@@ -30,12 +31,14 @@ def golden_accuracy(
     x: NDArray[np.float32],
     labels: NDArray[np.int64],
     progress: Callable[[int], None] = lambda done: None,
+    formats: FormatChoice = ALL_ESELL,
 ) -> Exact:
-    """Run x (N, T, X) through every layer, each fed with the pruned h of the one below.
+    """Run x (N, T, X) through every layer, packed as ``formats`` says, each fed with the pruned h of the one below.
 
-    ``progress`` gets how many digits are done. Raises ValueError when a layer would stop with an error.
+    ``progress`` gets how many digits are done. Raises ValueError when a layer would stop with an error, or
+    a format does not hold its weights.
     """
-    layers = [Layer(pack_layer(layer.w, layer.u, layer.b)) for layer in checkpoint.layers]
+    layers = [Layer(formats.pack(layer.w, layer.u, layer.b)) for layer in checkpoint.layers]
     correct, loss, dropped = 0, 0.0, np.zeros(len(layers))
     for first in range(0, len(x), BATCH):
         rows = x[first : first + BATCH]
@@ -44,8 +47,8 @@ def golden_accuracy(
             if result.error != Error.NONE:
                 raise ValueError(f"layer {n + 1} stops: {ERROR_MEANINGS[result.error]}")
             rows = result.h_pruned
-            blocks = rows.reshape(*rows.shape[:2], -1, 4)
-            dropped[n] += (~blocks.any(axis=3)).mean(axis=(1, 2)).sum()
+            units = rows.reshape(*rows.shape[:2], -1, layer.unit_cols)
+            dropped[n] += (~units.any(axis=3)).mean(axis=(1, 2)).sum()
         logits, right = checkpoint.logits(rows[:, -1]).astype(np.float64), labels[first : first + BATCH]
         correct += int((logits.argmax(axis=1) == right).sum())
         shifted = logits - logits.max(axis=1, keepdims=True)

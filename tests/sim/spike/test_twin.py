@@ -13,7 +13,8 @@ import pytest
 
 from golden.config import preset
 from golden.cycles import published_cycles, u_words_of_steps
-from golden.isa import Counter, Error, Flags, Funct, StatusWord
+from golden.formats import stored
+from golden.isa import BUILT_FORMATS, Counter, Error, Flags, Format, Funct, StatusWord
 from golden.layer import Layer, State, pack_layer
 from sim.digits import stored as network_results
 from sim.layers import counters
@@ -217,6 +218,22 @@ def test_a_network_is_goldens_bit_for_bit(tools: build.Toolchain, tmp_path: Path
     stored = np.frombuffer(outcome.memory["counters"], "<u8").reshape(4, max(Counter) + 1)
     assert stored[:, Counter.CYCLES].tolist() == [start.cycles for start in outcome.starts]
     assert stored[:, Counter.STATUS].tolist() == [7 << 32 | 2] * 4
+
+
+@needs_spike
+@needs_compiler
+@pytest.mark.parametrize("number", sorted(set(Format) - set(BUILT_FORMATS)))
+def test_a_program_asks_for_the_formats_of_its_image(number: Format, tmp_path: Path) -> None:
+    """Which this accelerator has not."""
+    network = tiny_network()
+    (packed, threshold), *above = network.layers
+    changed = replace(packed, u=stored(number).pack(np.ones((4 * packed.h, packed.h), np.float16)))
+    outcome = twin.run(
+        build_network(replace(network, layers=[(changed, threshold), *above]), "network", tmp_path / "n.elf"),
+        config=TINY,
+    )
+    assert (outcome.exit_code, outcome.console) == (1, "input 0 layer 1: BAD_FLAGS after 0 rows\n")
+    assert [start.error for start in outcome.starts] == ["BAD_FLAGS"]
 
 
 @needs_spike
