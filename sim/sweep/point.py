@@ -13,7 +13,8 @@ import golden
 import hdl
 import software
 from golden.config import CHUNK_ROWS, AcceleratorConfig, LayerShape
-from golden.cycles import FULL_PORT, HALVES, SCHEDULES, LayerWords
+from golden.cycles import FULL_PORT, SCHEDULES, LayerWords
+from golden.cycles.words import HALVES
 from golden.formats import FORMATS, Packed, StoredFormat, stored
 from golden.isa import ERROR_MEANINGS, Error, Flags, Format
 from golden.layer import Layer, PackedLayer
