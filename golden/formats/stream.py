@@ -146,13 +146,10 @@ class Stream(StoredFormat):
             Parameters(gap_bits, width, tables),
         )
 
-    def decode(
-        self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None, parameters: Parameters = OPEN
-    ) -> Decoded:
-        """Read an array as the decoder does; a unit that the array lacks words of is faulty, and the next ones too."""
+    def _lengths(self, rows: int, cols: int, offsets: ArrayLike | None, parameters: Parameters) -> NDArray[np.int64]:
+        """Words of each unit. Raises ValueError for what a reader cannot take."""
         self._check_parameters(parameters, complete=True)
-        width, streams, gap_bits = parameters.unit_cols, self.streams, parameters.gap_bits
-        assert gap_bits is not None
+        width = parameters.unit_cols
         if rows < ROW_MULTIPLE or rows % ROW_MULTIPLE:
             raise ValueError(f"rows must be a positive multiple of {ROW_MULTIPLE}, not {rows}")
         if cols < width or cols % width:
@@ -162,18 +159,19 @@ class Stream(StoredFormat):
         lengths = np.asarray(offsets, dtype=np.uint16).astype(np.int64)
         if lengths.shape != (cols // width,):
             raise ValueError(f"offsets must have shape ({cols // width},), not {lengths.shape}")
+        return lengths
+
+    def decode(
+        self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None, parameters: Parameters = OPEN
+    ) -> Decoded:
+        """Read an array as the decoder does; a unit that the array lacks words of is faulty, too."""
+        lengths = self._lengths(rows, cols, offsets, parameters)
         ends = np.cumsum(lengths)
         w = np.ascontiguousarray(words, dtype=np.uint64)[: int(ends[-1])]
-
-        entries = w[:, None] >> np.uint64(self.entry_bits) * np.arange(streams, dtype=np.uint64)
-        entries &= np.uint64((1 << self.entry_bits) - 1)
-        code = entries >> np.uint64(gap_bits)
         unit = np.repeat(np.arange(len(lengths)), lengths)[: len(w)]
-        moved = np.zeros((len(w) + 1, streams), dtype=np.int64)
-        np.cumsum((entries & np.uint64((1 << gap_bits) - 1)).astype(np.int64) + 1, axis=0, out=moved[1:])
-        starts = np.minimum(ends - lengths, len(w))
-        # Beyond the end a place cannot come back: saturating is the same as comparing
-        place = moved[1:] - 1 - moved[starts[unit]]
+        code, place = self._entries(w, np.minimum(ends - lengths, len(w))[unit], parameters)
+
+        width, streams = parameters.unit_cols, self.streams
         places = rows // streams * width
         faults: dict[int, FormatError] = {}
         used = np.full(len(lengths), code.size)
@@ -191,13 +189,27 @@ class Stream(StoredFormat):
         word, stream = np.nonzero((code != 0) & (index < used[unit][:, None]))
         row = place[word, stream] // width * streams + stream
         col = unit[word] * width + place[word, stream] % width
-        value = self._values(code[word, stream].astype(np.uint16), row // (rows // GATES), parameters)
+        value = self._values(code[word, stream], row // (rows // GATES), parameters)
         present = (fp16_bits(value) & 0x7FFF) != 0
         row, col, value = row[present], col[present], value[present]
         bad = np.unique(col[~np.isfinite(value)] // width)
         tables = parameters.tables
         bad_tables = tables is not None and not np.isfinite(tables[:, 1:]).all()
         return Decoded(rows, cols, row, col, value, faults, bad, len(w), bad_tables)
+
+    def _entries(self, w: Words, starts: NDArray[np.int64], parameters: Parameters) -> tuple[Codes, NDArray[np.int64]]:
+        """Code and place (n, streams) of each entry of the words (n,); starts: (n,) the first word of each's unit.
+
+        Places go on beyond a unit's end, where they cannot come back from: a decoder may saturate there.
+        """
+        assert parameters.gap_bits is not None
+        gap_bits = np.uint64(parameters.gap_bits)
+        entries = w[:, None] >> np.uint64(self.entry_bits) * np.arange(self.streams, dtype=np.uint64)
+        entries &= np.uint64((1 << self.entry_bits) - 1)
+        steps = (entries & (np.uint64(1) << gap_bits) - np.uint64(1)).astype(np.int64) + 1
+        moved = np.zeros((len(w) + 1, self.streams), dtype=np.int64)
+        np.cumsum(steps, axis=0, out=moved[1:])
+        return (entries >> gap_bits).astype(np.uint16), moved[1:] - 1 - moved[starts]
 
     def check(
         self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None, parameters: Parameters = OPEN
