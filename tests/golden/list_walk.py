@@ -77,7 +77,7 @@ def walk(words: LayerWords, config: AcceleratorConfig, sizes: list[int], latency
     now, credit = 0, 0
     stores: list[tuple[int, int]] = []
     setup = shape.h + -(-len(words.u_offsets) // 4) + shape.h * words.state_in
-    offsets = words.w_offsets
+    offsets = words.w_setup
     x_asked = x_words = 0
     opened = 0
     asking: list[Word] = []

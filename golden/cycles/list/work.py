@@ -153,4 +153,4 @@ class Work:
         words, shape = self.words, self.words.shape
         w = sum(s.values + s.heads for group in groups for s in self.stretches(group))
         stores = (shape.t if words.h_seq else 1) * self.row_words + self.state_out
-        return self.setup + words.w_offsets + shape.t * self.x_words + w + int(words.u_words.sum()) + stores
+        return self.setup + words.w_setup + shape.t * self.x_words + w + int(words.u_words.sum()) + stores
