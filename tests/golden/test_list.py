@@ -168,8 +168,10 @@ def test_slots_are_as_many_as_the_banks_hold_at_the_run_s_sizes() -> None:
     for config, slots, rows in (
         (AcceleratorConfig(3, 12, max_x=16, max_h=48), 12, 12),
         (AcceleratorConfig(3, 12, max_x=40, max_h=60), 15, 30),
-        # 13 slots are 3 for each of 4 banks; 3 x 100 / 48 are 6
+        # 12 of 13 slots make two groups, 3 for each of 4 banks; 3 x 100 / 48 are 6
         (AcceleratorConfig(4, 13, max_x=16, max_h=100), 24, 12),
+        # 24 slots are 5 for each of 5 banks
+        (AcceleratorConfig(5, 24, max_x=16, max_h=48), 25, 25),
     ):
         work = Work(words, config)
         assert (work.slots, work.rows, work.most) == (slots, rows, min(slots, rows))
