@@ -111,6 +111,7 @@ class Schedule(IntEnum):
     """Numbers of the schedules, a field of START's flags. ``golden.cycles`` has what they take."""
 
     CELL_FUSION = 0
+    LIST = 1
 
 
 class Format(IntEnum):
@@ -121,7 +122,10 @@ class Format(IntEnum):
     STREAM8 = 2
 
 
-SCHEDULE_MEANINGS: dict[Schedule, str] = {Schedule.CELL_FUSION: "cell fusion, as in the paper"}
+SCHEDULE_MEANINGS: dict[Schedule, str] = {
+    Schedule.CELL_FUSION: "cell fusion, as in the paper",
+    Schedule.LIST: "list of group sizes",
+}
 FORMAT_MEANINGS: dict[Format, str] = {
     Format.ESELL: "eSELL",
     Format.STREAM16: "stream-16",

@@ -1,15 +1,12 @@
-"""Choose the fusion factor N_fuse of a layer: equation 6 of the DAC'19 paper, the published formula, the word model.
-
-Other schedules of ``golden.cycles.SCHEDULES`` are searched by their own models.
+"""Choose schedule and format for a layer: the fusion factor N_fuse by equation 6 of the DAC'19 paper, the published
+formula and the word-level model; other schedules of ``golden.cycles.SCHEDULES`` by searches of their own.
 
 python -m software.group_size_tuning --xsize 800 --hsize 800 --ts 35 --spw 0.2 --spu 0.5 --sph 0.56
 """
 
-import io
 import json
-import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,21 +20,22 @@ if not __package__:
     # Run as a script: the packages are beside this one, and this directory must not hide any
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from golden.config import AcceleratorConfig
-from golden.cycles import (
-    CELL_FUSION,
-    SCHEDULES,
-    LayerWords,
-    Schedule,
-    published_cycles,
-    u_words_of_steps,
-    word_model_cycles,
-)
-from golden.formats import stored
-from golden.layer import PackedLayer, pack_layer
-from software import progress
-from software.cli import UserError, check_outputs, run, write_all
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from golden.cycles import CELL_FUSION, SCHEDULES, LayerWords, Schedule
+from golden.layer import PackedLayer
+from software import progress, tuning
+from software.cli import Interrupted, UserError, check_outputs, run, write_all
 from software.esell_format import MAX_ELEMENTS, random_matrix
+from software.tuning.fusion import MODELS, balanced, best_n_fuse, equation_6, following, picture, rows_of, table_of
+from software.weight_formats import (
+    ALL_ESELL,
+    NAMES,
+    FormatChoice,
+    GapBitsOption,
+    UFormatOption,
+    UnitOption,
+    WFormatOption,
+)
 
 SCHEMA = "elstm.group-size/1"
 SHOWN = 16
@@ -46,47 +44,10 @@ MAX_SIDE = 8192
 MAX_STEPS = 65535
 MAX_BLOCKS = 1 << 25
 """T x HSIZE / 4, one byte each."""
-MODELS = ("equation_6", "published", "word_model")
-
-
-@dataclass(frozen=True)
-class Row:
-    """Cycles at one N_fuse; speedup: of the word model, over N_fuse 1 without block pruning."""
-
-    n_fuse: int
-    fits: bool
-    equation_6: int
-    published: int
-    word_model: int
-    speedup: float
-
-
-def equation_6(w: float, u: float, steps: int, n_fuse: int, n_pe: int) -> float:
-    """Cycles by the closed form that the original tunes with, from average words alone.
-
-    w: words of W; u: words of U that a step loads on average; no heads and no padding in either. With groups of
-    n = N_fuse (N_pe - 1) steps, a prolog of N_fuse w cycles streams W for the first group. Each further group streams
-    W again in N_fuse w cycles, of which (N_fuse - 1) w are free at the port; the n u words of the group before that
-    find no place there make it longer. The epilog is the u words of each step of the last group.
-    """
-    size = n_fuse * (n_pe - 1)
-    groups = math.ceil(steps / size)
-    prolog = n_fuse * w
-    group = prolog + max(0.0, size * u - (n_fuse - 1) * w)
-    epilog = (steps - (groups - 1) * size) * u
-    return prolog + (groups - 1) * group + epilog
-
-
-def balanced(w: float, u: float, n_pe: int) -> int | None:
-    """The smallest N_fuse whose free port cycles hold U: (N_fuse - 1) w >= N_fuse (N_pe - 1) u.
-
-    A larger one leaves the port idle, a smaller one the W PEs. None when no N_fuse is large enough.
-    """
-    spare = w - (n_pe - 1) * u
-    if spare <= 0:
-        return None
-    # 1e-9 of slack, so that an exact balance is not missed by rounding
-    return max(1, math.ceil(w / spare - 1e-9))
+ALL = "all"
+MULTIPLIERS = (4, 8)
+"""Of a PE."""
+USUAL = AcceleratorConfig()
 
 
 def random_mask(steps: int, blocks: int, sparsity: float, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -98,57 +59,64 @@ def random_mask(steps: int, blocks: int, sparsity: float, rng: np.random.Generat
     return mask
 
 
-def random_layer(xsize: int, hsize: int, spw: float, spu: float, seed: int) -> PackedLayer:
+def random_layer(
+    xsize: int, hsize: int, spw: float, spu: float, seed: int, formats: FormatChoice = ALL_ESELL
+) -> PackedLayer:
     """A packed layer with random weights of exactly these sparsities."""
     w = random_matrix(4 * hsize, xsize, 1 - spw, seed)
     u = random_matrix(4 * hsize, hsize, 1 - spu, seed + 1)
-    return pack_layer(w, u, np.zeros(4 * hsize, dtype=np.float16))
+    return formats.pack(w, u, np.zeros(4 * hsize, dtype=np.float16))
 
 
-def best(rows: list[Row], model: str) -> int:
-    """The N_fuse with the fewest cycles by that model; of several the smallest, which needs the fewest buffers."""
-    return min(rows, key=lambda row: (getattr(row, model), row.n_fuse)).n_fuse
+def words_of(packed: PackedLayer, steps: int, sph: float, spx: float, seed: int) -> LayerWords:
+    """The words of a run: each step drops the same number of units of h, and has as many units of zero x, at random."""
+    rng = np.random.default_rng(seed + 2)
+    kept = random_mask(steps, len(packed.u.offsets), sph, rng)
+    units = len(packed.w.offsets)
+    x = random_mask(steps, units, spx, rng).repeat(packed.x // units, axis=1) if spx else None
+    return LayerWords.of_layer(packed, kept, x, h_seq=False)
 
 
-def best_of(schedule: Schedule, words: LayerWords, config: AcceleratorConfig) -> dict[str, Any]:
-    """The parameters that a schedule's own search finds, and their cycles by its model."""
-    values = schedule.search(words, config)
-    return {"parameters": schedule.named(values), "cycles": schedule.model(words, config, values).cycles}
+def schedules_of(name: str) -> list[Schedule]:
+    """Those that an option names. Raises UserError."""
+    if name == ALL:
+        return list(SCHEDULES.values())
+    if name not in SCHEDULES:
+        raise UserError(f"--schedule must be {', '.join(SCHEDULES)} or {ALL}, not {name!r}")
+    return [SCHEDULES[name]]
 
 
-def picture(rows: list[Row], chosen: int, capacity: int, bound: int, title: str) -> bytes:
-    """A PNG of the three models over N_fuse."""
-    # Only those who ask for a picture wait for this import
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+def configuration(
+    preset: str | None, npe: int | None, slots: int | None, xsize: int, hsize: int, ts: int
+) -> AcceleratorConfig:
+    """The accelerator: a preset with other PEs and slots; without one the usual, grown to the layer.
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    n = [row.n_fuse for row in rows]
-    labels = {"equation_6": "equation 6", "published": "published formula", "word_model": "word-level model"}
-    for model, label in labels.items():
-        axes.plot(n, [getattr(row, model) for row in rows], marker=".", label=label)
-    axes.plot([chosen], [rows[chosen - 1].word_model], "k*", markersize=14, label=f"best that fits: {chosen}")
-    axes.axhline(bound, color="grey", linestyle=":", label="bound of port and MACs")
-    if capacity < n[-1]:
-        axes.axvspan(capacity + 0.5, n[-1] + 0.5, color="lightgrey", alpha=0.5, label="more than the slots hold")
-    axes.set(title=title, xlabel="N_fuse", ylabel="cycles", xticks=n[:: -(-len(n) // 20)], ylim=(0, None))
-    axes.legend(fontsize="small")
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=120)
-    return out.getvalue()
-
-
-def check(xsize: int, hsize: int, ts: int, npe: int, slots: int, sparsities: dict[str, float], seed: int) -> None:
-    """Raises UserError for the first option that is out of its limits."""
+    Raises UserError.
+    """
+    if preset is not None and preset not in ACCELERATOR_PRESETS:
+        raise UserError(f"--preset must be {', '.join(ACCELERATOR_PRESETS)}, not {preset!r}")
+    base = ACCELERATOR_PRESETS[preset] if preset else USUAL
+    npe = base.n_pe if npe is None else npe
+    slots = base.slots if slots is None else slots
     least = 2 * (npe - 1)
+    for name, value, low, high in (("--npe", npe, 2, 8), ("--slots", slots, least, 255)):
+        if not low <= value <= high:
+            raise UserError(f"{name} must be in {low}..{high}, not {value}")
+    x, h = (-(-size // 4) * 4 for size in (xsize, hsize))
+    if preset is None:
+        return replace(base, n_pe=npe, slots=slots, max_x=max(base.max_x, x), max_h=max(base.max_h, h))
+    if over := base.exceeded(x, h, ts):
+        size, value, limit = over
+        raise UserError(f"--preset {preset}: the layer has {size} = {value}, it allows {limit}")
+    return replace(base, n_pe=npe, slots=slots)
+
+
+def check(xsize: int, hsize: int, ts: int, sparsities: dict[str, float], seed: int) -> None:
+    """Raises UserError for the first option that is out of its limits."""
     for name, value, low, high in (
         ("--xsize", xsize, 1, MAX_SIDE),
         ("--hsize", hsize, 1, MAX_SIDE),
         ("--ts", ts, 1, MAX_STEPS),
-        ("--npe", npe, 2, 8),
-        ("--slots", slots, least, 255),
         *((name, value, 0, 1) for name, value in sparsities.items()),
     ):
         if not low <= value <= high:
@@ -164,95 +132,158 @@ def check(xsize: int, hsize: int, ts: int, npe: int, slots: int, sparsities: dic
         raise UserError(f"--seed must be 0 or more, not {seed}")
 
 
+def checked_formats(choice: FormatChoice, best: bool, multipliers: int) -> dict[str, FormatChoice]:
+    """Formats to look at, by what a table calls them: those that PEs of so many multipliers take a word of in a cycle.
+
+    Raises UserError.
+    """
+    if multipliers not in MULTIPLIERS:
+        raise UserError(f"--multipliers must be {' or '.join(map(str, MULTIPLIERS))}, not {multipliers}")
+    for option, name in (("--w-format", choice.w), ("--u-format", choice.u)):
+        if name in NAMES and (values := NAMES[name].word_values) > multipliers:
+            raise UserError(f"{option} {name} needs PEs of {values} multipliers (--multipliers), not {multipliers}")
+    if not best:
+        return {choice.w if choice.w == choice.u else f"{choice.w}, {choice.u}": choice}
+    if choice != ALL_ESELL:
+        raise UserError("--best chooses the format: --w-format, --u-format, --gap-bits and --unit must not be given")
+    return {name: FormatChoice(name, name) for name, form in NAMES.items() if form.word_values <= multipliers}
+
+
 def main(
     xsize: Annotated[int, typer.Option(metavar="N", help=f"Input size X, 1..{MAX_SIDE}.")] = 800,
     hsize: Annotated[int, typer.Option(metavar="N", help=f"Hidden size H, 1..{MAX_SIDE}.")] = 800,
     ts: Annotated[int, typer.Option(metavar="N", help=f"Time steps T, 1..{MAX_STEPS}.")] = 35,
-    npe: Annotated[int, typer.Option(metavar="N", help="PEs, 2..8: one for U h, the others for W x.")] = 3,
+    npe: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="PEs, 2..8: by the paper's schedule one for U h, the others for W x.",
+            show_default=f"the preset's, {USUAL.n_pe}",
+        ),
+    ] = None,
     spw: Annotated[float, typer.Option(metavar="X", help="Sparsity of W, 0..1.")] = 0.2,
     spu: Annotated[float, typer.Option(metavar="X", help="Sparsity of U, 0..1.")] = 0.6,
     sph: Annotated[float, typer.Option(metavar="X", help="Share of h blocks dropped in each step, 0..1.")] = 0.41,
-    slots: Annotated[int, typer.Option(metavar="N", help="Buffers of one W x result each (of 4H sums).")] = 12,
+    spx: Annotated[
+        float, typer.Option(metavar="X", help="Share of x units that are zero in each step and skipped, 0..1.")
+    ] = 0.0,
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Buffers of one W x result each (of 4 max_h sums).",
+            show_default=f"the preset's, {USUAL.slots}",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Whose memories, PEs and slots: {', '.join(ACCELERATOR_PRESETS)}.",
+            show_default="default, with room for the layer",
+        ),
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option(metavar="NAME", help=f"Of: {', '.join(SCHEDULES)}; {ALL} searches each.")
+    ] = ALL,
+    w_format: WFormatOption = ALL_ESELL.w,
+    u_format: UFormatOption = ALL_ESELL.u,
+    gap_bits: GapBitsOption = None,
+    unit: UnitOption = ALL_ESELL.unit,
+    best: Annotated[bool, typer.Option("--best", help="Also choose the format, the same for W and U.")] = False,
+    multipliers: Annotated[
+        int, typer.Option(metavar="N", help="Multipliers of a PE, 4 or 8: as many values may a word have.")
+    ] = 4,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random weights and masks, 0 or more.")] = 1,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write everything as JSON.")
     ] = None,
-    plot_path: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it, as PNG.")] = None,
+    plot_path: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the models over N_fuse, as PNG.")
+    ] = None,
 ) -> None:
-    """Find the best fusion factor N_fuse of a layer for the paper's schedule.
+    """Find the best schedule of a layer: N_fuse of the paper's, the sizes of groups of a list, and the format.
 
     Equation 6 takes average word counts from the sparsities; the other two count the words of a random layer, packed.
     Groups of W x results are double-buffered (equation 7): N_fuse is at most SLOTS / (2 (NPE - 1)), rounded down.
-    Other schedules that have a model are named below the table, each with the parameters that its search finds.
+    Other schedules are named below the table, each with the parameters that its search finds. Ctrl-C ends the search:
+    what is found until then is shown and written.
 
     \b
     Examples:
       python -m software.group_size_tuning --xsize 800 --hsize 800 --ts 35 --sph 0.41
       python -m software.group_size_tuning --xsize 28 --hsize 128 --ts 28 --plot fuse.png --json fuse.json
+      python -m software.group_size_tuning --schedule list --w-format stream16 --u-format stream16
+      python -m software.group_size_tuning --best --json best.json
     """
-    check(xsize, hsize, ts, npe, slots, {"--spw": spw, "--spu": spu, "--sph": sph}, seed)
+    check(xsize, hsize, ts, {"--spw": spw, "--spu": spu, "--sph": sph, "--spx": spx}, seed)
+    config = configuration(preset, npe, slots, xsize, hsize, ts)
+    chosen = schedules_of(schedule)
+    formats = checked_formats(FormatChoice(w_format, u_format, gap_bits, unit), best, multipliers)
     if plot_path is not None and plot_path.suffix.lower() != ".png":
         raise UserError(f"--plot must name a .png file, not {plot_path}")
     if plot_path is not None and json_path is not None and plot_path.resolve() == json_path.resolve():
         raise UserError(f"--json and --plot must not be the same file, {plot_path}")
     check_outputs(json_path, plot_path)
-    config = AcceleratorConfig(n_pe=npe, slots=slots)
     capacity = config.fuse_capacity
 
     most = min(-(-ts // config.w_pes), max(SHOWN, capacity))
-    with progress.steps(3 + most) as step:
-        step("packing a random layer")
-        packed = random_layer(xsize, hsize, spw, spu, seed)
-        shape = packed.shape(ts)
-        form = stored(packed.w.format)
-        w_words, heads = len(packed.w.words), form.units(packed.x) * form.unit_heads(packed.w.rows)
-        offsets = packed.u.offsets
-        step("drawing masks")
-        mask = random_mask(ts, shape.h_blocks, sph, np.random.default_rng(seed + 2))
-        u_words = u_words_of_steps(mask, offsets)
+    found: list[tuning.Choice] = []
+    words: dict[str, LayerWords] = {}
+    stopped = False
+    with progress.steps(1 + most + len(formats) * (1 + len(chosen))) as step:
+        for name, choice in formats.items():
+            step(f"packing a random layer, {name}")
+            packed = random_layer(xsize, hsize, spw, spu, seed, choice)
+            words[name] = words_of(packed, ts, sph, spx, seed)
+            if len(words) == 1:
+                first, sizes = words[name], {"w_words": len(packed.w.words), "u_words": len(packed.u.words)}
         step("original")
-        original = word_model_cycles(shape, w_words - heads, heads, np.ones_like(mask), offsets, 1, npe)
+        everything = replace(first, kept=np.ones_like(first.kept))
+        original = CELL_FUSION.model(everything, config, (1,)).cycles
         # 4H rows and 4 values to a word
         w_mean, u_mean = xsize * hsize * (1 - spw), hsize * hsize * (1 - spu) * (1 - sph)
-
-        rows: list[Row] = []
-        for n in range(1, most + 1):
-            step(f"N_fuse {n}")
-            cycles = word_model_cycles(shape, w_words - heads, heads, mask, offsets, n, npe)
-            published = published_cycles(shape, w_words, u_words, n, npe)
-            closed = round(equation_6(w_mean, u_mean, ts, n, npe))
-            rows.append(Row(n, n <= capacity, closed, published, cycles, original / cycles))
+        rows = rows_of(first, config, most, original, lambda n: equation_6(w_mean, u_mean, ts, n, config.n_pe), step)
+        try:
+            for one in tuning.choices(words, chosen, config, step):
+                found.append(one)
+        except KeyboardInterrupt:
+            stopped = True
     fitting = [row for row in rows if row.fits]
-    u_heads = stored(packed.u.format).unit_heads(packed.u.rows)
-    words = LayerWords(shape, w_words - heads, heads, mask, offsets, h_seq=False, u_heads=u_heads)
-    schedules = {name: best_of(schedule, words, config) for name, schedule in SCHEDULES.items()}
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "xsize": xsize,
         "hsize": hsize,
         "ts": ts,
-        "npe": npe,
-        "slots": slots,
+        "npe": config.n_pe,
+        "slots": config.slots,
         "spw": spw,
         "spu": spu,
         "sph": sph,
+        "spx": spx,
         "seed": seed,
         "capacity": capacity,
-        "w_words": w_words,
-        "w_heads": heads,
-        "u_words": len(packed.u.words),
-        "u_words_loaded": int(u_words.sum()),
-        "kept_blocks": int(np.count_nonzero(mask)),
+        "w_words": sizes["w_words"],
+        "w_heads": first.w_heads,
+        "u_words": sizes["u_words"],
+        "u_words_loaded": int(first.u_words.sum()),
+        "kept_blocks": int(np.count_nonzero(first.kept)),
         "original_cycles": original,
-        "bound_cycles": words.bound(npe),
-        "balanced_n_fuse": balanced(w_mean, u_mean, npe),
-        "best": {model: best(fitting, model) for model in MODELS},
-        "best_without_limit": {model: best(rows, model) for model in MODELS},
-        "best_n_fuse": best(fitting, "word_model"),
-        "schedules": schedules,
+        "bound_cycles": first.bound(config.n_pe),
+        "balanced_n_fuse": balanced(w_mean, u_mean, config.n_pe),
+        "best": {model: best_n_fuse(fitting, model) for model in MODELS},
+        "best_without_limit": {model: best_n_fuse(rows, model) for model in MODELS},
+        "best_n_fuse": best_n_fuse(fitting, "word_model"),
+        "schedules": {
+            one.schedule.name: {"parameters": one.schedule.named(one.values), "cycles": one.cycles}
+            for one in found
+            if one.format == next(iter(words))
+        },
+        "choices": [one.as_dict() for one in found],
+        "best_choice": tuning.fewest(found).as_dict() if found else None,
         "rows": [asdict(row) for row in rows],
     }
-    title = f"X {xsize}, H {hsize}, T {ts}, sparsity W {spw:g}, U {spu:g}, h {sph:g}"
+    title = f"X {xsize}, H {hsize}, T {ts}, sparsity W {spw:g}, U {spu:g}, h {sph:g}" + (f", x {spx:g}" if spx else "")
 
     files: dict[Path, bytes] = {}
     if json_path is not None:
@@ -260,35 +291,34 @@ def main(
     if plot_path is not None:
         files[plot_path] = picture(rows, result["best_n_fuse"], capacity, result["bound_cycles"], title)
     write_all(files)
-    report(result, rows, title)
+    title += f"; N_pe {config.n_pe}, {config.slots} slots"
+    if CELL_FUSION in chosen:
+        Console().print(table_of(rows, result["best"], title))
+        print("\n".join(following(result)))
+    if best:
+        Console().print(choices_table(found, {name: one.bound(config.n_pe) for name, one in words.items()}, title))
+    else:
+        for one in found:
+            if one.schedule is not CELL_FUSION:
+                print(one.line)
+    if best and found:
+        print(f"best: {tuning.fewest(found).format}, {tuning.fewest(found).line.removeprefix('schedule ')}")
     if files:
         print(f"wrote {', '.join(map(str, files))}")
+    if stopped:
+        raise Interrupted(f"{len(found)} of {len(words) * len(chosen)} searches are in the result")
 
 
-def report(result: dict[str, Any], rows: list[Row], title: str) -> None:
-    """Print the table and what follows from it."""
-    table = Table(title=f"{title}; N_pe {result['npe']}, {result['slots']} slots")
-    for heading in ("N_fuse", "equation 6", "published", "word model", "speed-up"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    for row in rows:
-        stars = [f"{getattr(row, model):,}{'*' if result['best'][model] == row.n_fuse else ' '}" for model in MODELS]
-        note = "best" if row.n_fuse == result["best_n_fuse"] else "" if row.fits else "does not fit"
-        table.add_row(str(row.n_fuse), *stars, f"{row.speedup:.2f}", note, style=None if row.fits else "dim")
-    Console().print(table)
-    free, even = result["best_without_limit"], result["balanced_n_fuse"]
-    print(
-        f"best N_fuse: {result['best_n_fuse']} (* fewest cycles of those that fit; equation 7: at most "
-        f"{result['capacity']})\n"
-        f"with more slots: equation 6 {free['equation_6']}, published {free['published']}, "
-        f"word model {free['word_model']}\n"
-        + (f"U fits in W's free port cycles from N_fuse {even} on" if even else "U never fits in W's free port cycles")
-        + f"; bound of port and MACs: {result['bound_cycles']:,} cycles; seed {result['seed']}"
-    )
-    for name, found in result["schedules"].items():
-        if name != CELL_FUSION.name:
-            values = ", ".join(f"{key} {value}" for key, value in found["parameters"].items())
-            print(f"schedule {name}: {found['cycles']:,} cycles by its model" + (f", {values}" if values else ""))
+def choices_table(found: list[tuning.Choice], bounds: dict[str, int], title: str) -> Table:
+    """All that was searched, in the order of formats; bounds: of port and MACs, by format."""
+    table = Table(title=title)
+    for heading in ("format", "schedule", "parameters", "cycles", "/bound"):
+        table.add_column(heading, justify="right" if heading in ("cycles", "/bound") else "left")
+    for one in found:
+        star = "*" if one == tuning.fewest(found) else " "
+        over = one.cycles / bounds[one.format] if bounds[one.format] else 0.0
+        table.add_row(one.format, one.schedule.name, one.parameters, f"{one.cycles:,}{star}", f"{over:.3f}")
+    return table
 
 
 if __name__ == "__main__":

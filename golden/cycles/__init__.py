@@ -9,24 +9,29 @@ from golden.cycles.group import (
     word_model,
     word_model_cycles,
 )
+from golden.cycles.list import List, ListModel
 from golden.cycles.published import published_cycles
 from golden.cycles.words import FULL_PORT, bound_cycles, u_words_of_steps
 from golden.registry import Registry
 
 CELL_FUSION = CellFusion()
+LIST = List()
 SCHEDULES: Registry[Schedule] = Registry(
     "schedule",
     CELL_FUSION,
+    LIST,
 )
 
 __all__ = [
     "CELL_FUSION",
     "FULL_PORT",
     "GATE_LATENCY",
+    "LIST",
     "SCHEDULES",
     "Counted",
     "Cycles",
     "LayerWords",
+    "ListModel",
     "Parameters",
     "Schedule",
     "WordModel",

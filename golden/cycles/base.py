@@ -3,14 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from golden.config import AcceleratorConfig, LayerShape
-from golden.cycles.words import FULL_PORT, bound_cycles, u_words_of_steps
+from golden.cycles.words import FULL_PORT, HALVES, bound_cycles, u_words_of_steps
+from golden.formats import stored
 from golden.isa import Schedule as ScheduleNumber
+from golden.layer import PackedLayer
+from golden.memory import table_words
 
 Parameters = tuple[int, ...]
 """What a schedule leaves open, as whole numbers: N_fuse, or group sizes."""
@@ -38,9 +41,12 @@ class Cycles:
 class LayerWords:
     """All that the cycle models know of a run.
 
-    shape: of the layer; w_values, w_heads: words of W that occupy PEs, and that only move over the port; kept: (T, H/4)
-    bool, the blocks of h that each step keeps; u_offsets: (H/4,) words of U's units; h_seq, state_in, state_out: what
-    is stored and loaded; u_heads: head words of a unit of U, None for eSELL's, one a block.
+    shape: of the layer; w_values, w_heads: words of W that occupy PEs, and that only move over the port; kept: (T, U's
+    units) bool, the units of h that each step keeps; u_offsets: (U's units,) words of them; h_seq, state_in, state_out:
+    what is stored and loaded; u_heads: head words of a unit of U, None for eSELL's, one a block; w_units: (W's units,)
+    words of them, heads included, None where nobody counted them: then those of X/4 units alike; x_zero: (T, W's units)
+    bool, where all of a step's x is zero, None where zero x is not skipped; w_setup: words that W waits for, its
+    offsets and the tables of values.
     """
 
     shape: LayerShape
@@ -52,16 +58,88 @@ class LayerWords:
     state_in: bool = False
     state_out: bool = False
     u_heads: int | None = None
+    w_units: NDArray[np.integer] | None = None
+    x_zero: NDArray[np.bool_] | None = None
+    w_setup: int = 0
+
+    @classmethod
+    def of_layer(
+        cls,
+        packed: PackedLayer,
+        kept: NDArray[np.bool_],
+        x: ArrayLike | None = None,
+        *,
+        h_seq: bool = True,
+        state_in: bool = False,
+        state_out: bool = False,
+    ) -> Self:
+        """Of a packed layer on one sequence, of which each step keeps the units ``kept`` (T, U's units) bool of h.
+
+        x: (T, inputs), or padded (T, X), where zero x is skipped: what is +-0 as fp16.
+        """
+        w, u = stored(packed.w.format), stored(packed.u.format)
+        units = w.units(packed.x, packed.w.parameters)
+        heads = units * w.unit_heads(packed.w.rows)
+        zero: NDArray[np.bool_] | None = None
+        if x is not None:
+            halves = np.zeros((len(kept), packed.x), dtype=np.float16)
+            halves[:, : np.shape(x)[1]] = x
+            zero = np.logical_not(halves.reshape(len(kept), units, -1).any(axis=2))
+        return cls(
+            packed.shape(len(kept)),
+            len(packed.w.words) - heads,
+            heads,
+            kept,
+            packed.u.offsets,
+            h_seq,
+            state_in,
+            state_out,
+            u.unit_heads(packed.u.rows),
+            packed.w.offsets,
+            zero,
+            (-(-units // HALVES) if w.needs_offsets or x is not None else 0) + len(table_words(packed)),
+        )
+
+    @property
+    def offsets(self) -> int:
+        """Words that a run loads of the offsets of U and of W, and of tables."""
+        return -(-len(self.u_offsets) // HALVES) + self.w_setup
 
     @property
     def u_words(self) -> NDArray[np.int64]:
         """(T,) words of U that each step loads."""
         return u_words_of_steps(self.kept, self.u_offsets)
 
+    @property
+    def w_unit_words(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(W's units,) value words and head words of each. Raises ValueError when they do not add up to W's."""
+        total, places = self.w_values + self.w_heads, self.shape.x_blocks if self.w_units is None else len(self.w_units)
+        if self.w_units is None:
+            counts = np.diff(np.arange(places + 1, dtype=np.int64) * total // places)
+        else:
+            counts = np.asarray(self.w_units, dtype=np.int64)
+            if int(counts.sum()) != total:
+                raise ValueError(f"the units of W have {int(counts.sum())} words, W has {total}")
+        heads = np.diff(np.arange(places + 1, dtype=np.int64) * self.w_heads // places)
+        return counts - heads, heads
+
+    @property
+    def u_unit_words(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(U's units,) value words and head words of each."""
+        counts = np.asarray(self.u_offsets, dtype=np.int64)
+        heads = np.full_like(counts, self.shape.blocks_per_column if self.u_heads is None else self.u_heads)
+        return counts - heads, heads
+
     def bound(self, n_pe: int, port_permille: int = FULL_PORT) -> int:
-        """``bound_cycles``, which holds for every schedule."""
+        """``bound_cycles``, which holds for every schedule; where zero x is skipped, of the words that are left."""
+        w_values, w_heads, taken = self.w_values, self.w_heads, None
+        if self.x_zero is not None:
+            values, heads = self.w_unit_words
+            needed = ~self.x_zero.all(axis=0)
+            w_values, w_heads = int(values[needed].sum()), int(heads[needed].sum())
+            taken = int((~self.x_zero @ values).sum())
         return bound_cycles(
-            self.shape, self.w_values, self.w_heads, self.kept, self.u_offsets, n_pe, port_permille, self.u_heads
+            self.shape, w_values, w_heads, self.kept, self.u_offsets, n_pe, port_permille, self.u_heads, taken
         )
 
 
@@ -98,8 +176,8 @@ class Schedule(ABC):
             raise ValueError(f"schedule {self.name} has no choice with {fixed}")
         return min(choices, key=lambda values: self.model(words, config, values, port_permille).cycles)
 
-    def named(self, values: Parameters) -> dict[str, int]:
-        """The parameters by name."""
+    def named(self, values: Parameters) -> dict[str, Any]:
+        """The parameters by name: numbers, or lists of them."""
         return dict(zip(self.parameters, values, strict=True))
 
     def published(self, words: LayerWords, config: AcceleratorConfig, values: Parameters) -> int | None:

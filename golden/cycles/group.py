@@ -72,6 +72,7 @@ def word_model(
     state_in: bool = False,
     state_out: bool = False,
     port_permille: int = FULL_PORT,
+    offsets: int | None = None,
 ) -> WordModel:
     """What the paper's schedule takes when nothing is lost but what the words themselves cost.
 
@@ -86,7 +87,8 @@ def word_model(
     - Where the PEs take longer, the port has cycles left. The group's own first step needs no more than h of the step
       before, which is there once the U words of the group before are, or from the beginning: its U words take these
       cycles, as many as fit. Its other steps need what W gives and wait for all of it.
-    - Before the first group come the bias (H words), the offsets of U (ceil(H / 16)) and the x words of that group;
+    - Before the first group come the bias (H words), offsets and tables (``offsets`` words; None: those of U's block
+      columns, ceil(H / 16)) and the x words of that group;
       after the last one those of its own U words that are left.
     - Every step takes GATE_LATENCY cycles more, every stored row of h H/2 cycles (T rows with h_seq, else one), the
       state H words each way. None of them is overlapped with anything.
@@ -106,7 +108,8 @@ def word_model(
         groups.append(_group(values, heads, -(-len(group) // w_pes), others, permille))
         free = groups[-1] - moved(values + heads + others, permille)
         u_left = int(group.sum()) - min(int(group[0]), free * permille // FULL_PORT)
-    setup = shape.h + -(-shape.h_blocks // HALVES) + x[0]
+    offsets = -(-shape.h_blocks // HALVES) if offsets is None else integer("offsets", offsets, 0)
+    setup = shape.h + offsets + x[0]
     stores = shape.h // SINGLES * (shape.t if h_seq else 1)
     state = shape.h * (state_in + state_out)
     u = sum(int(group.sum()) for group in steps)
@@ -166,6 +169,7 @@ class CellFusion(Schedule):
         return word_model(
             words.shape, words.w_values, words.w_heads, words.u_words, n_fuse, config.n_pe,
             h_seq=words.h_seq, state_in=words.state_in, state_out=words.state_out, port_permille=port_permille,
+            offsets=words.offsets,
         )  # fmt: skip
 
     def choices(self, words: LayerWords, config: AcceleratorConfig) -> list[Parameters]:

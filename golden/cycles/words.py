@@ -82,14 +82,17 @@ def bound_cycles(
     n_pe: int,
     port_permille: int = FULL_PORT,
     u_heads: int | None = None,
+    w_taken: int | None = None,
 ) -> int:
     """What no schedule at this port with these MACs can beat.
 
     The port, which moves a word in ``port_permille`` of 1000 cycles, loads W once and every kept block column of U once
-    a step; N_pe PEs take one value word a cycle each. u_heads: head words of a unit of U, None for one a block.
+    a step; N_pe PEs take one value word a cycle each. u_heads: head words of a unit of U, None for one a block;
+    w_taken: value words of W that PEs take in all steps, None for all of them in each.
     """
     values, heads, n_pe = integer("w_values", w_values, 0), integer("w_heads", w_heads, 0), integer("n_pe", n_pe, 2)
     u = int(words_of_steps(shape, u_words_of_steps(kept, u_offsets)).sum())
     heads_of_unit = shape.blocks_per_column if u_heads is None else integer("u_heads", u_heads, 0)
     u_values = u - int(np.count_nonzero(kept)) * heads_of_unit
-    return max(moved(values + heads + u, checked_permille(port_permille)), -(-(shape.t * values + u_values) // n_pe))
+    taken = shape.t * values if w_taken is None else integer("w_taken", w_taken, 0)
+    return max(moved(values + heads + u, checked_permille(port_permille)), -(-(taken + u_values) // n_pe))

@@ -120,11 +120,12 @@ class StoredFormat(Format):
     rows and cols take them padded and raise ValueError for others; offsets are the words of each unit, as
     ``Packed.offsets``, and None when only the array itself says where units end, which ``needs_offsets`` rules out
     (ValueError); parameters are those of ``Packed`` (ValueError for what the format does not have); ``has_tables``:
-    tables are among them.
+    tables are among them; ``word_values``: values of a word, each of which needs a multiplier of the PE that takes it.
     """
 
     number: FormatNumber
     row_multiple: int = 1
+    word_values: int = 4
     needs_offsets: bool = False
     has_tables: bool = False
 

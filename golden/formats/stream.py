@@ -237,6 +237,7 @@ class Stream8(Stream):
     name = "stream-8"
     number = FormatNumber.STREAM8
     entry_bits = 8
+    word_values = WORD_BITS // entry_bits
     has_tables = True
 
     def _check_tables(self, tables: Float16 | None, *, complete: bool) -> None:

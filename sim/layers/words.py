@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from golden.config import AcceleratorConfig
 from golden.cycles import CELL_FUSION, FULL_PORT, SCHEDULES, Counted, LayerWords, Parameters, Schedule
-from golden.formats import Packed, stored
 from golden.isa import Flags
 from golden.layer import LayerResult
 from sim.layers.jobs import LayerCall
@@ -22,29 +21,19 @@ class Predicted:
     bound: int
 
 
-def heads(matrix: Packed) -> int:
-    """Head words of a packed matrix."""
-    form = stored(matrix.format)
-    return form.units(matrix.cols) * form.unit_heads(matrix.rows)
-
-
 class RunWords(LayerWords):
     """All that the cycle models know of a run."""
 
     @classmethod
     def of(cls, call: LayerCall, golden: LayerResult) -> "RunWords":
         """Of a call and golden's result of this one sequence."""
-        packed = call.packed
-        return cls(
-            packed.shape(call.steps),
-            len(packed.w.words) - heads(packed.w),
-            heads(packed.w),
+        return cls.of_layer(
+            call.packed,
             golden.kept,
-            packed.u.offsets,
-            bool(call.flags & Flags.H_SEQ),
-            call.state is not None,
-            bool(call.flags & Flags.STATE_OUT),
-            stored(packed.u.format).unit_heads(packed.u.rows),
+            call.x if call.flags & Flags.X_SKIP else None,
+            h_seq=bool(call.flags & Flags.H_SEQ),
+            state_in=call.state is not None,
+            state_out=bool(call.flags & Flags.STATE_OUT),
         )
 
     def by(

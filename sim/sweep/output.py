@@ -94,7 +94,7 @@ def front_table(rows: Sequence[Row], most: int) -> tuple[Table, int]:
                 first,
                 str(row.n_pe),
                 str(row.slots),
-                "" if row.n_fuse is None else str(row.n_fuse),
+                row.group_sizes or ("" if row.n_fuse is None else str(row.n_fuse)),
                 f"{row.cycles:,}",
                 f"{row.cycles / row.bound_cycles:.2f}",
                 f"{row.cycles / row.word_model_cycles:.4f}" if row.run else "",

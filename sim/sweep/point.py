@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 import golden
 import hdl
 import software
-from golden.config import AcceleratorConfig, LayerShape
+from golden.config import CHUNK_ROWS, GATES, AcceleratorConfig, LayerShape
 from golden.cycles import FULL_PORT, SCHEDULES, LayerWords
+from golden.cycles.words import HALVES
 from golden.formats import FORMATS, Packed, StoredFormat, stored
 from golden.isa import ERROR_MEANINGS, Error, Flags, Format
 from golden.layer import Layer, PackedLayer
+from golden.tables import TABLE_VALUES
 from hdl.accelerator.size import memory_bits
 from sim.engines import registry
 from sim.engines.build_cache import cached
@@ -32,6 +34,8 @@ from sim.sweep.spec import Point
 TOLERANCE = 0.02
 """How far the share of dropped blocks may be from the one asked for, if that is not less than two blocks: which blocks
 a threshold drops depends on what it dropped before, so small layers do not have every share."""
+TABLE_WORDS = 2 * GATES * TABLE_VALUES // HALVES
+"""Of the tables of W and U."""
 _SIM = Path(__file__).parents[1]
 _FLAGS = Flags.H_SEQ | Flags.H_PRUNED
 
@@ -40,12 +44,13 @@ _FLAGS = Flags.H_SEQ | Flags.H_PRUNED
 class Row:
     """A finished point.
 
-    What was asked for (``max_x`` .. ``bandwidth``: Point and its configuration; ``n_fuse_best``: that ``n_fuse`` is the
-    best; None and False of a schedule that has none), then what came out: ``h_dropped``, the share of blocks of h that
-    ``threshold`` dropped; words of the packed arrays; ``cycles``, the RTL's, or for the model those of
+    What was asked for (``max_x`` .. ``bandwidth``: Point and its configuration; ``n_fuse_best``: that ``n_fuse`` is
+    the best; None and False of a schedule that has none; ``group_sizes``: the sizes of a list that were found, with
+    blanks between, None of a schedule that has none), then what came out: ``h_dropped``, the share of blocks of h
+    that ``threshold`` dropped; words of the packed arrays; ``cycles``, the RTL's, or for the model those of
     ``word_model_cycles``; ``published_cycles``, where the schedule has such a formula, which knows a full port only;
-    ``bound_cycles``; ``memory_bits`` and ``macs`` of the accelerator. With a simulator every h was compared with
-    golden: ``exact`` is True, and ``run`` is its record; else both are None.
+    ``bound_cycles``; ``memory_bits`` of the accelerator, and its ``macs``, as many a PE as a word has values. With a
+    simulator every h was compared with golden: ``exact`` is True, and ``run`` is its record; else both are None.
     """
 
     engine: str
@@ -65,6 +70,7 @@ class Row:
     window: int
     n_fuse: int | None
     n_fuse_best: bool
+    group_sizes: str | None
     schedule: str
     format: str
     latency: int | None
@@ -196,10 +202,20 @@ def _cached(what: str, point: Point, *more: object, make: Callable[[Path], None]
 def _facts(point: Point) -> _Facts:
     """Of the point's layer in its format."""
     (kept, threshold), (w, u) = _kept(point), _units(point)
-    heads = FORMATS[point.format].unit_heads(point.shape.rows)
+    form = FORMATS[point.format]
+    heads = form.unit_heads(point.shape.rows)
     w_heads = len(w) * heads
-    words = LayerWords(point.shape, int(w.sum()) - w_heads, w_heads, kept, u, u_heads=heads)
+    before = 0
+    if isinstance(form, StoredFormat):
+        before = (-(-len(w) // HALVES) if form.needs_offsets else 0) + (TABLE_WORDS if form.has_tables else 0)
+    words = LayerWords(point.shape, int(w.sum()) - w_heads, w_heads, kept, u, u_heads=heads, w_units=w, w_setup=before)
     return _Facts(words, int(u.sum()), threshold)
+
+
+def _word_values(name: str) -> int:
+    """Values that a word of a format has, and a PE multipliers for; of a format of sizes those of every PE."""
+    form = FORMATS[name]
+    return form.word_values if isinstance(form, StoredFormat) else CHUNK_ROWS
 
 
 def _simulated(point: Point, facts: _Facts, n_fuse: int, sha256: str) -> LayerRun:
@@ -221,7 +237,8 @@ def _row(point: Point, sha256: str | None) -> Row:
     facts, config = _facts(point), point.config
     schedule, permille = SCHEDULES[point.schedule], point.port_permille
     values = schedule.search(facts.words, config, permille, **({"n_fuse": point.n_fuse} if point.n_fuse else {}))
-    n_fuse = schedule.named(values).get("n_fuse")
+    named = schedule.named(values)
+    n_fuse, sizes = named.get("n_fuse"), named.get("sizes")
     model = schedule.model(facts.words, config, values, permille)
     run = None if sha256 is None else _simulated(point, facts, n_fuse or 1, sha256)
     return Row(
@@ -237,6 +254,7 @@ def _row(point: Point, sha256: str | None) -> Row:
         **config.as_dict(),
         n_fuse=n_fuse,
         n_fuse_best=n_fuse is not None and not point.n_fuse,
+        group_sizes=" ".join(map(str, sizes)) if sizes else None,
         schedule=point.schedule,
         format=point.format,
         latency=point.latency,
@@ -251,7 +269,7 @@ def _row(point: Point, sha256: str | None) -> Row:
         published_cycles=schedule.published(facts.words, config, values) if permille == FULL_PORT else None,
         bound_cycles=facts.words.bound(config.n_pe, permille),
         memory_bits=memory_bits(config),
-        macs=config.macs,
+        macs=config.n_pe * _word_values(point.format),
         exact=run.exact if run else None,
         verilog_sha256=sha256,
         run=run,

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from golden.config import AcceleratorConfig
-from golden.cycles import published_cycles
+from golden.cycles import LIST, SCHEDULES, published_cycles
 from software.cli import run
-from software.group_size_tuning import balanced, equation_6, main, random_layer, random_mask
+from software.group_size_tuning import main, random_layer, random_mask
+from software.tuning.fusion import balanced, equation_6
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--xsize", "32", "--hsize", "24", "--ts", "9")
@@ -75,7 +76,7 @@ def test_the_papers_layers(
     path = tmp_path / "tuning.json"
     names = ("--xsize", "--hsize", "--ts", "--spw", "--spu", "--sph")
     options = [text for name, value in zip(names, layer, strict=True) for text in (name, str(value))]
-    assert call(monkeypatch, *options, "--seed", str(seed), "--json", str(path)) == 0
+    assert call(monkeypatch, *options, "--schedule", "cell-fusion", "--seed", str(seed), "--json", str(path)) == 0
     result = json.loads(path.read_text())
     assert result["capacity"] == result["best_n_fuse"] == 3
     assert result["best"] == {"equation_6": 3, "published": 3, "word_model": 3}
@@ -135,6 +136,13 @@ def test_extreme_sparsities_and_odd_sizes(
         (("--spu", "1.01"), "--spu must be in 0..1, not 1.01"),
         (("--sph", "nan"), "--sph must be in 0..1, not nan"),
         (("--seed", "-1"), "--seed must be 0 or more, not -1"),
+        (("--spx", "2"), "--spx must be in 0..1, not 2.0"),
+        (("--schedule", "lists"), "--schedule must be cell-fusion, list or all, not 'lists'"),
+        (("--preset", "small"), "--preset must be default, mnist, ptb, tiny, wide, not 'small'"),
+        (("--preset", "mnist"), "--preset mnist: the layer has X = 800, it allows 128"),
+        (("--multipliers", "6"), "--multipliers must be 4 or 8, not 6"),
+        (("--u-format", "stream8"), "--u-format stream8 needs PEs of 8 multipliers (--multipliers), not 4"),
+        (("--best", "--w-format", "stream16"), "--best chooses the format: --w-format, --u-format, --gap-bits and"),
         (("--ts", "x"), "Invalid value for '--ts'"),
         (("--plot", "t.pdf"), "--plot must name a .png file, not t.pdf"),
         (("--plot", "t.png", "--json", "t.png"), "--json and --plot must not be the same file, t.png"),
@@ -148,6 +156,57 @@ def test_errors_are_one_line(
     captured = capsys.readouterr()
     assert not captured.out
     assert captured.err.startswith("error: ") and text in captured.err and captured.err.count("\n") == 1
+
+
+def test_a_list_beats_n_fuse_and_its_zero_x_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.json"
+    options = (*SMALL, "--schedule", "list", "--w-format", "stream16", "--u-format", "stream16", "--json", str(path))
+    cycles = []
+    for more in ((), ("--spx", "0.6")):
+        assert call(monkeypatch, *options, *more) == 0
+        result = json.loads(path.read_text())
+        found = result["schedules"]["list"]
+        sizes = " ".join(map(str, found["parameters"]["sizes"]))
+        said = capsys.readouterr().out
+        assert f"schedule list: {found['cycles']:,} cycles by its model, sizes {sizes}\n" in said
+        assert "N_fuse" not in said and list(result["schedules"]) == ["list"]
+        assert result["bound_cycles"] < found["cycles"] < result["rows"][2]["word_model"]
+        cycles.append(found["cycles"])
+    assert cycles[1] < cycles[0]
+
+
+def test_the_best_of_formats_and_schedules(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.json"
+    formats = {"4": ["esell", "stream16"], "8": ["esell", "stream16", "stream8"]}
+    for multipliers, names in formats.items():
+        assert call(monkeypatch, *SMALL, "--best", "--multipliers", multipliers, "--json", str(path)) == 0
+        result = json.loads(path.read_text())
+        found = result["choices"]
+        assert [(one["format"], one["schedule"]) for one in found] == [
+            (name, schedule) for name in names for schedule in SCHEDULES
+        ]
+        best = min(found, key=lambda one: one["cycles"])
+        assert result["best_choice"] == best and best["schedule"] == "list"
+        out = capsys.readouterr().out
+        assert f"best: {names[-1]}, list: {best['cycles']:,} cycles by its model, sizes " in out
+        assert f"{best['cycles']:,}*" in out
+
+
+def test_ctrl_c_keeps_what_was_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def pressed(*_: object, **__: object) -> tuple[int, ...]:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "t.json"
+    monkeypatch.setattr(LIST, "search", pressed)
+    assert call(monkeypatch, *SMALL, "--json", str(path)) == 130
+    assert [one["schedule"] for one in json.loads(path.read_text())["choices"]] == ["cell-fusion"]
+    assert "1 of 2 searches are in the result" in capsys.readouterr().err
 
 
 def test_it_runs_by_path_from_anywhere(tmp_path: Path) -> None:
