@@ -72,12 +72,9 @@ def words_of(packed: PackedLayer, steps: int, sph: float, spx: float, seed: int)
     """The words of a run: each step drops the same number of units of h, and has as many units of zero x, at random."""
     rng = np.random.default_rng(seed + 2)
     kept = random_mask(steps, len(packed.u.offsets), sph, rng)
-    words = LayerWords.of_layer(packed, kept, h_seq=False)
-    if not spx:
-        return words
     units = len(packed.w.offsets)
-    offsets = -(-units // 4)
-    return replace(words, x_zero=~random_mask(steps, units, spx, rng), w_offsets=offsets)
+    x = random_mask(steps, units, spx, rng).repeat(packed.x // units, axis=1) if spx else None
+    return LayerWords.of_layer(packed, kept, x, h_seq=False)
 
 
 def schedules_of(name: str) -> list[Schedule]:

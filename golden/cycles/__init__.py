@@ -11,7 +11,7 @@ from golden.cycles.group import (
 )
 from golden.cycles.list import List, ListModel
 from golden.cycles.published import published_cycles
-from golden.cycles.words import FULL_PORT, HALVES, bound_cycles, u_words_of_steps
+from golden.cycles.words import FULL_PORT, bound_cycles, u_words_of_steps
 from golden.registry import Registry
 
 CELL_FUSION = CellFusion()
@@ -26,7 +26,6 @@ __all__ = [
     "CELL_FUSION",
     "FULL_PORT",
     "GATE_LATENCY",
-    "HALVES",
     "LIST",
     "SCHEDULES",
     "Counted",

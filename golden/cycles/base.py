@@ -13,6 +13,7 @@ from golden.cycles.words import FULL_PORT, HALVES, bound_cycles, u_words_of_step
 from golden.formats import stored
 from golden.isa import Schedule as ScheduleNumber
 from golden.layer import PackedLayer
+from golden.memory import table_words
 
 Parameters = tuple[int, ...]
 """What a schedule leaves open, as whole numbers: N_fuse, or group sizes."""
@@ -44,8 +45,8 @@ class LayerWords:
     units) bool, the units of h that each step keeps; u_offsets: (U's units,) words of them; h_seq, state_in, state_out:
     what is stored and loaded; u_heads: head words of a unit of U, None for eSELL's, one a block; w_units: (W's units,)
     words of them, heads included, None where nobody counted them: then those of X/4 units alike; x_zero: (T, W's units)
-    bool, where all of a step's x is zero, None where zero x is not skipped; w_offsets: words of W's offsets that a run
-    loads.
+    bool, where all of a step's x is zero, None where zero x is not skipped; w_setup: words that W waits for, its
+    offsets and the tables of values.
     """
 
     shape: LayerShape
@@ -59,7 +60,7 @@ class LayerWords:
     u_heads: int | None = None
     w_units: NDArray[np.integer] | None = None
     x_zero: NDArray[np.bool_] | None = None
-    w_offsets: int = 0
+    w_setup: int = 0
 
     @classmethod
     def of_layer(
@@ -96,13 +97,13 @@ class LayerWords:
             u.unit_heads(packed.u.rows),
             packed.w.offsets,
             zero,
-            -(-units // HALVES) if w.needs_offsets or x is not None else 0,
+            (-(-units // HALVES) if w.needs_offsets or x is not None else 0) + len(table_words(packed)),
         )
 
     @property
     def offsets(self) -> int:
-        """Words of the offsets that a run loads, U's and W's."""
-        return -(-len(self.u_offsets) // HALVES) + self.w_offsets
+        """Words that a run loads of the offsets of U and of W, and of tables."""
+        return -(-len(self.u_offsets) // HALVES) + self.w_setup
 
     @property
     def u_words(self) -> NDArray[np.int64]:

@@ -87,8 +87,8 @@ def word_model(
     - Where the PEs take longer, the port has cycles left. The group's own first step needs no more than h of the step
       before, which is there once the U words of the group before are, or from the beginning: its U words take these
       cycles, as many as fit. Its other steps need what W gives and wait for all of it.
-    - Before the first group come the bias (H words), the offsets (``offsets`` words; None: those of U's block columns,
-      ceil(H / 16)) and the x words of that group;
+    - Before the first group come the bias (H words), offsets and tables (``offsets`` words; None: those of U's block
+      columns, ceil(H / 16)) and the x words of that group;
       after the last one those of its own U words that are left.
     - Every step takes GATE_LATENCY cycles more, every stored row of h H/2 cycles (T rows with h_seq, else one), the
       state H words each way. None of them is overlapped with anything.

@@ -92,7 +92,7 @@ ECP5 = Target(
         ),
     },
     WireModel(0.7, 0.2),
-    error=8,
+    error=23,
     available=Area(lut=83_640, ff=83_640, mult=156, bram=208),
 )
 

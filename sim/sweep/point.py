@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 import golden
 import hdl
 import software
-from golden.config import CHUNK_ROWS, AcceleratorConfig, LayerShape
-from golden.cycles import FULL_PORT, HALVES, SCHEDULES, LayerWords
+from golden.config import CHUNK_ROWS, GATES, AcceleratorConfig, LayerShape
+from golden.cycles import FULL_PORT, SCHEDULES, LayerWords
+from golden.cycles.words import HALVES
 from golden.formats import FORMATS, Packed, StoredFormat, stored
 from golden.isa import ERROR_MEANINGS, Error, Flags, Format
 from golden.layer import Layer, PackedLayer
+from golden.tables import TABLE_VALUES
 from hdl.accelerator.size import memory_bits
 from sim.engines import registry
 from sim.engines.build_cache import cached
@@ -32,6 +34,8 @@ from sim.sweep.spec import Point
 TOLERANCE = 0.02
 """How far the share of dropped blocks may be from the one asked for, if that is not less than two blocks: which blocks
 a threshold drops depends on what it dropped before, so small layers do not have every share."""
+TABLE_WORDS = 2 * GATES * TABLE_VALUES // HALVES
+"""Of the tables of W and U."""
 _SIM = Path(__file__).parents[1]
 _FLAGS = Flags.H_SEQ | Flags.H_PRUNED
 
@@ -201,10 +205,10 @@ def _facts(point: Point) -> _Facts:
     form = FORMATS[point.format]
     heads = form.unit_heads(point.shape.rows)
     w_heads = len(w) * heads
-    offsets = -(-len(w) // HALVES) if isinstance(form, StoredFormat) and form.needs_offsets else 0
-    words = LayerWords(
-        point.shape, int(w.sum()) - w_heads, w_heads, kept, u, u_heads=heads, w_units=w, w_offsets=offsets
-    )
+    before = 0
+    if isinstance(form, StoredFormat):
+        before = (-(-len(w) // HALVES) if form.needs_offsets else 0) + (TABLE_WORDS if form.has_tables else 0)
+    words = LayerWords(point.shape, int(w.sum()) - w_heads, w_heads, kept, u, u_heads=heads, w_units=w, w_setup=before)
     return _Facts(words, int(u.sum()), threshold)
 
 

@@ -53,7 +53,7 @@ def runs_of(rows: np.ndarray) -> list[list[int]]:
 def walk(words: LayerWords, config: AcceleratorConfig, sizes: list[int], latency: int, permille: int) -> int:
     """Cycles of a run; ``sizes`` of its groups, which add up to its steps."""
     shape, n_pe = words.shape, config.n_pe
-    share = config.slots // n_pe
+    share = -(-(config.slots // (2 * n_pe - 2) * (2 * n_pe - 2)) // n_pe)
     slots, x_rows = share * config.max_h // shape.h * n_pe, share * config.max_x // shape.x * n_pe
     w_values, w_heads = words.w_unit_words
     u_values, u_heads = words.u_unit_words
@@ -77,7 +77,7 @@ def walk(words: LayerWords, config: AcceleratorConfig, sizes: list[int], latency
     now, credit = 0, 0
     stores: list[tuple[int, int]] = []
     setup = shape.h + -(-len(words.u_offsets) // 4) + shape.h * words.state_in
-    offsets = words.w_offsets
+    offsets = words.w_setup
     x_asked = x_words = 0
     opened = 0
     asking: list[Word] = []

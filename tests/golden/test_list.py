@@ -34,7 +34,7 @@ def random_words(seed: int) -> tuple[LayerWords, AcceleratorConfig, tuple[int, .
     words = LayerWords(
         LayerShape(x, h, t), int(w.sum()) - w_heads, w_heads, kept, u + u_heads, h_seq=bool(rng.integers(2)),
         state_in=bool(rng.integers(2)), state_out=bool(rng.integers(2)), u_heads=u_heads, w_units=w,
-        x_zero=zero if rng.integers(2) else None, w_offsets=int(rng.integers(0, 9)),
+        x_zero=zero if rng.integers(2) else None, w_setup=int(rng.integers(0, 9)),
     )  # fmt: skip
     n_pe = int(rng.integers(2, 6))
     config = AcceleratorConfig(
@@ -87,7 +87,7 @@ def test_words_are_exact_and_bounds_hold(seed: int) -> None:
     u = sum(int(words.u_offsets[unit]) for _, unit in zip(*np.nonzero(words.kept), strict=True))
     shape = words.shape
     rows = shape.t if words.h_seq else 1
-    others = shape.h * (1 + words.state_in + words.state_out) + -(-len(words.u_offsets) // 4) + words.w_offsets
+    others = shape.h * (1 + words.state_in + words.state_out) + -(-len(words.u_offsets) // 4) + words.w_setup
     assert model.port_words == w + u + others + (shape.t * shape.x + rows * shape.h) // 2
 
 
@@ -168,8 +168,10 @@ def test_slots_are_as_many_as_the_banks_hold_at_the_run_s_sizes() -> None:
     for config, slots, rows in (
         (AcceleratorConfig(3, 12, max_x=16, max_h=48), 12, 12),
         (AcceleratorConfig(3, 12, max_x=40, max_h=60), 15, 30),
-        # 13 slots are 3 for each of 4 banks; 3 x 100 / 48 are 6
+        # 12 of 13 slots make two groups, 3 for each of 4 banks; 3 x 100 / 48 are 6
         (AcceleratorConfig(4, 13, max_x=16, max_h=100), 24, 12),
+        # 24 slots are 5 for each of 5 banks
+        (AcceleratorConfig(5, 24, max_x=16, max_h=48), 25, 25),
     ):
         work = Work(words, config)
         assert (work.slots, work.rows, work.most) == (slots, rows, min(slots, rows))
@@ -206,14 +208,14 @@ def test_words_of_a_packed_layer() -> None:
     x = np.ones((3, 10), np.float32)
     x[1, 4:8] = 1e-9  # 0 as fp16
     x[2, 8:] = 0
-    for number, w_offsets in ((Format.ESELL, 0), (Format.STREAM16, 1)):
+    for number, w_setup in ((Format.ESELL, 0), (Format.STREAM16, 1), (Format.STREAM8, 1 + 32)):
         packed = pack_layer(w, u, np.zeros(32, np.float16), number, number)
         kept = np.ones((3, 2), bool)
         words = LayerWords.of_layer(packed, kept)
-        assert words.x_zero is None and words.w_offsets == w_offsets and words.offsets == 1 + w_offsets
+        assert words.x_zero is None and words.w_setup == w_setup and words.offsets == 1 + w_setup
         values, heads = words.w_unit_words
         assert (values + heads == packed.w.offsets).all() and heads.sum() == words.w_heads
         skipped = LayerWords.of_layer(packed, kept, x)
-        assert skipped.x_zero is not None and skipped.w_offsets == 1
+        assert skipped.x_zero is not None and skipped.w_setup == max(1, w_setup)
         assert skipped.x_zero.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 1]]
         assert skipped.bound(3) <= words.bound(3)

@@ -74,7 +74,7 @@ def column_model(work: Work, port_permille: int = FULL_PORT) -> Callable[[list[r
         return [*found, _Flow.of(together)] if together else found
 
     def cycles(groups: list[range]) -> float:
-        now, debt = 0.0, float(work.words.w_offsets)
+        now, debt = 0.0, float(work.words.w_setup)
         setup = float(work.setup)
         opened, rows = 0, 0
         waiting: list[_Flow] = []

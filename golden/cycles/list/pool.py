@@ -42,8 +42,8 @@ def list_model(
     """What a run under a list of group sizes takes, from its words alone; no number here is taken from the RTL.
 
     - A cycle moves at most one word at the port (``port_permille`` of 1000 cycles do), of what is first in this order:
-      rows of h to store; x; W's offsets; W, while the words of it that are asked for or wait are fewer than the window;
-      bias, U's offsets and the state; U. It is there ``latency`` cycles later.
+      rows of h to store; x; what W waits for; W, while the words of it that are asked for or wait are fewer than the
+      window; bias, U's offsets and the state; U. It is there ``latency`` cycles later.
     - The N_pe PEs are one pool: each takes one word of one step in a cycle. The next value word of U goes first, the
       other PEs go to the banks of W, and to those furthest behind when there are fewer of them. Step t belongs to bank
       t mod N_pe, a bank takes one step of one word a cycle, and words wait until every bank has passed them. Head words
@@ -130,7 +130,7 @@ class Pool:
         self.now, self.credit = 0, 0
         self.events: list[int] = []
         # words that wait for the port, by what asks, and stores to come: (cycle, words)
-        self.stores, self.rows, self.offsets, self.setup = 0, 0, work.words.w_offsets, work.setup
+        self.stores, self.rows, self.offsets, self.setup = 0, 0, work.words.w_setup, work.setup
         self.to_store: list[tuple[int, int]] = []
         self.rows_asked = 0
         # W: all stretches of the passes opened so far; the next one to ask for; ends of each pass

@@ -74,9 +74,10 @@ class Work:
         return self._fit(self.config.max_x, self.words.shape.x)
 
     def _fit(self, most: int, used: int) -> int:
-        """Steps that the memories of all banks hold, each in one of them."""
-        n_pe = self.config.n_pe
-        return n_pe * (self.config.slots // n_pe * most // used)
+        """Steps that the memories of all banks hold: those of two groups of cell fusion, shared evenly by all PEs."""
+        config = self.config
+        share = -(-2 * config.fuse_capacity * config.w_pes // config.n_pe)
+        return config.n_pe * (share * most // used)
 
     @property
     def most(self) -> int:
@@ -153,4 +154,4 @@ class Work:
         words, shape = self.words, self.words.shape
         w = sum(s.values + s.heads for group in groups for s in self.stretches(group))
         stores = (shape.t if words.h_seq else 1) * self.row_words + self.state_out
-        return self.setup + words.w_offsets + shape.t * self.x_words + w + int(words.u_words.sum()) + stores
+        return self.setup + words.w_setup + shape.t * self.x_words + w + int(words.u_words.sum()) + stores

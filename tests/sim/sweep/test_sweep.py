@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from golden.config import LayerShape
+from golden.config import AcceleratorConfig, LayerShape
+from golden.cycles import LIST, LayerWords
 from golden.formats import esell
+from golden.isa import Format
+from golden.layer import Layer
 from sim.engines import registry
 from sim.figure10.rows import runs_of
 from sim.layers.record import predicted
@@ -245,6 +248,24 @@ def test_a_format_that_knows_only_sizes_is_swept_by_the_model(sweep_command):
     dense, kept = rows["dense", "0.4"], 1 - float(rows["dense", "0.4"]["h_dropped"])
     loaded = round(kept * 9 * 6) * 96
     assert int(dense["port_words"]) == int(rows["dense", "0.0"]["port_words"]) - 9 * 6 * 96 + loaded
+
+
+def test_a_list_is_swept_by_its_model_with_the_sizes_it_finds(sweep_command):
+    text = SMALL.replace("n_pe = [2, 3, 4]", 'schedule = "list"').replace("u_sparsity = [0.4, 0.5]", "u_sparsity = 0.5")
+    code, out, _ = sweep_command(text.replace("slots = [6, 12]", 'format = ["eSELL", "stream-8"]'))
+    assert code == 0
+    numbers = {"eSELL": Format.ESELL, "stream-8": Format.STREAM8}
+    rows = rows_of()
+    assert len(rows) == 4 and all(row["group_sizes"] in out for row in rows if row["pareto"] == "True")
+    for row in rows:
+        packed, x = random_data(LayerShape(16, 24, 9), 0.3, 0.5, 1, numbers[row["format"]])
+        words = LayerWords.of_layer(packed, Layer(packed).run(x, float(row["threshold"])).kept)
+        config = AcceleratorConfig(**{key: int(row[key]) for key in ("n_pe", "slots", "max_x", "max_h", "window")})
+        sizes = tuple(map(int, row["group_sizes"].split()))
+        model = LIST.model(words, config, sizes)
+        assert (int(row["cycles"]), int(row["port_words"])) == (model.cycles, model.port_words)
+        assert (row["n_fuse"], row["n_fuse_best"], row["published_cycles"]) == ("", "False", "")
+        assert row["macs"] == {"eSELL": "12", "stream-8": "24"}[row["format"]]
 
 
 def test_bandwidth_is_that_of_the_word_model(sweep_command):

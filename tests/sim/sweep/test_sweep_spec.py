@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 
 
 @pytest.mark.parametrize(
-    ("name", "points"), [("sweep", 200), ("sweep-small", 24), ("sweep-rtl", 48), ("sweep-pes", 32)]
+    ("name", "points"), [("sweep", 200), ("sweep-small", 24), ("sweep-rtl", 48), ("sweep-pes", 32), ("sweep-list", 72)]
 )
 def test_the_examples_have_the_points_that_they_say(name, points):
     path = EXAMPLES / f"{name}.toml"
