@@ -91,13 +91,12 @@ class ResultBank(Component):
         memory = Signal.like(self.memory)
         addr = [Signal.like(each, name=f"addr_{i}") for i, each in enumerate(self.addr)]
         read_memory = Signal.like(self.read_memory)
-        first = Signal()
+        # whether sums are added to, not written anew; in an only memory that is how they become zero, too
+        adds = Signal()
         m.d.sync += [
             memory.eq(self.memory),
             *(mine.eq(each) for mine, each in zip(addr, self.addr, strict=True)),
         ]
-        if self.crossbar:
-            m.d.sync += first.eq(self.first)
         with m.If(self.read):
             m.d.sync += read_memory.eq(self.read_memory)
         same_row = Signal(len(addr))
@@ -106,7 +105,14 @@ class ResultBank(Component):
         )
 
         reading = [self.read & (self.read_memory == i) for i in range(self.memories)]
-        zeros, zero_addr = self._zeros(m) if self.streams else (Const(0), addr[0])
+        zeros_next, zeros, zero_addr = self._zeros(m) if self.streams else (Const(0), Const(0), addr[0])
+        anew = [self.first] if self.crossbar else []
+        if self.streams and self.memories == 1:
+            anew.append(zeros_next)
+        if anew:
+            m.d.sync += adds.eq(~Cat(anew).any())
+        else:
+            m.d.comb += adds.eq(1)
         written = Signal(BANK_LANES)
         forwarded = Signal(BANK_LANES)
         overflows = Signal(BANK_LANES)
@@ -135,20 +141,20 @@ class ResultBank(Component):
                 ]
                 if self.streams:
                     with m.If(zeros[i]):
-                        m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr), ram.write_data.eq(0)]
-            previous = Mux(forwarded[lane], recent, Array(rams)[memory]).as_signed()
-            added, overflow = add_wrapping(previous, product)
-            m.d.comb += [
-                self.read_data[lane].eq(Array(rams)[read_memory]),
-                total.eq(Mux(first, product, added)),
-            ]
-            m.d.sync += [recent.eq(total), overflows[lane].eq(written[lane] & ~first & overflow)]
+                        m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr)]
+                        if self.memories > 1:
+                            m.d.comb += ram.write_data.eq(0)
+            previous = Mux(forwarded[lane], recent, Array(rams)[memory])
+            added, overflow = add_wrapping(Mux(adds, previous, 0).as_signed(), product)
+            m.d.comb += [self.read_data[lane].eq(Array(rams)[read_memory]), total.eq(added)]
+            m.d.sync += [recent.eq(total), overflows[lane].eq(written[lane] & overflow)]
         m.d.comb += self.overflow.eq(overflows.any())
         return m
 
-    def _zeros(self, m: Module) -> tuple[Value, Value]:
-        """For each memory whether a row group becomes zero in this cycle, and which: one that was read, or else one
-        of those to clear."""
+    def _zeros(self, m: Module) -> tuple[Value, Value, Value]:
+        """For each memory whether a row group becomes zero, in the next cycle and in this one, and which one: one that
+        was read, or else one of those to clear."""
+        zeros_next = Signal(self.memories)
         zeros = Signal(self.memories)
         zero_addr = Signal.like(self.read_addr)
         rows_left = Signal.like(self.clear_rows)
@@ -156,18 +162,17 @@ class ResultBank(Component):
         next_addr = Signal.like(self.clear_addr)
         clears = Signal()
         cleared = Signal()
-        # what is written in the next cycle is known in this one, and zeros are for many bits
         read_clears = self.read & self.read_clears
         m.d.comb += [
             clears.eq((rows_left != 0) & ~read_clears & ~(self.fetch & (self.memory == next_memory))),
             self.clearing.eq((rows_left != 0) | cleared),
         ]
+        for i in range(self.memories):
+            m.d.comb += zeros_next[i].eq(Mux(read_clears, self.read_memory == i, clears & (next_memory == i)))
         m.d.sync += [
             cleared.eq(clears),
+            zeros.eq(zeros_next),
             zero_addr.eq(Mux(read_clears, self.read_addr, next_addr)),
-            zeros.eq(
-                Cat(Mux(read_clears, self.read_memory == i, clears & (next_memory == i)) for i in range(self.memories))
-            ),
         ]
         with m.If(clears):
             m.d.sync += [rows_left.eq(rows_left - 1), next_addr.eq(next_addr + 1)]
@@ -177,4 +182,4 @@ class ResultBank(Component):
                 next_memory.eq(self.clear_memory),
                 next_addr.eq(self.clear_addr),
             ]
-        return zeros, zero_addr
+        return zeros_next, zeros, zero_addr
