@@ -8,7 +8,6 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BANK_LANES
-from hdl.common.arith import add_wrapping
 from hdl.common.component import Component
 from hdl.common.ram import Ram
 
@@ -115,6 +114,9 @@ class ResultBank(Component):
             m.d.comb += adds.eq(1)
         written = Signal(BANK_LANES)
         forwarded = Signal(BANK_LANES)
+        # of the last sums: two terms of one sign, and that sign
+        alike = Signal(BANK_LANES)
+        negative = Signal(BANK_LANES)
         overflows = Signal(BANK_LANES)
         for lane in range(BANK_LANES):
             own = lane % products
@@ -144,10 +146,19 @@ class ResultBank(Component):
                         m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr)]
                         if self.memories > 1:
                             m.d.comb += ram.write_data.eq(0)
-            previous = Mux(forwarded[lane], recent, Array(rams)[memory])
-            added, overflow = add_wrapping(Mux(adds, previous, 0).as_signed(), product)
-            m.d.comb += [self.read_data[lane].eq(Array(rams)[read_memory]), total.eq(added)]
-            m.d.sync += [recent.eq(total), overflows[lane].eq(written[lane] & overflow)]
+            previous = Signal(signed(32), name=f"previous_{lane}")
+            m.d.comb += [
+                self.read_data[lane].eq(Array(rams)[read_memory]),
+                previous.eq(Mux(adds, Mux(forwarded[lane], recent, Array(rams)[memory]), 0)),
+                total.eq(previous + product),
+                overflows[lane].eq(alike[lane] & (negative[lane] ^ recent[-1])),
+            ]
+            # the sign of the sum comes last, and is looked at in the next cycle
+            m.d.sync += [
+                recent.eq(total),
+                alike[lane].eq(written[lane] & ~(previous[-1] ^ product[-1])),
+                negative[lane].eq(product[-1]),
+            ]
         m.d.comb += self.overflow.eq(overflows.any())
         return m
 
