@@ -90,8 +90,6 @@ class ResultBank(Component):
         memory = Signal.like(self.memory)
         addr = [Signal.like(each, name=f"addr_{i}") for i, each in enumerate(self.addr)]
         read_memory = Signal.like(self.read_memory)
-        # whether sums are added to, not written anew; in an only memory that is how they become zero, too
-        adds = Signal()
         m.d.sync += [
             memory.eq(self.memory),
             *(mine.eq(each) for mine, each in zip(addr, self.addr, strict=True)),
@@ -105,13 +103,12 @@ class ResultBank(Component):
 
         reading = [self.read & (self.read_memory == i) for i in range(self.memories)]
         zeros_next, zeros, zero_addr = self._zeros(m) if self.streams else (Const(0), Const(0), addr[0])
-        anew = [self.first] if self.crossbar else []
+        # whether a word overwrites sums; in an only memory that is how they become zero, too
+        anew = Signal()
+        ways = [self.first] if self.crossbar else []
         if self.streams and self.memories == 1:
-            anew.append(zeros_next)
-        if anew:
-            m.d.sync += adds.eq(~Cat(anew).any())
-        else:
-            m.d.comb += adds.eq(1)
+            ways.append(zeros_next)
+        m.d.comb += anew.eq(Cat(ways).any())
         written = Signal(BANK_LANES)
         forwarded = Signal(BANK_LANES)
         # of the last sums: two terms of one sign, and that sign
@@ -126,7 +123,15 @@ class ResultBank(Component):
             hits = Signal(len(taken), name=f"hits_{lane}")
             meant = [self.fetch & (self.lanes[i] == lane) & (self.used[i] if self.streams else 1) for i in taken]
             terms = [Mux(hits[j], self.products[i], 0).as_signed() for j, i in enumerate(taken)]
-            m.d.sync += [hits.eq(Cat(meant)), forwarded[lane].eq(written[lane] & same_row[place])]
+            # where the sum so far is: on its way, or in a memory
+            recently = Signal(name=f"recently_{lane}")
+            stored = Signal(self.memories, name=f"stored_{lane}")
+            m.d.comb += recently.eq(written[lane] & same_row[place])
+            m.d.sync += [
+                hits.eq(Cat(meant)),
+                forwarded[lane].eq(recently & ~anew),
+                stored.eq(Cat(~recently & ~anew & (self.memory == i) for i in range(self.memories))),
+            ]
             m.d.comb += [written[lane].eq(hits.any()), product.eq(reduce(or_, terms))]
             rams = []
             total = Signal(signed(32), name=f"sum_{lane}")
@@ -146,10 +151,11 @@ class ResultBank(Component):
                         m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr)]
                         if self.memories > 1:
                             m.d.comb += ram.write_data.eq(0)
+            sources = [(forwarded[lane], recent), *zip(stored, rams, strict=True)]
             previous = Signal(signed(32), name=f"previous_{lane}")
             m.d.comb += [
                 self.read_data[lane].eq(Array(rams)[read_memory]),
-                previous.eq(Mux(adds, Mux(forwarded[lane], recent, Array(rams)[memory]), 0)),
+                previous.eq(reduce(or_, (Mux(source, each, 0).as_signed() for source, each in sources))),
                 total.eq(previous + product),
                 overflows[lane].eq(alike[lane] & (negative[lane] ^ recent[-1])),
             ]
