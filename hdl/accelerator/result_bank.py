@@ -3,12 +3,11 @@
 from functools import reduce
 from operator import or_
 
-from amaranth import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BANK_LANES
-from hdl.common.arith import add_wrapping
 from hdl.common.component import Component
 from hdl.common.ram import Ram
 
@@ -36,8 +35,8 @@ class ResultBank(Component):
 
     ``read`` gives another reader the row group ``read_addr`` of ``read_memory``: ``read_data`` follows one cycle after
     ``read`` and holds until the memory is used again. It must not come in the same cycle as a fetch from the same
-    memory. With streams ``read_clears`` beside it makes quarters of the row group zero in the cycle after, in which
-    they must be neither fetched nor read.
+    memory. With streams ``read_clears`` beside it makes quarters of the row group, 4 lanes for each of its bits, zero in
+    the cycle after, in which they must be neither fetched nor read.
 
     With streams ``clear_start`` makes ``clear_rows`` row groups from ``clear_addr`` of ``clear_memory`` zero, one in
     each cycle in which that memory is not written otherwise; ``clearing`` is high from the next cycle until all are.
@@ -91,13 +90,10 @@ class ResultBank(Component):
         memory = Signal.like(self.memory)
         addr = [Signal.like(each, name=f"addr_{i}") for i, each in enumerate(self.addr)]
         read_memory = Signal.like(self.read_memory)
-        first = Signal()
         m.d.sync += [
             memory.eq(self.memory),
             *(mine.eq(each) for mine, each in zip(addr, self.addr, strict=True)),
         ]
-        if self.crossbar:
-            m.d.sync += first.eq(self.first)
         with m.If(self.read):
             m.d.sync += read_memory.eq(self.read_memory)
         same_row = Signal(len(addr))
@@ -106,9 +102,18 @@ class ResultBank(Component):
         )
 
         reading = [self.read & (self.read_memory == i) for i in range(self.memories)]
-        zeros, zero_addr = self._zeros(m) if self.streams else ([], addr[0])
+        zeros_next, zeros, zero_addr = self._zeros(m) if self.streams else (Const(0), [], addr[0])
+        # whether a word overwrites sums; in an only memory that is how they become zero, too
+        anew = Signal()
+        ways = [self.first] if self.crossbar else []
+        if self.streams and self.memories == 1:
+            ways.append(zeros_next)
+        m.d.comb += anew.eq(Cat(ways).any())
         written = Signal(BANK_LANES)
         forwarded = Signal(BANK_LANES)
+        # of the last sums: two terms of one sign, and that sign
+        alike = Signal(BANK_LANES)
+        negative = Signal(BANK_LANES)
         overflows = Signal(BANK_LANES)
         for lane in range(BANK_LANES):
             own = lane % products
@@ -118,7 +123,15 @@ class ResultBank(Component):
             hits = Signal(len(taken), name=f"hits_{lane}")
             meant = [self.fetch & (self.lanes[i] == lane) & (self.used[i] if self.streams else 1) for i in taken]
             terms = [Mux(hits[j], self.products[i], 0).as_signed() for j, i in enumerate(taken)]
-            m.d.sync += [hits.eq(Cat(meant)), forwarded[lane].eq(written[lane] & same_row[place])]
+            # where the sum so far is: on its way, or in a memory
+            recently = Signal(name=f"recently_{lane}")
+            stored = Signal(self.memories, name=f"stored_{lane}")
+            m.d.comb += recently.eq(written[lane] & same_row[place])
+            m.d.sync += [
+                hits.eq(Cat(meant)),
+                forwarded[lane].eq(recently & ~anew),
+                stored.eq(Cat(~recently & ~anew & (self.memory == i) for i in range(self.memories))),
+            ]
             m.d.comb += [written[lane].eq(hits.any()), product.eq(reduce(or_, terms))]
             rams = []
             total = Signal(signed(32), name=f"sum_{lane}")
@@ -135,20 +148,30 @@ class ResultBank(Component):
                 ]
                 if self.streams:
                     with m.If(zeros[i][lane // 4]):
-                        m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr), ram.write_data.eq(0)]
-            previous = Mux(forwarded[lane], recent, Array(rams)[memory]).as_signed()
-            added, overflow = add_wrapping(previous, product)
+                        m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr)]
+                        if self.memories > 1:
+                            m.d.comb += ram.write_data.eq(0)
+            sources = [(forwarded[lane], recent), *zip(stored, rams, strict=True)]
+            previous = Signal(signed(32), name=f"previous_{lane}")
             m.d.comb += [
                 self.read_data[lane].eq(Array(rams)[read_memory]),
-                total.eq(Mux(first, product, added)),
+                previous.eq(reduce(or_, (Mux(source, each, 0).as_signed() for source, each in sources))),
+                total.eq(previous + product),
+                overflows[lane].eq(alike[lane] & (negative[lane] ^ recent[-1])),
             ]
-            m.d.sync += [recent.eq(total), overflows[lane].eq(written[lane] & ~first & overflow)]
+            # the sign of the sum comes last, and is looked at in the next cycle
+            m.d.sync += [
+                recent.eq(total),
+                alike[lane].eq(written[lane] & ~(previous[-1] ^ product[-1])),
+                negative[lane].eq(product[-1]),
+            ]
         m.d.comb += self.overflow.eq(overflows.any())
         return m
 
-    def _zeros(self, m: Module) -> tuple[list[Value], Value]:
-        """For each memory which quarters of a row group become zero in this cycle, and of which: one that was read, or
-        else one of those to clear."""
+    def _zeros(self, m: Module) -> tuple[Value, list[Value], Value]:
+        """For each memory whether quarters of a row group become zero in the next cycle, which do in this one, and of
+        which row group: one that was read, or else one of those to clear."""
+        zeros_next = Signal(self.memories)
         zeros: list[Value] = [Signal(4, name=f"zeros_{i}") for i in range(self.memories)]
         zero_addr = Signal.like(self.read_addr)
         rows_left = Signal.like(self.clear_rows)
@@ -156,22 +179,20 @@ class ResultBank(Component):
         next_addr = Signal.like(self.clear_addr)
         clears = Signal()
         cleared = Signal()
-        # what is written in the next cycle is known in this one, and zeros are for many bits
         read_clears = self.read & self.read_clears.any()
         m.d.comb += [
             clears.eq((rows_left != 0) & ~read_clears & ~(self.fetch & (self.memory == next_memory))),
             self.clearing.eq((rows_left != 0) | cleared),
         ]
+        for i in range(self.memories):
+            m.d.comb += zeros_next[i].eq(Mux(read_clears, self.read_memory == i, clears & (next_memory == i)))
         m.d.sync += [
             cleared.eq(clears),
-            zero_addr.eq(Mux(read_clears, self.read_addr, next_addr)),
             *(
-                quarters.eq(
-                    Mux(self.read & (self.read_memory == i), self.read_clears, 0)
-                    | (clears & (next_memory == i)).replicate(4)
-                )
+                quarters.eq(Mux(zeros_next[i], Mux(read_clears, self.read_clears, ~0), 0))
                 for i, quarters in enumerate(zeros)
             ),
+            zero_addr.eq(Mux(read_clears, self.read_addr, next_addr)),
         ]
         with m.If(clears):
             m.d.sync += [rows_left.eq(rows_left - 1), next_addr.eq(next_addr + 1)]
@@ -181,4 +202,4 @@ class ResultBank(Component):
                 next_memory.eq(self.clear_memory),
                 next_addr.eq(self.clear_addr),
             ]
-        return zeros, zero_addr
+        return zeros_next, zeros, zero_addr

@@ -6,7 +6,8 @@ The numbers are in budget.toml beside this file. Exit codes: 0 all is within, 1 
 import importlib
 import inspect
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,20 +24,23 @@ from software.options import read_toml
 
 FILE = Path(__file__).with_name("budget.toml")
 SCHEMA = "elstm.budget/1"
-KEYS = ("top", "preset", "unit", "max_ns")
+KEYS = ("top", "preset", "unit", "max_ns", "arguments")
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What a design may take: a preset of a top, or a unit ("package.module:Class") that is a component of its own."""
+    """What a design may take: a preset of a top, or a unit ("package.module:Class") that is a component of its own,
+    made with ``arguments`` beside its configuration."""
 
     design: str
     preset: str
     max_ns: float
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return f"{self.design.rpartition(':')[2]} {self.preset}".strip()
+        given = (f"{name}={value}" for name, value in self.arguments.items())
+        return " ".join(filter(None, (self.design.rpartition(":")[2], self.preset, *given)))
 
     def emit(self) -> Design:
         """The design as it is synthesized. Raises UserError."""
@@ -50,8 +54,8 @@ class Limit:
             raise UserError(f"no unit {self.design!r}: must be package.module:Class") from None
         given = (ACCELERATOR_PRESETS["tiny"],) if "cfg" in inspect.signature(component).parameters else ()
         try:
-            return emitted(component(*given), f"elstm_{name.lower()}", None)
-        except TypeError as error:
+            return emitted(component(*given, **self.arguments), f"elstm_{name.lower()}", None)
+        except (TypeError, ValueError) as error:
             raise UserError(f"{name} cannot be emitted alone: {error}") from None
 
 
@@ -76,8 +80,11 @@ def _limit(row: dict[str, Any], where: str) -> Limit:
     most = row.get("max_ns")
     if not isinstance(most, int | float) or isinstance(most, bool) or not 0 < most < 1e6:
         raise UserError(f"{where}: max_ns must be a number of ns above 0, not {most!r}")
+    arguments = row.get("arguments", {})
+    if not isinstance(arguments, dict) or (arguments and "unit" not in row):
+        raise UserError(f"{where}: arguments must be a table and a unit's, not {arguments!r}")
     if "unit" in row:
-        return Limit(texts["unit"], "", float(most))
+        return Limit(texts["unit"], "", float(most), arguments)
     if texts["top"] not in TOPS:
         raise UserError(f"{where}: no top {texts['top']!r}; there are: {', '.join(TOPS)}")
     presets = TOPS[texts["top"]].presets
@@ -103,7 +110,7 @@ def main(
         str, typer.Option(metavar="TEXT", help="Designs whose name contains this.", show_default="all")
     ] = "",
     json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write limits and paths as JSON.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write limits, areas and paths as JSON.")
     ] = None,
 ) -> int:
     """Estimate the slowest paths of the designs in the budget; exit code 1 when one is longer than allowed.
@@ -124,7 +131,8 @@ def main(
     for limit in limits:
         with Console(stderr=True).status(f"elaborating {limit.name}") as status:
             design = limit.emit()
-            folder = FOLDER / f"{design.module}_{limit.preset or 'alone'}_{ECP5.name}"
+            given = "".join(f"_{name}_{value}" for name, value in limit.arguments.items()).lower()
+            folder = FOLDER / f"{design.module}_{limit.preset or 'alone'}{given}_{ECP5.name}"
             found = synthesize(design, ECP5, folder, status.update)
         if not found.paths:
             raise UserError(f"{limit.name} has no path between registers")
@@ -132,7 +140,8 @@ def main(
         slowest = found.paths[0].ns
         print(f"{limit.name}: {slowest:.2f} ns of {limit.max_ns:g}, {1000 / slowest:.1f} MHz estimated", flush=True)
         paths = [{"ns": path.ns, "levels": path.levels, "path": str(path)} for path in found.paths]
-        rows.append({"design": limit.name, "max_ns": limit.max_ns, "paths": paths})
+        area = found.area[""].asdict()
+        rows.append({"design": limit.name, "max_ns": limit.max_ns, "area": area, "paths": paths})
     for problem in problems:
         print(problem)
     if json_path:

@@ -52,6 +52,7 @@ def test_a_unit_within_and_over_its_budget(line) -> None:
     assert first.startswith("SpmvPe: ") and " ns of 100, " in first and first.endswith(" MHz estimated")
     found = json.loads(Path("r.json").read_text())
     slowest = found["designs"][0]["paths"][0]
+    assert found["designs"][0]["area"]["mult"] == 4
     assert found["within"] and f"SpmvPe: {slowest['ns']:.2f} ns" in first
     Path("b.toml").write_text(UNIT.format(slowest["ns"] - 0.01))
     code, out, _ = line("--file b.toml --json r.json")
@@ -107,6 +108,22 @@ def test_a_planted_slow_path_is_named(patch: str | None, tmp_path: Path) -> None
         (
             '[[budget]]\ntop = "core"\npreset = "tiny"\nmax_ns = 3',
             "b.toml: budget 1: no preset 'tiny' of core; there are: default, rvfi",
+        ),
+        (
+            '[[budget]]\ntop = "core"\nmax_ns = 3\narguments = { macs = 8 }',
+            "b.toml: budget 1: arguments must be a table and a unit's, not {'macs': 8}",
+        ),
+        (
+            '[[budget]]\nunit = "hdl.accelerator.spmv_pe:SpmvPe"\nmax_ns = 3\narguments = 8',
+            "b.toml: budget 1: arguments must be a table and a unit's, not 8",
+        ),
+        (
+            '[[budget]]\nunit = "hdl.accelerator.spmv_pe:SpmvPe"\nmax_ns = 3\narguments = { macs = 6 }',
+            "SpmvPe cannot be emitted alone: macs must be 4 or 8, not 6",
+        ),
+        (
+            '[[budget]]\nunit = "hdl.accelerator.spmv_pe:SpmvPe"\nmax_ns = 3\narguments = { mags = 8 }',
+            "SpmvPe cannot be emitted alone: SpmvPe.__init__() got an unexpected keyword argument 'mags'",
         ),
         ('[[budget]]\nunit = "nothing"\nmax_ns = 3', "no unit 'nothing': must be package.module:Class"),
         ('[[budget]]\nunit = "a.b:C"\nmax_ns = 3', "no unit 'a.b:C': must be package.module:Class"),
