@@ -14,7 +14,7 @@ NUMBERS = {"golden.config", "golden.fields", "golden.isa", "golden.settings", "g
 
 # Longest prefix wins; the standard library is always allowed. Names cover what is below them.
 RULES: dict[str, set[str]] = {
-    "golden.config": set(),
+    "golden.config": {"golden.isa"},
     "golden.fields": set(),
     "golden.settings": {"golden.config"},
     "golden.tables": {"golden.config", "golden.fields"},

@@ -181,6 +181,12 @@ def step_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     return data.StructLayout({"sums": unsigned(w.w_row), "x": unsigned(w.x_row)})
 
 
+def slot_after(base: Value, stride: Value, rows: int) -> Value:
+    """First row of the slot that follows the one from row ``base`` on, in a memory of ``rows``."""
+    end = base + (stride << 1)
+    return Mux(end > rows, 0, base + stride)
+
+
 def unit_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     """A unit of W's columns on its way to who knows its length.
 

@@ -35,8 +35,8 @@ class ResultBank(Component):
 
     ``read`` gives another reader the row group ``read_addr`` of ``read_memory``: ``read_data`` follows one cycle after
     ``read`` and holds until the memory is used again. It must not come in the same cycle as a fetch from the same
-    memory. With streams ``read_clears`` beside it makes quarters of the row group, 4 lanes for each of its bits, zero in
-    the cycle after, in which they must be neither fetched nor read.
+    memory. With streams ``read_clears`` beside it makes quarters of the row group, 4 lanes for each of its bits, zero
+    in the cycle after, in which they must be neither fetched nor read.
 
     With streams ``clear_start`` makes ``clear_rows`` row groups from ``clear_addr`` of ``clear_memory`` zero, one in
     each cycle in which that memory is not written otherwise; ``clearing`` is high from the next cycle until all are.

@@ -5,6 +5,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,8 +15,6 @@ from amaranth.lib import wiring
 
 import hdl
 from golden.config import CORE_PRESETS, SOC_PRESETS, preset
-from hdl.accelerator.formats.stream_decoder import StreamDecoder
-from hdl.accelerator.result_bank import ResultBank
 from hdl.build import TOPS
 from hdl.common.component import Component
 from hdl.core.tracer import RVFI_FIELDS
@@ -45,9 +44,8 @@ def found() -> dict[type, wiring.Component]:
         TOPS["accelerator"].elaborate(preset("tiny")),
         TOPS["core"].elaborate(CORE_PRESETS["rvfi"]),
         TOPS["soc"].elaborate(SOC_PRESETS["rvfi"]),
-        # for the stream formats, which no preset has
-        StreamDecoder(preset("tiny"), stream8=True),
-        ResultBank(preset("tiny").row_groups, streams=True),
+        # all that no preset has
+        TOPS["accelerator"].elaborate(replace(preset("tiny"), group_list=True, stream16=True, stream8=True)),
     ]
     return {type(part): part for top in tops for part in parts(top) if type(part).__module__.startswith("hdl.")}
 

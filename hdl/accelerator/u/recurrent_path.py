@@ -33,7 +33,8 @@ from hdl.common.ram import Ram
 class RecurrentPath(Component):
     """From memory to the sums U s(h) of one step, while the previous step's sums are still being read.
 
-    ``step`` says when the sums of a step of ``parameters``' run are complete, ``sums`` gives them. ``keep`` tells of
+    ``bank``: words for it; ``step`` says when the sums of a step of ``parameters``' run are complete, ``sums`` gives
+    them. ``keep`` tells of
     blocks of h as they become known, ``block`` fetches s(h). ``bias``, ``c`` and ``state`` carry what is loaded
     before the first step: biases, cells and h of the state; ``w_offsets`` and ``w_tables`` what W needs of it, until
     ``loaded`` (see Setup).

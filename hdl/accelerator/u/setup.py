@@ -18,8 +18,8 @@ _BIAS_LIMIT_BIASED = 26
 class Setup(Component):
     """Asks for what the run of ``parameters`` loads first, as ``segments``, takes their ``words`` and hands them out.
 
-    ``w_offsets`` and the tables of W and U, where the run needs them, then ``offsets`` and ``bias`` write a word a row;
-    elements of the state come one and two cycles later: ``c`` writes one, ``h`` carries the state's h in fp16.
+    ``w_offsets``, ``w_tables`` and ``u_tables``, where the run needs them, then ``offsets`` and ``bias`` write a word
+    a row; elements of the state come one and two cycles later: ``c`` writes one, ``h`` carries the state's h in fp16.
     ``done``: everything is in. ``bad_bias``, ``bad_state`` pulse for values that the arithmetic does not take.
     """
 

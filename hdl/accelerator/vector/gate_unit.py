@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BANK_LANES, AcceleratorConfig
-from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, Widths, half_place
+from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, Widths, half_place, slot_after
 from hdl.accelerator.signatures import (
     UNIT_FAULTS,
     GroupsSignature,
@@ -20,7 +20,6 @@ from hdl.accelerator.signatures import (
     unit_events,
 )
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
-from hdl.accelerator.w.slots import slot_after
 from hdl.common.arith import add_wrapping, fp16_to_q20
 from hdl.common.component import Component
 from hdl.common.ram import Ram

@@ -15,7 +15,8 @@ class GroupSequencer(Component):
     allow.
 
     ``parameters``: the run's. ``begin`` pulses with the start of a group, of ``size`` steps; there is none of 0.
-    ``x_ready`` counts a group of inputs; ``release`` gives a half back when its results have been read.
+    None begins before ``enable``. ``x_ready`` counts a group of inputs; ``release`` gives a half back when its results
+    have been read.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:

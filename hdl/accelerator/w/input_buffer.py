@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, Widths, burst_words, half_place, x_index_layout
+from hdl.accelerator.layout import Kind, Widths, burst_words, half_place, slot_after, x_index_layout
 from hdl.accelerator.signatures import (
     FillSignature,
     InputReadSignature,
@@ -16,7 +16,6 @@ from hdl.accelerator.signatures import (
     ParametersSignature,
 )
 from hdl.accelerator.w.group_sizes import GroupSizes
-from hdl.accelerator.w.slots import slot_after
 from hdl.common.arith import FP16, Fp16FromFp32
 from hdl.common.component import Component
 from hdl.common.ram import Ram

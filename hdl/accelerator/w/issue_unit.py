@@ -21,8 +21,8 @@ _ITEMS = 4
 class IssueUnit(Component):
     """Takes decoded ``items`` and issues each to the banks of the steps that it is for.
 
-    A bank that may ``issue`` works on item ``heads[bank]`` for the step at ``steps[bank]``. ``rows``: steps of the
-    group in work. Cell fusion works on w_pes steps a cycle, in their order, around the banks, all on one item. Under
+    In the run of ``parameters`` a bank that may ``issue`` works on item ``heads[bank]`` for the step at
+    ``steps[bank]``. ``rows``: steps of the group in work. Cell fusion works on w_pes steps a cycle, in their order, around the banks, all on one item. Under
     the list each bank goes on by itself, through the steps in its ``lists``, of the lengths ``counts``.
 
     ``reading``: the gates take ``read_bank`` from the PEs in this cycle. ``spare``: the PE that is left for U, which

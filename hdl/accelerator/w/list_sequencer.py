@@ -7,9 +7,8 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import LISTED_STEPS, TAG_BITS, Widths, unit_layout
+from hdl.accelerator.layout import LISTED_STEPS, TAG_BITS, Widths, slot_after, unit_layout
 from hdl.accelerator.signatures import LookSignature, ParametersSignature, StepsSignature
-from hdl.accelerator.w.slots import slot_after
 from hdl.common.component import Component
 
 LISTS = 8

@@ -22,19 +22,20 @@ from hdl.accelerator.w.group_sizes import GroupSizes
 from hdl.accelerator.w.input_buffer import InputBuffer
 from hdl.accelerator.w.issue_unit import IssueUnit
 from hdl.accelerator.w.list_sequencer import LISTS, ListSequencer
-from hdl.accelerator.w.slots import SlotCount
+from hdl.accelerator.w.slot_count import SlotCount
 from hdl.accelerator.w.weight_source import WeightSource
 from hdl.common.component import Component
 
 
 class WeightPath(Component):
-    """From memory to the sums W x of two groups of steps.
+    """From memory to the sums W x of groups of steps.
 
-    A value word stays for as many cycles as a PE has steps in the group; in each of them every PE works on another
-    step of ``parameters``' run. ``groups`` says which groups are complete; a read of ``sums`` takes one issue cycle
-    from the PEs.
+    A value word stays until every step of the group in ``parameters``' run had it; in each cycle every PE works on
+    another step. ``groups`` says which groups are complete; a read of ``sums`` takes one issue cycle from the PEs.
+    ``banks``: words for them. ``spare``: the PE that W leaves to U, which takes it with ``u_issue``.
 
-    ``x_burst`` and ``w_burst`` ask for x and W, ``fill`` brings both. ``faults``: what is wrong with them. ``events``:
+    ``x_burst`` and ``w_burst`` ask for x and W, ``fill`` brings both; ``offsets`` and ``tables`` write what is loaded
+    before W, all of it when ``loaded`` rises. ``faults``: what is wrong with them. ``events``:
     a word of each; every cycle is one of W_BUSY (PE_BUSY of the PEs are given an item), W_STOLEN (an item waits for a
     read), W_STARVED (a group is under way without an item) or W_IDLE.
     """

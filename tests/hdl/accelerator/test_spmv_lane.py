@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.hdl import unsigned
+from hdl.accelerator.spmv_lane import LANE_LATENCY, SpmvLane
 
 from golden import numbers
 from golden.config import BANK_LANES
-from hdl.accelerator.spmv_lane import LANE_LATENCY, SpmvLane
 from tests.hdl.accelerator.unit_bench import CFG, cycles, simulate
 
 DEPTH = 3

@@ -1,18 +1,12 @@
 """Places of time steps in the banks: each bank's slots are a ring of as many as fit its memory at the run's sizes."""
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.layout import Widths
 from hdl.accelerator.signatures import ParametersSignature
 from hdl.common.component import Component
-
-
-def slot_after(base: Value, stride: Value, rows: int) -> Value:
-    """First row of the slot that follows the one from row ``base`` on, in a memory of ``rows``."""
-    end = base + (stride << 1)
-    return Mux(end > rows, 0, base + stride)
 
 
 class SlotCount(Component):
