@@ -124,7 +124,7 @@ class Format(IntEnum):
 
 SCHEDULE_MEANINGS: dict[Schedule, str] = {
     Schedule.CELL_FUSION: "cell fusion, as in the paper",
-    Schedule.LIST: "list of group sizes",
+    Schedule.LIST: "a list of group sizes, on one pool of PEs",
 }
 FORMAT_MEANINGS: dict[Format, str] = {
     Format.ESELL: "eSELL",
