@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from golden.formats import FORMATS, ec, esell
 from golden.formats.stream import Stream8, Stream16
 from golden.isa import Format
-from software import formats
+from software import esell_format as formats
 from software.cli import run
 from software.esell_format import main, random_matrix, verify, verify_rounded
 
