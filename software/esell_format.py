@@ -5,6 +5,7 @@ python -m software.esell_format 768 768 0.5
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +19,12 @@ if not __package__:
     # Run as a script: the packages are beside this one, and this directory must not hide any
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from golden.formats import Packed, ec, pack_offsets, stored
+from golden.formats import FORMATS, Packed, ec, pack_offsets, stored
+from golden.formats.base import WORD_BITS
 from golden.isa import Format
 from golden.numbers import Float16, products
 from golden.spmv import spmv, spmv_float64
-from software import formats, progress
+from software import progress
 from software.cli import UserError, check_outputs, run, write_all
 from software.weight_formats import NAMES, kind_of
 
@@ -41,6 +43,34 @@ def random_matrix(rows: int, cols: int, density: float, seed: int) -> Float16:
     values[values == 0] = 1
     values[rng.permutation(values.size)[round(density * values.size) :]] = 0
     return values.reshape(rows, cols)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a matrix takes in one format; ``words`` are of 64 bits, the last one perhaps not full."""
+
+    bits: int
+    nonzeros: int
+
+    @property
+    def words(self) -> int:
+        return -(-self.bits // WORD_BITS)
+
+    @property
+    def words_per_nonzero(self) -> float | None:
+        """None when there is no nonzero."""
+        return self.words / self.nonzeros if self.nonzeros else None
+
+
+def sizes(matrix: Float16, packed: Packed) -> dict[str, Size]:
+    """Each format's size for a matrix (R, C), at most 65,536 a side; none with the offsets of its units.
+
+    packed: the matrix in one of the formats, which need not pack it again.
+    """
+    return {
+        name: Size(len(packed.words) * WORD_BITS if row.number == packed.format else row.bits(matrix), packed.nonzeros)
+        for name, row in FORMATS.items()
+    }
 
 
 def verify(matrix: Float16, packed: Packed, seed: int) -> None:
@@ -131,7 +161,7 @@ def main(
         verify(matrix, packed, seed)
         rounding = {name: verify_rounded(matrix, stream, seed) for name, stream in streams.items()}
         step("measuring")
-        found = formats.sizes(matrix, packed)
+        found = sizes(matrix, packed)
 
     table = Table(title=f"{rows} x {cols}, sparsity {1 - density:g}, {packed.nonzeros:,} nonzeros, seed {seed}")
     table.add_column("format")

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from golden.formats import FORMATS, ec, esell
 from golden.formats.stream import Stream8, Stream16
 from golden.isa import Format
-from software import formats
 from software.cli import run
-from software.esell_format import main, random_matrix, verify, verify_rounded
+from software.esell_format import Size, main, random_matrix, sizes, verify, verify_rounded
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +34,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_sizes_are_those_of_the_papers_figure_9(sparsity: float, expected: dict[str, float], seed: int) -> None:
     matrix = random_matrix(768, 768, 1 - sparsity, seed)
-    found = formats.sizes(matrix, esell.pack(matrix))
+    found = sizes(matrix, esell.pack(matrix))
     for name, mbit in expected.items():
         assert found[name].bits / 1e6 == pytest.approx(mbit, rel=2e-3), name
 
@@ -43,7 +42,7 @@ def test_sizes_are_those_of_the_papers_figure_9(sparsity: float, expected: dict[
 def test_sizes_of_a_small_matrix_by_hand() -> None:
     matrix = np.zeros((8, 16), dtype=np.float16)
     matrix[0, 0] = matrix[7, 15] = 1
-    found = formats.sizes(matrix, esell.pack(matrix))
+    found = sizes(matrix, esell.pack(matrix))
     assert {name: size.bits for name, size in found.items()} == {
         "dense": 8 * 16 * 16,
         "CSR, 16-bit index": 2 * 32 + 9 * 32,
@@ -58,7 +57,7 @@ def test_sizes_of_a_small_matrix_by_hand() -> None:
         "stream-8": 2 * 64 + 4 * 16 * 16,
     }
     assert found["EC"].words == 3 and found["EC"].words_per_nonzero == 1.5
-    assert formats.Size(64, 0).words_per_nonzero is None
+    assert Size(64, 0).words_per_nonzero is None
 
 
 @settings(max_examples=80, deadline=None)
