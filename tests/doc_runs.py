@@ -27,6 +27,7 @@ SMALLER: tuple[tuple[str, str], ...] = (
     # tests/hdl builds every preset
     (r"hdl\.build( --preset rvfi)?$", "hdl.build --preset tiny"),
     (r"hdl\.build .*(--synth|--timing).*$", "hdl.build --top core --timing"),
+    (r"hdl\.synth\.budget --only \w+", "hdl.synth.budget --only SpmvPe"),
     (r"mnist reproduce\b", "mnist reproduce --limit 100 --dense-epochs 1 --sparse-epochs 1 --hidden-epochs 1"),
     (r"mnist eval", "mnist eval --limit 20"),
     (r"format_cost( software/benchmark/shipped/mnist\S+)?$", r"format_cost\1 --limit 4"),
@@ -61,7 +62,7 @@ LEFT_OUT: tuple[tuple[str, str], ...] = (
 NEEDS: tuple[tuple[str, str], ...] = (
     (r"software\.benchmark\.|import torch", "torch"),
     (r"sim\.run twin|--engine spike|core_lockstep|import twin", "riscv"),
-    (r"hdl\.build .*--timing", "yosys"),
+    (r"hdl\.build .*--timing|hdl\.synth\.budget", "yosys"),
     (r"software\.firmware|core_cpi|sim\.run (mnist(?!.*--system accelerator)|twin|elf FILE)", "RISC-V compiler"),
 )
 """(pattern, what): what cannot be run without a package or a compiler."""

@@ -15,7 +15,7 @@ from hdl.common.component import Component
 class UnitWalker(Component):
     """Makes of each of ``units`` a ``segments`` and a ``columns`` entry if it is needed, of an end a ``columns`` entry.
 
-    ``offset_addr`` asks for four lengths, ``offsets``, one cycle later. Both streams must have room for two more
+    ``parameters``: the run's. ``offset_addr`` asks for four lengths, ``offsets``, one cycle later. Both streams must have room for two more
     entries while ``room`` is high. ``bad_format``: a unit too long for memory to be asked for it.
     """
 
