@@ -63,7 +63,7 @@ def test_kept_columns_are_asked_for(
             if ctx.get(dut.columns.valid):
                 entry = ctx.get(dut.columns.payload)
                 number = (entry.column, entry.words) if not entry.end else (None, None)
-                columns.append((*number, entry.first, entry.half, entry.end))
+                columns.append((*number, entry.mark.first, entry.mark.half, entry.end))
             for name in counts:
                 counts[name] += ctx.get(getattr(dut, name))
             assert cycle >= 5 or not columns, "nothing before it is enabled"

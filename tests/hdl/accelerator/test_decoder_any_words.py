@@ -90,6 +90,7 @@ def outcomes(cases: list[Case]) -> list[bool | None]:
 
     async def drive(ctx: Any) -> None:
         ctx.set(dut.blocks, BLOCKS)
+        ctx.set(dut.check, 1)
         for case in cases:
             ctx.set(clear, 1)
             await ctx.tick()
@@ -103,7 +104,7 @@ def outcomes(cases: list[Case]) -> list[bool | None]:
                     length = entries[entry]
                     ctx.set(dut.columns.payload.words, length or 0)
                     ctx.set(dut.columns.payload.end, int(length is None))
-                    ctx.set(dut.columns.payload.first, int(entry == 0))
+                    ctx.set(dut.columns.payload.mark.first, int(entry == 0))
                 ctx.set(dut.words.valid, int(word < len(case.words)))
                 ctx.set(dut.words.payload, case.words[word] if word < len(case.words) else 0)
                 ctx.set(dut.items.ready, 1)

@@ -1,13 +1,14 @@
 """The gate unit alone: which sums it reads when, and the gates that it makes of them, against golden's functions."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from golden import numbers
-from golden.config import BANK_LANES
+from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.vector.gate_unit import GateUnit
 from tests.hdl.accelerator.unit_bench import CFG, cycles, parameters, simulate
 
@@ -15,24 +16,49 @@ NOBODY = 0x5EADBEEF
 """What memories give when nobody asked."""
 
 
-def places(steps: int, n_fuse: int) -> list[tuple[int, int, int, int]]:
-    """Half, bank and slot of the sums W x of each step, and the steps of its group."""
-    capacity = n_fuse * CFG.w_pes
+def places(
+    cfg: AcceleratorConfig, steps: int, blocks: int, sizes: list[int], whole: bool
+) -> list[tuple[int, int, int]]:
+    """Bank and first row group of the sums W x of each step, and the steps of its group.
+
+    Steps go around the banks. Under cell fusion (``whole``) each second group begins in the upper half of the slots,
+    else each where the one before ended, in a ring of the slots that fit.
+    """
+    upper_slot, upper_bank = divmod(cfg.fuse_capacity * cfg.w_pes, cfg.w_banks)
+    rows = cfg.bank_slots * cfg.row_groups
     found = []
-    for first in range(0, steps, capacity):
-        size = min(capacity, steps - first)
-        half = first // capacity % 2
-        found += [(half, j % CFG.w_pes, half * CFG.fuse_capacity + j // CFG.w_pes, size) for j in range(size)]
-    return found
+    place = 0
+    for number, size in enumerate(sizes):
+        for j in range(size):
+            if whole and number % 2:
+                bank = (upper_bank + j) % cfg.w_banks
+                start = (upper_slot + (bank < upper_bank)) * cfg.row_groups
+                turn = (upper_bank + j) // cfg.w_banks - (bank < upper_bank)
+                found.append((bank, start + turn * blocks, size))
+            elif whole:
+                found.append((j % cfg.w_banks, j // cfg.w_banks * blocks, size))
+            else:
+                found.append((place % cfg.w_banks, place // cfg.w_banks % (rows // blocks) * blocks, size))
+                place += 1
+    return found[:steps]
 
 
 @pytest.mark.parametrize(
-    ("seed", "blocks", "n_fuse", "stall"),
-    [(1, 1, 3, 0.0), (2, 3, 1, 0.5), (3, 6, 2, 0.9), (4, 5, 3, 0.5), (5, 4, 2, 0)],
+    ("seed", "blocks", "group", "stall", "pooled", "listed"),
+    [
+        (1, 1, 6, 0.0, 0, 0),
+        (2, 3, 2, 0.5, 0, 0),
+        (3, 6, 4, 0.9, 0, 0),
+        (4, 5, 6, 0.5, 1, 0),
+        (5, 4, 4, 0, 1, 0),
+        (6, 16, 3, 0.3, 1, 1),
+        (7, 7, 5, 0.5, 1, 1),
+    ],
 )
-def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: float) -> None:
+def test_gates_are_those_of_golden(seed: int, blocks: int, group: int, stall: float, pooled: int, listed: int) -> None:
+    cfg = replace(CFG, group_list=bool(pooled))
     rng, stalls = np.random.default_rng(seed), random.Random(seed)
-    steps, hidden = 7, 4 * blocks
+    steps, hidden = 16 if listed else 7, 4 * blocks
     rows = 4 * hidden
     scale = rng.choice([2**18, 2**21, 2**24], (steps, rows))
     w = (rng.normal(size=(steps, rows)) * scale).astype(np.int64)
@@ -42,18 +68,21 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: f
     z = w + np.where(empty[:, None], 0, u) + numbers.bias_q20(bias)
     z = z.reshape(steps, 4, hidden)
     expected = np.where(np.arange(4)[:, None] == 2, numbers.tanh(z), numbers.sigmoid(z))
-    where = places(steps, n_fuse)
-    dut = GateUnit(CFG)
+    sizes = [min(group, steps - first) for first in range(0, steps, group)]
+    where = places(cfg, steps, blocks, sizes, whole=not listed)
+    dut = GateUnit(cfg)
     found = np.zeros_like(expected)
     released: list[int] = []
     row_groups = -(-rows // BANK_LANES)
+    cleared = np.zeros((steps, row_groups, 4), dtype=int)
+    cleared_u = np.zeros_like(cleared)
 
     def sums(values: np.ndarray, group: int) -> list[int]:
         part = values[BANK_LANES * group : BANK_LANES * (group + 1)]
         return [int(part[lane]) if lane < len(part) else NOBODY for lane in range(BANK_LANES)]
 
     async def bench(ctx: Any) -> None:
-        parameters(ctx, dut, h_blocks=blocks)
+        parameters(ctx, dut, h_blocks=blocks, list=listed)
         words = numbers.fp16_bits(bias).reshape(-1, 4)
         for row, word in enumerate(words):
             ctx.set(dut.bias.en, 1)
@@ -63,8 +92,7 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: f
         ctx.set(dut.bias.en, 0)
         w_reads: list[list[int] | None] = [None] * 3
         u_data = [NOBODY] * BANK_LANES
-        filled = started = rows_free = 0
-        ready = [0, 0]
+        filled = started = rows_free = complete = taken = freed = 0
         quads: list[int] = []
         told: int | None = None
         wanted: int | None = None
@@ -78,7 +106,7 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: f
             wanted, told = told, None
             if wanted is not None:
                 ctx.set(dut.quad.addr, wanted % blocks % 8)
-            if len(quads) == steps * blocks and wanted is None and not any(ready):
+            if len(quads) == steps * blocks and wanted is None and len(released) == len(sizes):
                 break
             # data of the reads of earlier cycles: W's for one cycle, U's until the next
             due = w_reads.pop(0)
@@ -86,12 +114,11 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: f
                 ctx.set(dut.w_sums.sums[lane], due[lane] if due else NOBODY)
                 ctx.set(dut.u_sums.sums[lane], u_data[lane])
             # groups of W x become complete, at most two
-            half = where[filled][0] if filled < steps else 0
-            if filled < steps and not ready[half] and stalls.random() >= stall:
-                ready[half] = 1
-                ctx.set(dut.groups.rows[half], where[filled][3])
-                filled += where[filled][3]
-            ctx.set(dut.groups.ready, ready[0] | ready[1] << 1)
+            if filled < steps and complete < 2 and stalls.random() >= stall:
+                complete += 1
+                filled += where[filled][2]
+            ctx.set(dut.groups.ready, int(complete > 0))
+            ctx.set(dut.groups.size, sizes[min(taken, len(sizes) - 1)])
             # a step's U h is complete when the h before it is
             done = started < steps and len(quads) == started * blocks and stalls.random() >= stall
             ctx.set(dut.step.done, int(done))
@@ -101,23 +128,30 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: f
             ctx.set(dut.row_free, int(free))
             rows_free += free
 
-            if ctx.get(dut.groups.release):
-                ready[ctx.get(dut.groups.release_half)] = 0
-                released.append(started)
+            if ctx.get(dut.groups.next):
+                complete -= 1
+                taken += 1
+            freed += ctx.get(dut.groups.free)
+            if ctx.get(dut.groups.free) and ctx.get(dut.groups.last):
+                released.append(freed)
             read = None
             if ctx.get(dut.w_sums.read):
                 step = started - 1
-                bank, slot = ctx.get(dut.w_sums.bank), ctx.get(dut.w_sums.slot)
-                assert (bank, slot) == where[step][1:3], f"seed {seed}: step {step} reads bank {bank}, slot {slot}"
+                bank, base, _ = where[step]
+                row = ctx.get(dut.w_sums.addr) - base
+                assert ctx.get(dut.w_sums.bank) == bank, f"seed {seed}: step {step} reads another bank than {bank}"
+                assert 0 <= row < row_groups, f"seed {seed}: step {step} reads row {base + row}"
                 assert filled > step, f"seed {seed}: step {step} is read before its W x is complete"
-                group = ctx.get(dut.w_sums.row_group)
-                assert group < row_groups
-                read = sums(w[step], group)
+                read = sums(w[step], row)
+                cleared[step, row] += [ctx.get(dut.w_sums.clears) >> i & 1 for i in range(4)]
             w_reads.append(read)
             if ctx.get(dut.u_sums.read):
                 step = started - 1
                 assert not empty[step] and ctx.get(dut.u_sums.half) == step % 2
                 u_data = sums(u[step], ctx.get(dut.u_sums.row_group))
+                cleared_u[step, ctx.get(dut.u_sums.row_group)] += [
+                    ctx.get(dut.u_sums.clears) >> i & 1 for i in range(4)
+                ]
             if ctx.get(dut.quad.done):
                 told = len(quads)
                 quads.append(told)
@@ -127,8 +161,11 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, n_fuse: int, stall: f
     wrong = np.argwhere(found != expected)
     assert not len(wrong), f"seed {seed}: step, gate, unit {wrong[0]}: {found[tuple(wrong[0])]}"
     # a group is given back when the sums of its last step are read
-    ends = [min(first + n_fuse * CFG.w_pes, steps) for first in range(0, steps, n_fuse * CFG.w_pes)]
-    assert released == ends
+    assert released == np.cumsum(sizes).tolist()
+    # every quarter of a row group that has rows is cleared once, and by the read that takes it
+    quarters = np.arange(4 * row_groups).reshape(row_groups, 4) < rows // 4
+    assert (cleared == quarters).all()
+    assert (cleared_u == quarters * ~empty[:, None, None]).all()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +186,7 @@ def test_a_sum_that_leaves_32_bits_is_told(w: int, u: int, overflow: int) -> Non
             ctx.set(dut.w_sums.sums[lane], w if lane == 5 else 0)
             ctx.set(dut.u_sums.sums[lane], u if lane == 5 else 0)
         ctx.set(dut.groups.ready, 1)
-        ctx.set(dut.groups.rows[0], 1)
+        ctx.set(dut.groups.size, 1)
         ctx.set(dut.step.done, 1)
         await ctx.tick()
         ctx.set(dut.step.done, 0)

@@ -1,6 +1,7 @@
 """The input buffer alone: rows of x in groups, as fp16, in the memory of the PE that works on the step."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,33 @@ X = 0x5B9
 
 
 @pytest.mark.parametrize(
-    ("seed", "blocks", "steps", "n_fuse", "stall"),
-    [(1, 1, 1, 1, 0.0), (2, 3, 9, 1, 0.4), (3, 5, 13, 3, 0.3), (4, 16, 8, 2, 0.1), (5, 2, 23, 3, 0.7)],
+    ("seed", "blocks", "steps", "n_fuse", "stall", "pooled"),
+    [
+        (1, 1, 1, 1, 0.0, False),
+        (2, 3, 9, 1, 0.4, False),
+        (3, 5, 13, 3, 0.3, False),
+        (4, 16, 8, 2, 0.1, True),
+        (5, 2, 23, 3, 0.7, True),
+    ],
 )
-def test_every_pe_reads_the_x_of_its_step(seed: int, blocks: int, steps: int, n_fuse: int, stall: float) -> None:
+def test_every_bank_reads_the_x_of_its_steps(
+    seed: int, blocks: int, steps: int, n_fuse: int, stall: float, pooled: bool
+) -> None:
+    cfg = replace(CFG, group_list=pooled)
+    banks = cfg.w_banks
     rng, stalls = np.random.default_rng(seed), random.Random(seed)
     x = (rng.normal(size=(steps, 4 * blocks)) * rng.choice([1, 1e-5, 1e4], (steps, 1))).astype(np.float32)
     words = np.frombuffer(x.tobytes(), "<u8").tolist()
     expected = numbers.fp16_bits(numbers.to_fp16(x)).reshape(steps, blocks, 4)
-    capacity = n_fuse * CFG.w_pes
-    dut = InputBuffer(CFG)
+    capacity = n_fuse * cfg.w_pes
+    upper_slot, upper_bank = divmod(cfg.fuse_capacity * cfg.w_pes, banks)
+
+    def steps_of(first: int, turn: int) -> list[tuple[int, int]]:
+        """Bank and step of each that has its place in the banks' memories ``turn`` slots after the group's first."""
+        begin = upper_bank if first // capacity % 2 else 0
+        return [((begin + j) % banks, first + turn * banks + j) for j in range(banks)]
+
+    dut = InputBuffer(cfg)
     memory = Memory(stalls, lambda addr: words[addr - X], stall)
     found = np.zeros_like(expected)
     read_steps: list[int] = []
@@ -38,10 +56,9 @@ def test_every_pe_reads_the_x_of_its_step(seed: int, blocks: int, steps: int, n_
         async for _ in cycles(ctx, lambda: f"{waited}, {len(read_steps)} yet"):
             if looking is not None:
                 first, turn, column = looking
-                for pe in range(CFG.w_pes):
-                    step = first + turn * CFG.w_pes + pe
+                for bank, step in steps_of(first, turn):
                     if step < min(first + capacity, steps):
-                        found[step, column] = list(ctx.get(dut.read.operands[pe]))
+                        found[step, column] = list(ctx.get(dut.reads[bank].operands))
                         read_steps.extend([step] if column == blocks - 1 else [])
                 looking = None
             ctx.set(dut.group_free, 0)
@@ -49,14 +66,17 @@ def test_every_pe_reads_the_x_of_its_step(seed: int, blocks: int, steps: int, n_
                 break
             if not reads and freed < ready:
                 group = groups[freed]
-                turns = -(-len(group) // CFG.w_pes)
+                turns = -(-len(group) // banks)
                 reads = [(group.start, turn, column) for column in range(blocks) for turn in range(turns)]
             read = bool(reads) and stalls.random() >= stall
-            ctx.set(dut.read.en, int(read))
+            for x in dut.reads:
+                ctx.set(x.en, int(read))
             if read:
                 looking = reads.pop(0)
-                ctx.set(dut.read.slot, looking[1] + freed % 2 * CFG.fuse_capacity)
-                ctx.set(dut.read.column, looking[2])
+                upper = freed % 2
+                for bank, x in enumerate(dut.reads):
+                    slot = (upper_slot + (bank < upper_bank)) * upper
+                    ctx.set(x.addr, slot * cfg.x_blocks + looking[1] * blocks + looking[2])
                 if not reads:
                     ctx.set(dut.group_free, 1)
                     freed += 1

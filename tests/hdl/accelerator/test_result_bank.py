@@ -27,6 +27,7 @@ class Traffic:
         # Row groups (memory, row) that are in work: of the word before, of the read before, of those being cleared
         self.fetched: set[tuple[int, int]] = set()
         self.read: set[tuple[int, int]] = set()
+        self.zeroed = np.zeros(BANK_LANES, dtype=bool)
         self.cleared: set[tuple[int, int]] = set()
         self.word: dict[str, Any] | None = None
         self.overflows = [False, False]
@@ -102,9 +103,10 @@ class Traffic:
         memories = [m for m in range(dut.memories) if not (fetches and m == memory)]
         rows = [(m, a) for m in memories for a in range(DEPTH) if (m, a) not in before | before_read | self.cleared]
         reads = rows[int(rng.integers(0, len(rows)))] if rows and rng.random() < 0.5 else None
-        clears = bool(rng.random() < 0.5)
+        clears = int(rng.choice([0, 15, rng.integers(0, 16)]))
         ctx.set(dut.read, int(reads is not None))
-        ctx.set(dut.read_clears, int(clears))
+        ctx.set(dut.read_clears, clears)
+        self.zeroed = np.repeat([bool(clears >> i & 1) for i in range(4)], BANK_LANES // 4)
         if reads:
             ctx.set(dut.read_memory, reads[0])
             ctx.set(dut.read_addr, reads[1])
@@ -163,7 +165,7 @@ def test_sums_of_streams(seed: int, memories: int, products: int, crossbar: bool
             reads = traffic.drive(ctx)
             wanted = None if reads is None else traffic.sums[reads].copy()
             for memory, row in traffic.read:
-                traffic.sums[memory, row] = 0
+                traffic.sums[memory, row, traffic.zeroed] = 0
         traffic.give_products(ctx)
         ctx.set(dut.fetch, 0)
         ctx.set(dut.read, 0)

@@ -72,23 +72,25 @@ def test_decoder_gives_back_the_matrix(seed: int, density: float, rows: int, sta
 
     async def columns(ctx: Any) -> None:
         ctx.set(dut.blocks, rows // 8)
+        ctx.set(dut.check, 1)
         for column, count in enumerate(packed.offsets):
-            entry = {"column": column, "words": int(count), "first": int(column == 0), "half": 1, "end": 0}
+            mark = {"first": int(column == 0), "half": 1}
+            entry = {"column": column, "words": int(count), "mark": mark, "end": 0}
             await put(ctx, dut.columns, entry, stall, stalls)
-        await put(ctx, dut.columns, {"column": 0, "words": 0, "first": 0, "half": 1, "end": 1}, stall, stalls)
+        await put(ctx, dut.columns, {"column": 0, "words": 0, "mark": {"half": 1}, "end": 1}, stall, stalls)
 
     async def items(ctx: Any) -> None:
         while not ends:
             item = await get(ctx, dut.items, stall, stalls)
             if item.end:
-                ends.append(item.half)
+                ends.append(item.mark.half)
                 continue
             for i in range(4):
-                row = 16 * item.row_group + item.lanes[i]
+                row = 16 * item.row_groups[0] + item.lanes[i]
                 column = 4 * item.column + item.selects[i]
                 seen[row, column] += np.uint16(item.values[i]).view(np.float16)
-                touched[row] += item.first
-                assert item.first or item.column or touched[row]
+                touched[row] += item.mark.first
+                assert item.mark.first or item.column or touched[row]
 
     async def no_errors(ctx: Any) -> None:
         while not ends:
@@ -109,9 +111,10 @@ def test_decoder_takes_a_word_every_cycle() -> None:
 
     async def feed(ctx: Any) -> None:
         ctx.set(dut.blocks, 4)
+        ctx.set(dut.check, 1)
         ctx.set(dut.items.ready, 1)
         ctx.set(dut.columns.valid, 1)
-        ctx.set(dut.columns.payload, {"column": 0, "words": int(packed.offsets[0]), "first": 0, "half": 0, "end": 0})
+        ctx.set(dut.columns.payload, {"column": 0, "words": int(packed.offsets[0]), "end": 0})
         await ctx.tick()
         ctx.set(dut.words.valid, 1)
         for cycle, word in enumerate(packed.words):
