@@ -26,6 +26,7 @@ from golden.layer import PackedLayer
 from software import progress, tuning
 from software.cli import Interrupted, UserError, check_outputs, run, write_all
 from software.esell_format import MAX_ELEMENTS, random_matrix
+from software.options import ConfigOption, SetOption, accelerator
 from software.tuning.fusion import MODELS, balanced, best_n_fuse, equation_6, following, picture, rows_of, table_of
 from software.weight_formats import (
     ALL_ESELL,
@@ -87,15 +88,13 @@ def schedules_of(name: str) -> list[Schedule]:
 
 
 def configuration(
-    preset: str | None, npe: int | None, slots: int | None, xsize: int, hsize: int, ts: int
+    asked: AcceleratorConfig | None, npe: int | None, slots: int | None, xsize: int, hsize: int, ts: int
 ) -> AcceleratorConfig:
-    """The accelerator: a preset with other PEs and slots; without one the usual, grown to the layer.
+    """The accelerator that is asked for, or the usual one, grown to the layer, with other PEs and slots.
 
     Raises UserError.
     """
-    if preset is not None and preset not in ACCELERATOR_PRESETS:
-        raise UserError(f"--preset must be {', '.join(ACCELERATOR_PRESETS)}, not {preset!r}")
-    base = ACCELERATOR_PRESETS[preset] if preset else USUAL
+    base = asked or USUAL
     npe = base.n_pe if npe is None else npe
     slots = base.slots if slots is None else slots
     least = 2 * (npe - 1)
@@ -103,11 +102,11 @@ def configuration(
         if not low <= value <= high:
             raise UserError(f"{name} must be in {low}..{high}, not {value}")
     x, h = (-(-size // 4) * 4 for size in (xsize, hsize))
-    if preset is None:
+    if asked is None:
         return replace(base, n_pe=npe, slots=slots, max_x=max(base.max_x, x), max_h=max(base.max_h, h))
     if over := base.exceeded(x, h, ts):
         size, value, limit = over
-        raise UserError(f"--preset {preset}: the layer has {size} = {value}, it allows {limit}")
+        raise UserError(f"the layer has {size} = {value}, the accelerator asked for allows {limit}")
     return replace(base, n_pe=npe, slots=slots)
 
 
@@ -183,6 +182,8 @@ def main(
             show_default="default, with room for the layer",
         ),
     ] = None,
+    config_file: ConfigOption = None,
+    settings: SetOption = None,
     schedule: Annotated[
         str, typer.Option(metavar="NAME", help=f"Of: {', '.join(SCHEDULES)}; {ALL} searches each.")
     ] = ALL,
@@ -217,7 +218,8 @@ def main(
       python -m software.group_size_tuning --best --json best.json
     """
     check(xsize, hsize, ts, {"--spw": spw, "--spu": spu, "--sph": sph, "--spx": spx}, seed)
-    config = configuration(preset, npe, slots, xsize, hsize, ts)
+    asked = accelerator(preset, config_file, settings).config if preset or config_file or settings else None
+    config = configuration(asked, npe, slots, xsize, hsize, ts)
     chosen = schedules_of(schedule)
     formats = checked_formats(FormatChoice(w_format, u_format, gap_bits, unit), best, multipliers)
     if plot_path is not None and plot_path.suffix.lower() != ".png":

@@ -130,10 +130,8 @@ def walk(words: LayerWords, config: AcceleratorConfig, sizes: list[int], latency
                 current, column = current + 1, 0
         if current == shape.t and not stores:
             return now + latency
-        # words that a bank needs nothing of pass; then the port
-        for b, queue in enumerate(queues):
-            while queue and not queue[0].needs[b] and arrived(queue[0], now):
-                queue.pop(0)
+        pass_needless(queues, now)
+        # the port
         credit += permille
         due = [n for n, (when, _) in enumerate(stores) if when <= now]
         moved = credit >= FULL_PORT
@@ -171,8 +169,16 @@ def walk(words: LayerWords, config: AcceleratorConfig, sizes: list[int], latency
             if part[b] == queues[b][0].needs[b]:
                 part[b] = 0
                 queues[b].pop(0)
+        pass_needless(queues, now)
         now += 1
     raise AssertionError(f"no end within {LIMIT} cycles, at step {current}")
+
+
+def pass_needless(queues: list[list[Word]], now: int) -> None:
+    """Take the words that have arrived from banks that need nothing of them."""
+    for b, queue in enumerate(queues):
+        while queue and not queue[0].needs[b] and arrived(queue[0], now):
+            queue.pop(0)
 
 
 def arrived(word: Word, now: int) -> bool:

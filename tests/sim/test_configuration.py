@@ -16,7 +16,7 @@ from software.cli import call
 
 ROOT = Path(__file__).parents[2]
 ASKED = {"verilog", "mnist", "layer", "elf", "twin", "digit", "timeline", "figure10", "sweep", "regress", "firmware",
-         "coverage"}  # fmt: skip
+         "coverage", "tune"}  # fmt: skip
 """Commands that take a configuration, as the documentation promises."""
 GIVEN = {"layer": ["m.npz"], "elf": ["a.elf"], "timeline": ["mnist-l1"], "sweep": ["s.toml"], "firmware": ["hello"]}
 OPTIONS = {"--preset", "--config", "--set"}
