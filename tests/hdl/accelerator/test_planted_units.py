@@ -14,7 +14,7 @@ CAUGHT_BY = {
     "unit-gates": f"{HERE}/test_gate_unit.py",
     "unit-hidden": f"{HERE}/test_hidden_state.py",
     "unit-inputs": f"{HERE}/test_input_buffer.py",
-    "unit-lane": f"{HERE}/test_spmv_lane.py",
+    "unit-lane": f"{HERE}/test_pool.py",
     "unit-scanner": f"{HERE}/test_column_scanner.py",
     "unit-segments": f"{HERE}/test_loaders.py::test_segments_are_loaded_one_after_the_other",
     "unit-setup": f"{HERE}/test_setup.py",
