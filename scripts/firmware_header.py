@@ -55,6 +55,7 @@ static inline void elstm_run(const struct elstm_layer *layer, const void *x, voi
     elstm_fusion((uint64_t)layer->u_offsets, layer->n_fuse);
     elstm_data((uint64_t)x, (uint64_t)h);
     elstm_extension((uint64_t)layer->w_offsets, (uint64_t)state);
+    if (layer->formats) elstm_streams(layer->streams, (uint64_t)layer->tables);
     elstm_start((uint64_t)layer->u, flags | layer->formats);
 }
 """

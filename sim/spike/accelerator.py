@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import isa
-from golden.config import WORD_BYTES, AcceleratorConfig
+from golden.config import GATES, WORD_BYTES, AcceleratorConfig
 from golden.cycles import SCHEDULES, u_words_of_steps
-from golden.formats import FormatError, Packed, Words, stored, unpack_halves
+from golden.formats import OPEN, FormatError, Packed, Parameters, stored, unpack_halves
 from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule
 from golden.layer import Layer, LayerResult, PackedLayer, State
 from golden.memory import h_bytes
@@ -27,11 +27,14 @@ from sim.layers.words import RunWords, parameters
 
 _INFINITY = 0x7F80_0000
 _LAYERS_KEPT = 8
+_TABLE_WORDS = 16
+"""Of one matrix."""
 _ADDRESSES = {
     Funct.WEIGHTS: ("w", "bias"),
     Funct.FUSION: ("u_offsets", None),
     Funct.DATA: ("x", "h"),
     Funct.EXTENSION: ("w_offsets", "state"),
+    Funct.STREAMS: (None, "tables"),
 }
 _NEEDS = {row.funct: (row.rs1 is not None, row.rs2 is not None) for row in isa.INSTRUCTIONS}
 
@@ -112,8 +115,8 @@ class Accelerator:
         """As reset and ABORT leave the registers."""
         self._bad_command = False
         self._sizes = self._steps = self._at = (0, 0)
-        self._n_fuse = 0
-        self._address = dict.fromkeys(("w", "bias", "u_offsets", "x", "h", "w_offsets", "state"), 0)
+        self._n_fuse = self._streams = 0
+        self._address = dict.fromkeys(("w", "bias", "u_offsets", "x", "h", "w_offsets", "state", "tables"), 0)
 
     def fence(self) -> None:
         """Let the run end."""
@@ -122,7 +125,7 @@ class Accelerator:
 
     def command(self, command: Command) -> int:
         """The response that the instruction would get with xd = 1."""
-        if command.funct <= Funct.EXTENSION:
+        if command.funct not in (Funct.COUNTER, Funct.ABORT):
             self.fence()
         needs = _NEEDS.get(Funct(command.funct)) if command.funct in _NEEDS else None
         if needs is None or command.opcode != isa.CUSTOM_0 or needs[0] > command.xs1 or needs[1] > command.xs2:
@@ -142,6 +145,8 @@ class Accelerator:
             case funct:
                 if funct == Funct.FUSION:
                     self._n_fuse = command.rs2
+                if funct == Funct.STREAMS:
+                    self._streams = command.rs1
                 for name, value in zip(_ADDRESSES[funct], (command.rs1, command.rs2), strict=True):
                     if name:
                         self._address[name] = value
@@ -176,8 +181,11 @@ class Accelerator:
         """The first check that fails, or NONE."""
         config, (x, h), (threshold, steps) = self._config, self._sizes, self._steps
         uses_state = bool(flags & (Flags.STATE_IN | Flags.STATE_OUT))
-        skips = bool(flags & Flags.X_SKIP)
-        used = ["w", "bias", "u_offsets", "x", "h", *["state"] * uses_state, *["w_offsets"] * skips]
+        w_format, u_format = (field.of(flags) for field in (isa.W_FORMAT_FIELD, isa.U_FORMAT_FIELD))
+        knows_w = bool(flags & Flags.X_SKIP) or w_format != Format.ESELL
+        uses_tables = Format.STREAM8 in (w_format, u_format)
+        used = ["w", "bias", "u_offsets", "x", "h", *["state"] * uses_state]
+        used += [*["w_offsets"] * knows_w, *["tables"] * uses_tables]
         fails = {
             Error.BAD_COMMAND: self._bad_command,
             Error.BAD_SIZE: any(
@@ -187,8 +195,14 @@ class Accelerator:
             Error.BAD_N_FUSE: self._n_fuse == 0,
             Error.MISALIGNED: bool(u % 8) or any(self._address[name] % 8 for name in used),
             Error.BAD_FLAGS: isa.refused(flags)
+            or not {w_format, u_format} <= set(config.formats)
+            or any(
+                number and number in config.formats and not stored(number).takes(self._parameters(name))
+                for name, number in (("w", w_format), ("u", u_format))
+            )
             or (uses_state and not self._address["state"])
-            or (skips and not self._address["w_offsets"]),
+            or (knows_w and not self._address["w_offsets"])
+            or (uses_tables and not self._address["tables"]),
             Error.BAD_THRESHOLD: threshold & 0x7FFF_FFFF > _INFINITY,
         }
         return next((error for error in START_CHECKS if fails[error]), Error.NONE)
@@ -216,34 +230,53 @@ class Accelerator:
         load = self._memory.load
         return np.array([load(at) for at in range(address, address + 8 * count, 8)], dtype=np.uint64)
 
-    def _w_words(self, number: Format) -> Words:
-        """W, whose length only its words tell."""
-        (x, h), base = self._sizes, self._address["w"]
-        try:
-            return stored(number).read(lambda word: self._memory.load(base + WORD_BYTES * word), 4 * h, x)
-        except FormatError:
-            raise _Failed(Error.BAD_FORMAT) from None
+    def _parameters(self, name: str) -> Parameters:
+        """What STREAMS said of a matrix, w or u, without its tables."""
+        gap, unit = (isa.STREAMS_LAYOUT.place(f"{name}_{field}").of(self._streams) for field in ("gap_bits", "unit"))
+        return Parameters(gap or None, unit + 1)
+
+    def _packed(self, name: str, number: Format, columns: int, address: int, *, known: bool) -> Packed:
+        """A matrix, by its offsets where they are ``known``; else its words tell its length."""
+        form, rows = stored(number), 4 * self._sizes[1]
+        parameters = OPEN
+        if form.needs_offsets:
+            parameters = self._parameters(name)
+        if form.has_tables:
+            halves = unpack_halves(self._words(self._address["tables"], 2 * _TABLE_WORDS), 8 * _TABLE_WORDS)
+            tables = fp16_from_bits(halves).reshape(2, GATES, -1)["wu".index(name)]
+            parameters = replace(parameters, tables=tables)
+        units = form.units(columns, parameters)
+        offsets = np.zeros(units, np.uint16)
+        if known:
+            offsets = unpack_halves(self._words(self._address[f"{name}_offsets"], -(-units // 4)), units)
+            words = self._words(address, int(offsets.sum(dtype=np.int64)))
+        else:
+            try:
+                words = form.read(lambda word: self._memory.load(address + WORD_BYTES * word), rows, columns)
+            except FormatError:
+                raise _Failed(Error.BAD_FORMAT) from None
+        return Packed(words, offsets, rows, columns, 0, number, parameters)
 
     def _layer(self, u: int, flags: int) -> Layer:
         """The layer that the registers point at; decoded once as long as memory holds the same."""
         x, h = self._sizes
         w_format, u_format = Format(isa.W_FORMAT_FIELD.of(flags)), Format(isa.U_FORMAT_FIELD.of(flags))
-        w, units = self._w_words(w_format), stored(u_format).units(h)
-        offsets = unpack_halves(self._words(self._address["u_offsets"], -(-units // 4)), units)
-        u_words = self._words(u, int(offsets.sum(dtype=np.int64)))
+        skips = bool(flags & Flags.X_SKIP)
+        w = self._packed("w", w_format, x, self._address["w"], known=skips or stored(w_format).needs_offsets)
+        u_matrix = self._packed("u", u_format, h, u, known=True)
         bias = self._words(self._address["bias"], h)
-        key = (x, w_format, u_format, w.tobytes(), offsets.tobytes(), u_words.tobytes(), bias.tobytes())
+        held = [
+            part.tobytes()
+            for matrix in (w, u_matrix)
+            for part in (matrix.words, matrix.offsets, matrix.parameters.tables)
+            if part is not None
+        ]
+        key = (x, w_format, u_format, self._streams, skips, *held, bias.tobytes())
         if key not in self._layers:
-            packed = PackedLayer(
-                Packed(w, np.zeros(stored(w_format).units(x), np.uint16), 4 * h, x, 0, w_format),
-                Packed(u_words, offsets, 4 * h, h, 0, u_format),
-                fp16_from_bits(unpack_halves(bias, 4 * h)),
-                x,
-                h,
-            )
+            packed = PackedLayer(w, u_matrix, fp16_from_bits(unpack_halves(bias, 4 * h)), x, h)
             if len(self._layers) == _LAYERS_KEPT:
                 del self._layers[next(iter(self._layers))]
-            self._layers[key] = Layer(packed)
+            self._layers[key] = Layer(packed, x_skip=skips)
         return self._layers[key]
 
     def _compute(self, u: int, flags: Flags, n_fuse: int) -> _Run:

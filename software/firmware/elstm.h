@@ -20,6 +20,8 @@
 #define ELSTM_FUNCT_EXTENSION 6
 #define ELSTM_FUNCT_COUNTER 7
 #define ELSTM_FUNCT_ABORT 8
+#define ELSTM_FUNCT_STREAMS 9
+#define ELSTM_FUNCT_GROUPS 10
 
 /* flags of START */
 #define ELSTM_TRACE 0x1
@@ -195,6 +197,16 @@ static inline void elstm_abort(void) {
     __asm__ volatile(".insn r 0x0b, 0, 8, x0, x0, x0" ::: "memory");
 }
 
+/* say how stream formats are packed; rs1: gap bits and units of W and U; rs2: address of the tables or 0 */
+static inline void elstm_streams(uint64_t rs1, uint64_t rs2) {
+    __asm__ volatile(".insn r 0x0b, 3, 9, x0, %0, %1" :: "r"(rs1), "r"(rs2) : "memory");
+}
+
+/* set the list of group sizes, 6 bits each; rs1: group sizes 0 to 9; rs2: group sizes 10 to 15 */
+static inline void elstm_groups(uint64_t rs1, uint64_t rs2) {
+    __asm__ volatile(".insn r 0x0b, 3, 10, x0, %0, %1" :: "r"(rs1), "r"(rs2) : "memory");
+}
+
 /* Fields of the status word, and of counter VERSION. */
 static inline uint32_t elstm_code(uint64_t status) { return status >> 8 & 0xff; }
 static inline uint32_t elstm_rows(uint64_t status) { return status >> 32 & 0xffffffff; }
@@ -234,5 +246,6 @@ static inline void elstm_run(const struct elstm_layer *layer, const void *x, voi
     elstm_fusion((uint64_t)layer->u_offsets, layer->n_fuse);
     elstm_data((uint64_t)x, (uint64_t)h);
     elstm_extension((uint64_t)layer->w_offsets, (uint64_t)state);
+    if (layer->formats) elstm_streams(layer->streams, (uint64_t)layer->tables);
     elstm_start((uint64_t)layer->u, flags | layer->formats);
 }
