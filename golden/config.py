@@ -6,7 +6,7 @@ two rooms compute them differently. Sizes are in elements unless a name says bit
 
 from dataclasses import dataclass, fields
 
-from golden.isa import Format, Schedule
+from golden.isa import GROUP_SIZE_BITS, Format, Schedule
 
 WORD_BYTES = 8
 GATES = 4
@@ -14,6 +14,8 @@ BLOCK_ROWS = 8
 BLOCK_COLS = 4
 CHUNK_ROWS = 4
 BANK_LANES = 16
+LISTED_STEPS = 16
+"""Time steps of one bank in a group of the list, at most."""
 RAM_BASE = 0x8000_0000
 
 
@@ -121,6 +123,11 @@ class AcceleratorConfig:
     def useful_slots(self) -> int:
         """Slots that runs can use: those of two groups, which hold no more steps than ``max_t`` fills."""
         return 2 * self.w_pes * min(self.fuse_capacity, -(-self.max_t // self.w_pes))
+
+    @property
+    def max_group(self) -> int:
+        """Steps of a group of the list, at most: sizes have 6 bits, and each bank keeps a list of its steps."""
+        return min((1 << GROUP_SIZE_BITS) - 1, LISTED_STEPS * self.n_pe)
 
     @property
     def max_rows(self) -> int:

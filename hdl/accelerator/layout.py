@@ -7,16 +7,15 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import data, enum
 
 from golden.config import BLOCK_COLS, AcceleratorConfig
-from golden.isa import GROUP_SIZE_BITS
 
 WORD_ADDRESS_BITS = 61
 BURST_WORDS = 16
 SUM_BITS = 32
 """A sum, or a cell: Q12.20."""
-LISTED_STEPS = 16
-"""Time steps of one bank in a group of the list, at most."""
 TAG_BITS = 4
 """Number of a unit of W, modulo 16, among those under way."""
+ACTIVE_BITS = 8
+"""Width of the number of time steps in the banks under the list."""
 GATE_BITS = 21
 """A gate after its activation function, signed, in units of 2^-20."""
 
@@ -49,9 +48,7 @@ class Widths:
         self.row_group = bits_for(cfg.row_groups - 1)
         self.t = bits_for(cfg.max_t)
         self.fuse = bits_for(cfg.fuse_capacity)
-        # the list's steps are limited by the places of a bank's list of steps
-        listed = LISTED_STEPS * cfg.w_banks if cfg.group_list else 0
-        self.group = max(bits_for(cfg.fuse_capacity * cfg.w_pes), min(GROUP_SIZE_BITS, bits_for(listed)))
+        self.group = max(bits_for(cfg.fuse_capacity * cfg.w_pes), bits_for(cfg.max_group) if cfg.group_list else 1)
         self.bank = bits_for(cfg.w_banks - 1)
         self.w_row = bits_for(cfg.bank_slots * cfg.row_groups - 1)
         self.x_row = bits_for(cfg.bank_slots * cfg.x_blocks - 1)

@@ -9,12 +9,11 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
-from golden.config import BANK_LANES, AcceleratorConfig
+from golden.config import BANK_LANES, LISTED_STEPS, AcceleratorConfig
 from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, Counter, Error
 from hdl.accelerator.layout import (
     GATE_BITS,
     HALVES,
-    LISTED_STEPS,
     SUM_BITS,
     TAG_BITS,
     WORD_ADDRESS_BITS,

@@ -82,7 +82,7 @@ class Work:
     @property
     def most(self) -> int:
         """The largest group that runs."""
-        return min(self.slots, self.rows, MAX_SIZE)
+        return min(self.slots, self.rows, self.config.max_group)
 
     @property
     def x_words(self) -> int:

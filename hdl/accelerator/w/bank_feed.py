@@ -6,8 +6,8 @@ from amaranth import Array, Module, Signal
 from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import LISTED_STEPS, item_layout, step_layout
+from golden.config import LISTED_STEPS, AcceleratorConfig
+from hdl.accelerator.layout import item_layout, step_layout
 from hdl.accelerator.signatures import StepsSignature
 from hdl.accelerator.w.list_sequencer import LISTS
 from hdl.common.component import Component

@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Kind, Widths, burst_words, half_place, slot_after, x_index_layout
+from hdl.accelerator.layout import ACTIVE_BITS, Kind, Widths, burst_words, half_place, slot_after, x_index_layout
 from hdl.accelerator.signatures import (
     FillSignature,
     InputReadSignature,
@@ -43,7 +43,7 @@ class InputBuffer(Component):
                 "reads": In(InputReadSignature(cfg)).array(cfg.w_banks),
                 "looks": In(LookSignature(cfg)).array(cfg.w_banks),
                 "capacity": In(Widths(cfg).group),
-                "rows_fit": In(Widths(cfg).group),
+                "rows_fit": In(ACTIVE_BITS),
                 "group_begun": In(1),
                 "freed_rows": In(Widths(cfg).group),
                 "bad_x": Out(1),
@@ -88,7 +88,7 @@ class InputBuffer(Component):
         if cfg.group_list:
             # The list's groups follow each other around the banks; each is loaded while the one before is worked on.
             allowed = Signal(w.group, init=1)
-            held = Signal(w.group + 1)
+            held = Signal(ACTIVE_BITS)
             m.d.sync += [
                 allowed.eq(allowed + self.group_begun - begin),
                 held.eq(held + Mux(begin, sizes.size, 0) - Mux(self.group_free, self.freed_rows, 0)),

@@ -6,8 +6,8 @@ from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import LISTED_STEPS, Widths, half_place, item_layout, step_layout
+from golden.config import LISTED_STEPS, AcceleratorConfig
+from hdl.accelerator.layout import Widths, half_place, item_layout, step_layout
 from hdl.accelerator.signatures import ParametersSignature, StepsSignature
 from hdl.accelerator.w.bank_feed import FEED_DEPTH, BankFeed
 from hdl.accelerator.w.list_sequencer import LISTS
@@ -22,8 +22,9 @@ class IssueUnit(Component):
     """Takes decoded ``items`` and issues each to the banks of the steps that it is for.
 
     In the run of ``parameters`` a bank that may ``issue`` works on item ``heads[bank]`` for the step at
-    ``steps[bank]``. ``rows``: steps of the group in work. Cell fusion works on w_pes steps a cycle, in their order, around the banks, all on one item. Under
-    the list each bank goes on by itself, through the steps in its ``lists``, of the lengths ``counts``.
+    ``steps[bank]``. ``rows``: steps of the group in work. Cell fusion works on w_pes steps a cycle, in their order,
+    around the banks, all on one item. Under the list each bank goes on by itself, through the steps in its ``lists``,
+    of the lengths ``counts``.
 
     ``reading``: the gates take ``read_bank`` from the PEs in this cycle. ``spare``: the PE that is left for U, which
     takes it with ``u_issue``: always under cell fusion; under the list one that has no word, or that of the bank which

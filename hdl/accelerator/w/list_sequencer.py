@@ -6,8 +6,8 @@ from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import LISTED_STEPS, TAG_BITS, Widths, slot_after, unit_layout
+from golden.config import LISTED_STEPS, AcceleratorConfig
+from hdl.accelerator.layout import ACTIVE_BITS, TAG_BITS, Widths, slot_after, unit_layout
 from hdl.accelerator.signatures import LookSignature, ParametersSignature, StepsSignature
 from hdl.common.component import Component
 
@@ -35,7 +35,7 @@ class ListSequencer(Component):
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "size": In(w.group),
-                "capacity": In(w.group),
+                "capacity": In(ACTIVE_BITS),
                 "x_ready": In(1),
                 "freed": In(1),
                 "begin": Out(1),
@@ -52,7 +52,7 @@ class ListSequencer(Component):
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
         banks = range(cfg.w_banks)
         inputs = Signal(w.group)
-        active = Signal(w.group + 1)
+        active = Signal(ACTIVE_BITS)
         group = Signal(w.group)
         unit = Signal(w.units)
         tag = Signal(TAG_BITS)

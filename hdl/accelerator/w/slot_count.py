@@ -1,10 +1,10 @@
 """Places of time steps in the banks: each bank's slots are a ring of as many as fit its memory at the run's sizes."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import Widths
+from hdl.accelerator.layout import ACTIVE_BITS, Widths
 from hdl.accelerator.signatures import ParametersSignature
 from hdl.common.component import Component
 
@@ -12,18 +12,18 @@ from hdl.common.component import Component
 class SlotCount(Component):
     """Counts the time steps that fit the banks at the sizes of the run of ``parameters``, no more than it has.
 
-    ``steps``: of which the banks hold the sums, in ``sum_rows`` row groups each; ``inputs``: of which they hold x. All
-    of it is known once ``counted``.
+    ``steps``: of which the banks hold the sums, in ``sum_rows`` row groups each; ``inputs``: of which they hold x;
+    ``group``: those of a group, at most. All of it is known once ``counted``.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        group = Widths(cfg).group
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
-                "steps": Out(group),
-                "inputs": Out(group),
+                "steps": Out(ACTIVE_BITS),
+                "inputs": Out(ACTIVE_BITS),
+                "group": Out(Widths(cfg).group),
                 "sum_rows": Out(range(cfg.bank_slots * cfg.row_groups + 1)),
                 "counted": Out(1),
             }
@@ -32,7 +32,7 @@ class SlotCount(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, p = self.cfg, self.parameters
-        most = (1 << Widths(cfg).group) - 1
+        most = (1 << ACTIVE_BITS) - 1
         input_rows = Signal(range(cfg.bank_slots * cfg.x_blocks + 1))
         growing = []
         for count, used, stride, rows in (
@@ -43,5 +43,10 @@ class SlotCount(Component):
             with m.If(grows):
                 m.d.sync += [used.eq(used + stride), count.eq(count + cfg.w_banks)]
             growing.append(grows)
+        fewer = Signal.like(self.steps)
+        m.d.comb += [
+            fewer.eq(Mux(self.steps < self.inputs, self.steps, self.inputs)),
+            self.group.eq(Mux(fewer < cfg.max_group, fewer, cfg.max_group)),
+        ]
         m.d.sync += self.counted.eq(~(growing[0] | growing[1]))
         return m

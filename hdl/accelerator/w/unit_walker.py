@@ -15,8 +15,9 @@ from hdl.common.component import Component
 class UnitWalker(Component):
     """Makes of each of ``units`` a ``segments`` and a ``columns`` entry if it is needed, of an end a ``columns`` entry.
 
-    ``parameters``: the run's. ``offset_addr`` asks for four lengths, ``offsets``, one cycle later. Both streams must have room for two more
-    entries while ``room`` is high. ``bad_format``: a unit too long for memory to be asked for it.
+    ``parameters``: the run's. ``offset_addr`` asks for four lengths, ``offsets``, one cycle later. Both streams must
+    have room for two more entries while ``room`` is high. ``bad_format``: a unit too long for memory to be asked for
+    it.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:

@@ -139,13 +139,13 @@ class WeightPath(Component):
             m.submodules.list = listed = ListSequencer(cfg)
             connect(m, flipped(p), listed.parameters)
             m.d.comb += [
-                capacity.eq(Mux(cleared, slots.steps, 0)),
-                inputs.capacity.eq(Mux(slots.counted, slots.steps, 0)),
+                capacity.eq(Mux(cleared, slots.group, 0)),
+                inputs.capacity.eq(Mux(slots.counted, slots.group, 0)),
                 inputs.rows_fit.eq(slots.inputs),
                 inputs.group_begun.eq(listed.begin),
                 inputs.freed_rows.eq(current.size),
                 listed.size.eq(Mux(p.list, begun.size, 0)),
-                listed.capacity.eq(capacity),
+                listed.capacity.eq(slots.steps),
                 listed.x_ready.eq(inputs.group_ready),
                 listed.freed.eq(self.groups.free),
             ]
