@@ -249,8 +249,10 @@ ERROR_MEANINGS: dict[Error, str] = {
     Error.MISALIGNED: "an address in use is no multiple of 8",
     Error.BAD_FLAGS: "an unknown or unbuilt flag, schedule or format, or a pointer that a flag needs is 0",
     Error.BAD_THRESHOLD: "the threshold is NaN",
-    Error.BAD_FORMAT: "a malformed eSELL head, or a column whose heads disagree with its offset",
-    Error.BAD_WEIGHT: "a weight is infinite or NaN",
+    Error.BAD_FORMAT: (
+        "a malformed eSELL head, a column whose heads disagree with its offset, or a stream's value beyond its unit"
+    ),
+    Error.BAD_WEIGHT: "a weight, or a value in a table of a stream, is infinite or NaN",
     Error.BAD_BIAS: "a bias is not finite or |b| >= 2048",
     Error.BAD_X: "an input is not finite after its conversion to fp16",
     Error.BAD_STATE: "a state h is not finite, above 1 in magnitude, or not exact in fp16",

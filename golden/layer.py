@@ -200,27 +200,40 @@ class Layer:
     """A packed layer, decoded once to run many times.
 
     ``w``, ``u``: the weights as the hardware reads them; ``unit_cols``: columns of U, and so elements of h, that are
-    kept or dropped together.
+    kept or dropped together. With ``x_skip`` a unit of W is read, by its offset, for steps whose x there is not all
+    +-0, and so are its faults.
     """
 
-    def __init__(self, packed: PackedLayer) -> None:
+    def __init__(self, packed: PackedLayer, *, x_skip: bool = False) -> None:
         self.packed = packed
-        w, u = self._decode(packed.w, known=False), self._decode(packed.u, known=True)
+        w, u = self._decode(packed.w, known=x_skip), self._decode(packed.u, known=True)
         self.unit_cols = packed.u.parameters.unit_cols
         self.w, self.u = Matrix(w), Matrix(u)
         self.bias = numbers.bias_q20(packed.bias).astype(np.int32)
         self.errors: set[Error] = set()
-        if w.faults:
-            self.errors.add(Error.BAD_FORMAT)
-        if w.bad_columns.size or w.bad_tables or u.bad_tables:
+        if w.bad_tables or u.bad_tables:
             self.errors.add(Error.BAD_WEIGHT)
         if not numbers.bias_valid(packed.bias).all():
             self.errors.add(Error.BAD_BIAS)
-        # A column of U that is never loaded is never seen
-        units = packed.h // self.unit_cols
-        self.u_errors = {Error.BAD_FORMAT: np.zeros(units, bool), Error.BAD_WEIGHT: np.zeros(units, bool)}
-        self.u_errors[Error.BAD_FORMAT][list(u.faults)] = True
-        self.u_errors[Error.BAD_WEIGHT][u.bad_columns] = True
+        # A unit that is never loaded is never seen
+        self.u_errors = self._unit_errors(u, self.unit_cols)
+        self.w_errors = self._unit_errors(w, packed.w.parameters.unit_cols)
+        if not x_skip:
+            self.errors |= {error for error, bad in self.w_errors.items() if bad.any()}
+
+    @staticmethod
+    def _unit_errors(decoded: Decoded, unit_cols: int) -> dict[Error, NDArray[np.bool_]]:
+        """Of each error of a matrix which of its units has it."""
+        errors = {error: np.zeros(decoded.cols // unit_cols, bool) for error in (Error.BAD_FORMAT, Error.BAD_WEIGHT)}
+        errors[Error.BAD_FORMAT][list(decoded.faults)] = True
+        errors[Error.BAD_WEIGHT][decoded.bad_columns] = True
+        return errors
+
+    def _errors_of_w(self, x: Float16) -> set[Error]:
+        """Those of the units of W that steps x (..., X) need."""
+        units = len(next(iter(self.w_errors.values())))
+        needed = (x != 0).reshape(-1, units, self.packed.x // units).any(axis=(0, 2))
+        return {error for error, bad in self.w_errors.items() if (needed & bad).any()}
 
     @staticmethod
     def _decode(packed: Packed, *, known: bool) -> Decoded:
@@ -295,6 +308,7 @@ class Layer:
         for t in range(steps if startable else 0):
             keep = numbers.keep_units(h, limit, self.unit_cols)
             errors |= {error for error, bad in self.u_errors.items() if (keep & bad).any()}
+            errors |= self._errors_of_w(half[:, t])
             pruned = np.where(np.repeat(keep, self.unit_cols, axis=1), h, np.float16(0))
             if errors - {Error.BAD_X} or not finite[t]:
                 break
@@ -307,6 +321,9 @@ class Layer:
             all_h[:, t], all_c[:, t], kept[:, t] = h, c, keep
             rows = t + 1
 
+        if startable and errors:
+            # W is read ahead of the step that ends the run
+            errors |= self._errors_of_w(half[:, rows:])
         others = errors - {Error.ACC_OVERFLOW, Error.BAD_THRESHOLD}
         if others and self._unfinished_sums_overflow(half[:, rows:], pruned):
             errors.add(Error.ACC_OVERFLOW)

@@ -47,8 +47,11 @@ def table_words(packed: PackedLayer) -> NDArray[np.uint64]:
 
 
 def streams_word(packed: PackedLayer) -> int:
-    """The parameters of both matrices as the hardware takes them; gap bits 0 and units of 4 columns for eSELL."""
+    """The parameters of both matrices as the hardware takes them; gap bits 0 and units of 4 columns of a matrix in
+    eSELL, and 0 when both are."""
     w, u = packed.w.parameters, packed.u.parameters
+    if w.gap_bits is u.gap_bits is None:
+        return 0
     return isa.streams_word(w.gap_bits or 0, w.unit_cols, u.gap_bits or 0, u.unit_cols)
 
 

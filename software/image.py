@@ -82,7 +82,7 @@ def build(packed: PackedLayer, x: ArrayLike | None, threshold: float) -> bytes:
         table += [at, len(array)]
         at += len(array)
     formats = isa.start_word(0, w_format=packed.w.format, u_format=packed.u.format)
-    streams = streams_word(packed) if formats else 0
+    streams = streams_word(packed)
     sizes = packed.x, packed.h, steps, sequences, packed.inputs, packed.hidden
     header = HEADER.pack(
         MAGIC, VERSION, HEADER.size, *sizes, formats, threshold, *table, at + len(layer.tables), 0, streams

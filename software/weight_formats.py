@@ -1,5 +1,6 @@
 """The format of each matrix as command lines ask for it: a name or ``auto``, gap bits, columns of a unit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from golden.config import BLOCK_COLS
 from golden.formats import FORMATS, Packed, Parameters, StoredFormat, pack_halves, stored
+from golden.isa import BUILT_FORMATS
 from golden.layer import PackedLayer, pack_layer_with
 from golden.numbers import Float16, fp16_bits
 from golden.tables import STREAM_GAP_BITS, STREAM_UNIT_COLS
@@ -98,6 +100,15 @@ class FormatChoice:
 
 
 ALL_ESELL = FormatChoice()
+
+
+def check_built(layers: Sequence[PackedLayer]) -> None:
+    """Raise UserError naming the first matrix in a format that no RTL reads."""
+    built = ", ".join(stored(number).name for number in BUILT_FORMATS)
+    for number, packed in enumerate(layers, 1):
+        for name, matrix in (("W", packed.w), ("U", packed.u)):
+            if matrix.format not in BUILT_FORMATS:
+                raise UserError(f"{name} of layer {number} is {kind_of(matrix)}, which the RTL does not read: {built}")
 
 
 def words_of(matrix: Packed) -> int:

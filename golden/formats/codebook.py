@@ -57,7 +57,7 @@ def codebook(values: Float16, size: int) -> Float16:
     return table
 
 
-def codes(values: Float16, table: Float16) -> NDArray[np.uint64]:
+def codes(values: Float16, table: Float16) -> NDArray[np.uint16]:
     """The entry 1.. of the table nearest to each finite value, of two equally near the lower number; 0 for +-0.
 
     A value whose nearest entry is +-0 gets 0, too: it is no value.
@@ -72,6 +72,6 @@ def codes(values: Float16, table: Float16) -> NDArray[np.uint64]:
     distance = np.abs(nonzero - near)
     lower = (distance[0] < distance[1]) | ((distance[0] == distance[1]) & (number[0] < number[1]))
     found = np.where(lower, number[0], number[1])
-    of_bits = np.zeros(len(_EVERY), dtype=np.uint64)
+    of_bits = np.zeros(len(_EVERY), dtype=np.uint16)
     of_bits[_ASCENDING] = np.where(table[found] == 0, 0, found)
     return of_bits[fp16_bits(values)]

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from golden.config import GATES
 from golden.formats.base import OPEN, WORD_BITS, Decoded, FormatError, Packed, Parameters, StoredFormat
 from golden.formats.codebook import codebook, codes
+from golden.formats.entries import Codes, Entries, Nonzeros
 from golden.formats.esell import pad
-from golden.formats.words import MAX_UNIT_WORDS, Words
+from golden.formats.words import Words
 from golden.isa import Format as FormatNumber
 from golden.numbers import Float16, fp16_bits, fp16_from_bits
 from golden.tables import STREAM_GAP_BITS, STREAM_UNIT_COLS, TABLE_VALUES
@@ -27,8 +28,6 @@ ROW_MULTIPLE = 16
 INFINITE = 0x7C00
 """Bits of an infinite fp16 without its sign."""
 TABLE_BITS = 16 * TABLE_VALUES * GATES
-
-Codes = NDArray[np.uint64]
 
 
 class StreamFault(FormatError):
@@ -63,8 +62,8 @@ class Stream(StoredFormat):
         return parameters.gap_bits in self.gap_bits and parameters.unit_cols in STREAM_UNIT_COLS
 
     @abstractmethod
-    def _code(self, matrix: Float16, gap_bits: int, tables: Float16 | None) -> tuple[Codes, Float16 | None]:
-        """A padded, finite matrix as codes of the same shape, 0 for no value, and the tables they are of."""
+    def _code(self, nonzeros: Nonzeros, gap_bits: int, tables: Float16 | None) -> tuple[Codes, Float16 | None]:
+        """Codes of finite values, 0 for one that is none in this format, and the tables they are of."""
 
     @abstractmethod
     def _values(self, code: Codes, gate: NDArray[np.int64], parameters: Parameters) -> Float16:
@@ -94,64 +93,26 @@ class Stream(StoredFormat):
         if bad.size:
             r, c = bad[0]
             raise ValueError(f"{self.name} holds finite values only, not {m[r, c]} in row {r}, column {c}")
-        if wanted.gap_bits is not None:
-            return self._pack(m, wanted.gap_bits, wanted)
+        nonzeros = Nonzeros.of(m, self.streams, wanted.unit_cols)
+        gaps = self.gap_bits if wanted.gap_bits is None else (wanted.gap_bits,)
         found, refused = [], []
-        for gap_bits in self.gap_bits:
+        for gap_bits in gaps:
             try:
-                found.append(self._pack(m, gap_bits, wanted))
+                code, tables = self._code(nonzeros, gap_bits, wanted.tables)
+                found.append((Entries.of(nonzeros, code, gap_bits), Parameters(gap_bits, wanted.unit_cols, tables)))
             except ValueError as error:
                 refused.append(error)
         if not found:
             raise refused[0]
-        return min(found, key=lambda packed: len(packed.words))
+        entries, parameters = min(found, key=lambda one: int(one[0].lengths.sum()))
+        words = entries.words(self.entry_bits)
+        lengths, (rows, cols) = entries.lengths.astype(np.uint16), m.shape
+        return Packed(words, lengths, rows, cols, len(entries.code), self.number, parameters)
 
-    def _pack(self, m: Float16, gap_bits: int, wanted: Parameters) -> Packed:
-        """Pack a padded matrix of finite values."""
-        rows, cols = m.shape
-        width, streams = wanted.unit_cols, self.streams
-        code, tables = self._code(m, gap_bits, wanted.tables)
-        # A line is one stream of one unit: its places in order
-        by_line = code.reshape(rows // streams, streams, cols // width, width).transpose(2, 1, 0, 3)
-        lines = np.ascontiguousarray(by_line).reshape(-1, rows // streams * width)
-        line, place = np.nonzero(lines)
-        last = np.empty_like(place)
-        last[1:] = np.where(line[1:] == line[:-1], place[:-1], -1)
-        last[:1] = -1
-        step = 1 << gap_bits
-        fillers, gaps = np.divmod(place - last - 1, step)
-        entries = np.bincount(line, weights=fillers + 1, minlength=len(lines)).astype(np.int64)
-        lengths = entries.reshape(-1, streams).max(axis=1)
-        if lengths.max() > MAX_UNIT_WORDS:
-            raise ValueError(f"a unit has {lengths.max()} words, a 16-bit offset holds {MAX_UNIT_WORDS}")
-
-        # Of each value the number of its entry in its line, then of all entries before it that are fillers
-        entry = np.cumsum(fillers + 1) - 1 - (np.cumsum(entries) - entries)[line]
-        first_word = np.cumsum(lengths) - lengths
-        table = np.zeros((int(lengths.sum()), streams), dtype=np.uint64)
-        word, stream = first_word[line // streams] + entry, line % streams
-        table[word, stream] = lines[line, place] << np.uint64(gap_bits) | gaps.astype(np.uint64)
-        before = np.repeat(np.cumsum(fillers) - fillers, fillers)
-        back = np.arange(int(fillers.sum())) - before + 1
-        table[np.repeat(word, fillers) - back, np.repeat(stream, fillers)] = step - 1
-        lanes = table << np.uint64(self.entry_bits) * np.arange(streams, dtype=np.uint64)
-        return Packed(
-            np.bitwise_or.reduce(lanes, axis=1),
-            lengths.astype(np.uint16),
-            rows,
-            cols,
-            len(place),
-            self.number,
-            Parameters(gap_bits, width, tables),
-        )
-
-    def decode(
-        self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None, parameters: Parameters = OPEN
-    ) -> Decoded:
-        """Read an array as the decoder does; a unit that the array lacks words of is faulty, and the next ones too."""
+    def _lengths(self, rows: int, cols: int, offsets: ArrayLike | None, parameters: Parameters) -> NDArray[np.int64]:
+        """Words of each unit. Raises ValueError for what a reader cannot take."""
         self._check_parameters(parameters, complete=True)
-        width, streams, gap_bits = parameters.unit_cols, self.streams, parameters.gap_bits
-        assert gap_bits is not None
+        width = parameters.unit_cols
         if rows < ROW_MULTIPLE or rows % ROW_MULTIPLE:
             raise ValueError(f"rows must be a positive multiple of {ROW_MULTIPLE}, not {rows}")
         if cols < width or cols % width:
@@ -161,18 +122,19 @@ class Stream(StoredFormat):
         lengths = np.asarray(offsets, dtype=np.uint16).astype(np.int64)
         if lengths.shape != (cols // width,):
             raise ValueError(f"offsets must have shape ({cols // width},), not {lengths.shape}")
+        return lengths
+
+    def decode(
+        self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None, parameters: Parameters = OPEN
+    ) -> Decoded:
+        """Read an array as the decoder does; a unit that the array lacks words of is faulty, too."""
+        lengths = self._lengths(rows, cols, offsets, parameters)
         ends = np.cumsum(lengths)
         w = np.ascontiguousarray(words, dtype=np.uint64)[: int(ends[-1])]
-
-        entries = w[:, None] >> np.uint64(self.entry_bits) * np.arange(streams, dtype=np.uint64)
-        entries &= np.uint64((1 << self.entry_bits) - 1)
-        code = entries >> np.uint64(gap_bits)
         unit = np.repeat(np.arange(len(lengths)), lengths)[: len(w)]
-        moved = np.zeros((len(w) + 1, streams), dtype=np.int64)
-        np.cumsum((entries & np.uint64((1 << gap_bits) - 1)).astype(np.int64) + 1, axis=0, out=moved[1:])
-        starts = np.minimum(ends - lengths, len(w))
-        # Beyond the end a place cannot come back: saturating is the same as comparing
-        place = moved[1:] - 1 - moved[starts[unit]]
+        code, place = self._entries(w, np.minimum(ends - lengths, len(w))[unit], parameters)
+
+        width, streams = parameters.unit_cols, self.streams
         places = rows // streams * width
         faults: dict[int, FormatError] = {}
         used = np.full(len(lengths), code.size)
@@ -197,6 +159,20 @@ class Stream(StoredFormat):
         tables = parameters.tables
         bad_tables = tables is not None and not np.isfinite(tables[:, 1:]).all()
         return Decoded(rows, cols, row, col, value, faults, bad, len(w), bad_tables)
+
+    def _entries(self, w: Words, starts: NDArray[np.int64], parameters: Parameters) -> tuple[Codes, NDArray[np.int64]]:
+        """Code and place (n, streams) of each entry of the words (n,); starts: (n,) the first word of each's unit.
+
+        Places go on beyond a unit's end, where they cannot come back from: a decoder may saturate there.
+        """
+        assert parameters.gap_bits is not None
+        gap_bits = np.uint64(parameters.gap_bits)
+        entries = w[:, None] >> np.uint64(self.entry_bits) * np.arange(self.streams, dtype=np.uint64)
+        entries &= np.uint64((1 << self.entry_bits) - 1)
+        steps = (entries & (np.uint64(1) << gap_bits) - np.uint64(1)).astype(np.int64) + 1
+        moved = np.zeros((len(w) + 1, self.streams), dtype=np.int64)
+        np.cumsum(steps, axis=0, out=moved[1:])
+        return (entries >> gap_bits).astype(np.uint16), moved[1:] - 1 - moved[starts]
 
     def check(
         self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None, parameters: Parameters = OPEN
@@ -235,25 +211,24 @@ class Stream16(Stream):
     number = FormatNumber.STREAM16
     entry_bits = 16
 
-    def _code(self, matrix: Float16, gap_bits: int, tables: Float16 | None) -> tuple[Codes, Float16 | None]:
-        bits = fp16_bits(matrix).astype(np.uint64)
-        magnitude = bits & np.uint64(0x7FFF)
-        half = np.uint64((1 << (gap_bits - 1)) - 1)
-        gap = np.uint64(gap_bits)
-        rounded = (magnitude + half + (magnitude >> gap & np.uint64(1))) >> gap
-        large = np.argwhere(rounded << gap >= INFINITE)
+    def _code(self, nonzeros: Nonzeros, gap_bits: int, tables: Float16 | None) -> tuple[Codes, Float16 | None]:
+        bits = fp16_bits(nonzeros.value)
+        magnitude = bits & np.uint16(0x7FFF)
+        below_half = np.uint16((1 << (gap_bits - 1)) - 1)
+        rounded = (magnitude + below_half + (magnitude >> gap_bits & np.uint16(1))) >> np.uint16(gap_bits)
+        large = np.flatnonzero(rounded >= INFINITE >> gap_bits)
         if large.size:
-            r, c = large[0]
-            raise ValueError(
-                f"{float(matrix[r, c]):g} in row {r}, column {c} becomes infinite in {16 - gap_bits} bits "
-                f"(gap bits {gap_bits})"
-            )
-        sign = (bits >> np.uint64(15)) << np.uint64(15 - gap_bits)
-        return np.where(rounded != 0, sign | rounded, np.uint64(0)), None
+            rows, cols = nonzeros.row[large], nonzeros.col[large]
+            first = np.lexsort((cols, rows))[0]
+            value, row, col = float(nonzeros.value[large[first]]), rows[first], cols[first]
+            bits_left = f"{16 - gap_bits} bits (gap bits {gap_bits})"
+            raise ValueError(f"{value:g} in row {row}, column {col} becomes infinite in {bits_left}")
+        sign = bits >> np.uint16(15) << np.uint16(15 - gap_bits)
+        return np.where(rounded != 0, sign | rounded, np.uint16(0)), None
 
     def _values(self, code: Codes, gate: NDArray[np.int64], parameters: Parameters) -> Float16:
         assert parameters.gap_bits is not None
-        return fp16_from_bits((code << np.uint64(parameters.gap_bits)).astype(np.uint16))
+        return fp16_from_bits(code << np.uint16(parameters.gap_bits))
 
 
 class Stream8(Stream):
@@ -277,12 +252,15 @@ class Stream8(Stream):
             gate, entry = np.argwhere(~np.isfinite(tables[:, 1:]))[0]
             raise ValueError(f"entry {entry + 1} of table {gate} is {tables[gate, entry + 1]}, not finite")
 
-    def _code(self, matrix: Float16, gap_bits: int, tables: Float16 | None) -> tuple[Codes, Float16 | None]:
-        by_gate = matrix.reshape(GATES, -1)
+    def _code(self, nonzeros: Nonzeros, gap_bits: int, tables: Float16 | None) -> tuple[Codes, Float16 | None]:
+        gate_of = nonzeros.row // (nonzeros.rows // GATES)
+        gates = [gate_of == gate for gate in range(GATES)]
         if tables is None:
-            tables = np.stack([codebook(values, TABLE_VALUES) for values in by_gate])
-        code = np.stack([codes(values, table) for values, table in zip(by_gate, tables, strict=True)])
-        return code.reshape(matrix.shape), tables
+            tables = np.stack([codebook(nonzeros.value[gate], TABLE_VALUES) for gate in gates])
+        code = np.zeros(len(nonzeros.value), dtype=np.uint16)
+        for gate, table in zip(gates, tables, strict=True):
+            code[gate] = codes(nonzeros.value[gate], table)
+        return code, tables
 
     def _values(self, code: Codes, gate: NDArray[np.int64], parameters: Parameters) -> Float16:
         assert parameters.tables is not None

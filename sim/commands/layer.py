@@ -18,7 +18,7 @@ from rich.table import Table
 
 from golden.config import BLOCK_COLS
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer, PackedLayer, pack_layer
+from golden.layer import Layer, PackedLayer
 from sim.digits.network import FLAGS, Setup
 from sim.engines import registry
 from sim.layers.compare import judge
@@ -45,6 +45,17 @@ from software.cli import UserError, check_outputs, write_all
 from software.options import ConfigOption, SetOption, accelerator, check_fits
 from software.progress import bars
 from software.provenance import commit
+from software.weight_formats import (
+    ALL_ESELL,
+    ESELL,
+    FormatChoice,
+    GapBitsOption,
+    UFormatOption,
+    UnitOption,
+    WFormatOption,
+    check_built,
+    formats_line,
+)
 
 Float32 = NDArray[np.float32]
 
@@ -132,6 +143,10 @@ def run_layer(
     config: ConfigOption = None,
     settings: SetOption = None,
     n_fuse: NFuseOption = 3,
+    w_format: WFormatOption = ESELL,
+    u_format: UFormatOption = ESELL,
+    gap_bits: GapBitsOption = None,
+    unit: UnitOption = BLOCK_COLS,
     latency: LatencyOption = 8,
     jitter: JitterOption = 0,
     stalls: StallsOption = 0,
@@ -158,17 +173,21 @@ def run_layer(
         raise UserError(f"--{'time-major' if time_major else 'batch-first'} is for --x, which is not given")
     for path in (json, report):
         check_outputs(path)
-    asked = accelerator(preset, config, settings)
+    asked, formats = accelerator(preset, config, settings), FormatChoice(w_format, u_format, gap_bits, unit)
     try:
         weights = load_layers(checkpoint)
         timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
-        layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in weights]
+        layers = [(formats.pack(layer.w, layer.u, layer.b), layer.threshold) for layer in weights]
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
     inputs = weights[0].inputs
     layout = True if time_major else False if batch_first else None
     given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
     check_fits([packed for packed, _ in layers], given.shape[1], asked)
+    check_built([packed for packed, _ in layers])
+    if formats != ALL_ESELL:
+        for number, (packed, _) in enumerate(layers, 1):
+            print(f"layer {number}: {formats_line(packed)}")
     setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse)
     start = time.monotonic()
     with bars() as bar:
@@ -207,7 +226,7 @@ def _report(result: RunResult) -> None:
     exact = sum(layer.exact for layer in records)
     values = sum(layer.t * layer.h for layer in records)
     error = max((layer.max_abs_error or 0.0 for layer in records), default=0.0)
-    dropped = 1 - sum(layer.kept_blocks for layer in records) / max(1, values // BLOCK_COLS)
+    dropped = 1 - sum(layer.kept_blocks for layer in records) / max(1, sum(layer.blocks for layer in records))
     console.print(
         f"{exact} of {len(records)} layer runs bit-exact, {values:,} values of h; blocks of h dropped {dropped:.1%}; "
         f"largest difference from float64 {error:.2e}",

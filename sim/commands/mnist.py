@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from golden.config import BLOCK_COLS
 from sim.commands.twin import SPIKE, run_twin
 from sim.digits import soc as soc_mnist
 from sim.digits.network import DigitRun, Network, Setup, mismatch_wave, whole_test_set
@@ -44,6 +45,15 @@ from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOp
 from software.places import whole
 from software.progress import bars
 from software.provenance import commit
+from software.weight_formats import (
+    ESELL,
+    FormatChoice,
+    GapBitsOption,
+    UFormatOption,
+    UnitOption,
+    WFormatOption,
+    formats_line,
+)
 
 SYSTEMS = ("soc", "accelerator")
 
@@ -82,6 +92,10 @@ def run_mnist(
     config: ConfigOption = None,
     settings: SetOption = None,
     n_fuse: NFuseOption = 3,
+    w_format: WFormatOption = ESELL,
+    u_format: UFormatOption = ESELL,
+    gap_bits: GapBitsOption = None,
+    unit: UnitOption = BLOCK_COLS,
     latency: LatencyOption = 8,
     jitter: JitterOption = 0,
     stalls: StallsOption = 0,
@@ -118,9 +132,13 @@ def run_mnist(
     if engine == SPIKE:
         if system != "soc" or any((json, report, wave, mem_trace)):
             raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --report, --wave and --mem-trace")
-        run_twin(None, digits, checkpoint, images, n_fuse, preset=preset, config=config, settings=settings)
+        run_twin(
+            None, digits, checkpoint, images, n_fuse, w_format, u_format, gap_bits, unit,
+            preset=preset, config=config, settings=settings,
+        )  # fmt: skip
         return
     check_outputs(json, report, wave, mem_trace)
+    formats = FormatChoice(w_format, u_format, gap_bits, unit)
     cycles, asked = window(wave_window), accelerator(preset, config, settings)
     network: Network | SocNetwork
     try:
@@ -128,11 +146,13 @@ def run_mnist(
         chosen = _select(load_digits(images), digits, images)
         if system == "soc":
             behaviour = AxiTiming(latency, jitter, "beats" if jitter else "fifo", stalls, seed=seed)
-            network = SocNetwork(SocSetup(registry.get("soc", engine), asked.config, behaviour, n_fuse), net, chosen)
+            network = SocNetwork(
+                SocSetup(registry.get("soc", engine), asked.config, behaviour, n_fuse, formats), net, chosen
+            )
             sha256 = verilog_sha256(network.setup.design)
         else:
             timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
-            setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse)
+            setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse, formats)
             network = Network(setup, net, chosen)
             sha256 = setup.engine.verilog_sha256(setup.design)
     except (CheckpointError, ValueError) as error:
@@ -152,6 +172,9 @@ def run_mnist(
                 print(f"digit {run.record.index} | {line}", flush=True)
 
         runs = network.run(workers, done, lambda layer: wanted if layer + 1 == wave_layer else None)
+    if formats != FormatChoice():
+        for number, (packed, _) in enumerate(network.layers, 1):
+            print(f"layer {number}: {formats_line(packed)}")
     result = _result(network, runs, engine, asked.name, seed, sha256, time.monotonic() - start)
     wrong = [run for run in runs if not run.record.exact]
     if wrong:

@@ -80,8 +80,9 @@ class Story:
 
 
 def kept_after(golden: LayerResult) -> NDArray[np.bool_]:
-    """(T, H / 4): which blocks of h_t step t + 1 may use; of the last step, what is not pruned."""
-    last = (golden.h[-1] == golden.h_pruned[-1]).reshape(-1, golden.kept.shape[1], 4).all(axis=2)
+    """(T, H / u): which units of h_t step t + 1 may use; of the last step, what is not pruned."""
+    units = golden.kept.shape[1]
+    last = (golden.h[-1] == golden.h_pruned[-1]).reshape(1, units, -1).all(axis=2)
     return np.concatenate((golden.kept[1:], last))
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from golden.config import AcceleratorConfig
+from golden.config import BLOCK_COLS, AcceleratorConfig
 from golden.settings import Configuration
 from sim.digits.stored import SYMBOLS, differences, golden_results, stored_results
 from sim.engines.build_cache import scratch
@@ -27,6 +27,15 @@ from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint,
 from software.cli import UserError, check_outputs, write_all
 from software.firmware.packing import PackedNetwork, build_network
 from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator
+from software.weight_formats import (
+    ESELL,
+    FormatChoice,
+    GapBitsOption,
+    UFormatOption,
+    UnitOption,
+    WFormatOption,
+    check_built,
+)
 
 SPIKE = "spike"
 """Name of the twin where engines of the SoC are chosen."""
@@ -40,6 +49,10 @@ def run_twin(
     checkpoint: CheckpointOption = MNIST_CHECKPOINT,
     images: ImagesOption = MNIST_DIGITS,
     n_fuse: NFuseOption = 3,
+    w_format: WFormatOption = ESELL,
+    u_format: UFormatOption = ESELL,
+    gap_bits: GapBitsOption = None,
+    unit: UnitOption = BLOCK_COLS,
     ram: RamOption = 16,
     preset: PresetOption = None,
     config: ConfigOption = None,
@@ -58,7 +71,7 @@ def run_twin(
       python -m sim.run twin build/firmware/mnist-l1.elf
     """
     check_outputs(json_path)
-    asked = accelerator(preset, config, settings)
+    asked, formats = accelerator(preset, config, settings), FormatChoice(w_format, u_format, gap_bits, unit)
     try:
         if (text := twin.missing()) is not None:
             raise EngineError(text)
@@ -71,7 +84,8 @@ def run_twin(
         found = load_digits(images)
         if digits > len(found.labels):
             raise UserError(f"--digits must be in 1..{len(found.labels)}, not {digits}")
-        network = PackedNetwork.of(load_checkpoint(checkpoint), found.inputs()[:digits], n_fuse)
+        network = PackedNetwork.of(load_checkpoint(checkpoint), found.inputs()[:digits], n_fuse, formats)
+        check_built([packed for packed, _ in network.layers])
         with scratch() as folder:
             program = build_network(network, "network", folder / "network.elf")
             start = time.monotonic()

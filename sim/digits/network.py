@@ -12,7 +12,7 @@ import numpy as np
 
 from golden.config import AcceleratorConfig
 from golden.isa import Flags
-from golden.layer import Layer, LayerResult, pack_layer
+from golden.layer import Layer, LayerResult
 from sim.engines.compiled import CompiledAccelerator
 from sim.layers.compare import expected_h, judge
 from sim.layers.float_check import float_checks
@@ -24,6 +24,7 @@ from sim.results.result import FloatCheck, InputRun
 from sim.threads import simulations
 from software.checkpoint import Checkpoint, CheckpointError, Digits
 from software.places import whole
+from software.weight_formats import ALL_ESELL, FormatChoice, check_built
 
 FLAGS = Flags.H_SEQ | Flags.H_PRUNED
 BEFORE, AFTER = 400, 40
@@ -32,12 +33,13 @@ BEFORE, AFTER = 400, 40
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """On what a network is run: engine, configuration, memory, fusion factor."""
+    """On what a network is run: engine, configuration, memory, fusion factor, formats of the weights."""
 
     engine: Engine
     config: AcceleratorConfig
     timing: MemoryTiming
     n_fuse: int
+    formats: FormatChoice = ALL_ESELL
 
     @property
     def design(self) -> Design:
@@ -66,13 +68,17 @@ def no_wave(layer: int) -> None:
 class DigitNetwork(ABC):
     """A packed checkpoint with the digits it is to classify, and golden's results for all of them.
 
-    Raises CheckpointError when the network does not fit the digits or the configuration.
+    Raises CheckpointError when the network does not fit the digits or the configuration, UserError when the RTL does
+    not read a format, ValueError when a format does not hold the weights.
     """
 
-    def __init__(self, config: AcceleratorConfig, checkpoint: Checkpoint, digits: Digits) -> None:
+    def __init__(
+        self, config: AcceleratorConfig, checkpoint: Checkpoint, digits: Digits, formats: FormatChoice
+    ) -> None:
         self.config, self.checkpoint, self.digits = config, checkpoint, digits
-        self.layers = [(pack_layer(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
+        self.layers = [(formats.pack(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
         self._check()
+        check_built([packed for packed, _ in self.layers])
         self.x = digits.inputs()
         self.golden: list[LayerResult] = []
         self.checks: list[list[FloatCheck]] = []
@@ -123,7 +129,7 @@ class Network(DigitNetwork):
     """On the bare accelerator, one run a layer."""
 
     def __init__(self, setup: Setup, checkpoint: Checkpoint, digits: Digits) -> None:
-        super().__init__(setup.config, checkpoint, digits)
+        super().__init__(setup.config, checkpoint, digits, setup.formats)
         self.setup = setup
 
     def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:

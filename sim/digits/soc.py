@@ -26,6 +26,7 @@ from software.checkpoint import Checkpoint, Digits
 from software.firmware.build import memory_bytes
 from software.firmware.packing import PackedNetwork, build_network, image_symbol
 from software.places import scratch, whole
+from software.weight_formats import ALL_ESELL, FormatChoice
 
 PROGRAM = "network"
 SYMBOLS = ("results", "counters", "predictions", "checksum")
@@ -37,12 +38,13 @@ _NEVER_STORED = 2**64 - 1
 
 @dataclass(frozen=True, eq=False)
 class SocSetup:
-    """On what a network is run: engine, configuration of the accelerator, memory, fusion factor."""
+    """On what a network is run: engine, configuration of the accelerator, memory, fusion factor, weights' formats."""
 
     engine: Engine[SocJob, SocOutcome]
     config: AcceleratorConfig
     timing: AxiTiming
     n_fuse: int
+    formats: FormatChoice = ALL_ESELL
 
     @property
     def design(self) -> Design:
@@ -56,7 +58,7 @@ class SocNetwork(DigitNetwork):
     """
 
     def __init__(self, setup: SocSetup, checkpoint: Checkpoint, digits: Digits, mem_trace: Path | None = None) -> None:
-        super().__init__(setup.config, checkpoint, digits)
+        super().__init__(setup.config, checkpoint, digits, setup.formats)
         self.setup, self.mem_trace = setup, mem_trace
         network = PackedNetwork(self.layers, self.x[:1], checkpoint.out_w, checkpoint.out_b, setup.n_fuse)
         with scratch() as folder:

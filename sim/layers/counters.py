@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.config import BLOCK_COLS
-from golden.formats import stored
+from golden.formats import pack_offsets, stored
 from golden.isa import COUNTER_SUMS, Counter, Flags
 from golden.layer import LayerResult
+from golden.memory import table_words
 from sim.layers.jobs import LayerCall
 
 
@@ -16,6 +16,15 @@ def _first_columns(kept: NDArray[np.bool_]) -> dict[int, int]:
     """How many steps have each block of h as their first kept one."""
     columns, steps = np.unique(np.argmax(kept, axis=1)[kept.any(axis=1)], return_counts=True)
     return dict(zip(columns.tolist(), steps.tolist(), strict=True))
+
+
+def _offset_words(call: LayerCall) -> int:
+    """Words of the offsets that a run loads, and of the tables of its values."""
+    packed = call.packed
+    words = len(pack_offsets(packed.u.offsets)) + len(table_words(packed))
+    if call.flags & Flags.X_SKIP or stored(packed.w.format).needs_offsets:
+        words += len(pack_offsets(packed.w.offsets))
+    return words
 
 
 def expected(call: LayerCall, golden: LayerResult, n_fuse: int, w_pes: int) -> dict[Counter, int]:
@@ -27,7 +36,7 @@ def expected(call: LayerCall, golden: LayerResult, n_fuse: int, w_pes: int) -> d
     w, u = stored(packed.w.format), stored(packed.u.format)
     passes = -(-steps // (n_fuse * w_pes))
     turns = sum(-(-min(n_fuse * w_pes, steps - first) // w_pes) for first in range(0, steps, n_fuse * w_pes))
-    w_heads = w.units(packed.x) * w.unit_heads(packed.w.rows)
+    w_heads = len(packed.w.offsets) * w.unit_heads(packed.w.rows)
     w_items = golden.w_words - w_heads + w.zero_items(packed.w.words, 0, packed.w.rows)
     starts = np.concatenate(([0], np.cumsum(packed.u.offsets, dtype=np.int64)))
     zeros = {
@@ -42,10 +51,10 @@ def expected(call: LayerCall, golden: LayerResult, n_fuse: int, w_pes: int) -> d
         Counter.W_WORDS: passes * golden.w_words,
         Counter.U_WORDS: u_words,
         Counter.X_WORDS: steps * packed.x // 2,
-        Counter.SETUP_WORDS: packed.h + -(-u.units(packed.h) // 4) + (packed.h if call.state is not None else 0),
+        Counter.SETUP_WORDS: packed.h + _offset_words(call) + (packed.h if call.state is not None else 0),
         Counter.STORE_WORDS: call.rows * packed.h // 2 + (packed.h if call.flags & Flags.STATE_OUT else 0),
         Counter.KEPT_BLOCKS: kept,
-        Counter.SKIPPED_BLOCKS: steps * (packed.h // BLOCK_COLS) - kept,
+        Counter.SKIPPED_BLOCKS: golden.kept.size - kept,
         Counter.N_FUSE: n_fuse,
         Counter.W_BUSY: turns * w_items,
         Counter.PE_BUSY: steps * w_items + u_items,

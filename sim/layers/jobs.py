@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.config import WORD_BYTES
+from golden.formats import stored
 from golden.isa import Counter, Flags, Funct, Schedule, StatusWord, start_word
 from golden.layer import PackedLayer, State
 from golden.memory import h_from_bytes, layer_bytes, x_bytes
@@ -71,8 +72,10 @@ def layer_segments(call: LayerCall, base: int = MEMORY_BASE) -> tuple[Segment, .
         ("x", x := x_bytes(call.packed, call.x), len(x), False),
         ("h", b"", 4 * hidden * call.rows, True),
     ]
-    if call.flags & Flags.X_SKIP:
+    if call.flags & Flags.X_SKIP or stored(call.packed.w.format).needs_offsets:
         arrays.append(("w_offsets", data.w_offsets, len(data.w_offsets), False))
+    if data.tables:
+        arrays.append(("tables", data.tables, len(data.tables), False))
     if call.has_state:
         arrays.append(("state", call.state.to_bytes() if call.state else b"", 8 * hidden, True))
     segments = []

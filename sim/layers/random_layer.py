@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.config import AcceleratorConfig
-from golden.isa import BUILT_FORMATS, Flags, Format
-from golden.layer import Layer, LayerResult, PackedLayer, State, pack_layer
+from golden.formats import Parameters, stored
+from golden.formats.stream import Stream
+from golden.isa import BUILT_FORMATS, Flags
+from golden.layer import Layer, LayerResult, PackedLayer, Packer, State, pack_layer_with
+from golden.tables import STREAM_UNIT_COLS
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, RunFailed, decode, layer_job
 from sim.protocol.accelerator import Command
 from sim.protocol.base import Design, Engine
 from sim.protocol.timing import MemoryTiming
+from software.weight_formats import kind_of
 
 CONFIGS = (
     AcceleratorConfig(n_pe=2, slots=12, max_x=64, max_h=64, max_t=255, window=16),
@@ -68,7 +72,9 @@ class RandomLayer:
         t = self.timing
         memory = f"latency {t.latency}+{t.jitter} {t.order}, stalls {t.stall_permille}/1000"
         state = "state" if self.state is not None else "no state"
-        return f"{self.name} seed {self.seed}: {shape}, th {self.threshold:.4g}, {self.flags!r}, {state}, {memory}"
+        weights = f"W {kind_of(self.packed.w)}, U {kind_of(self.packed.u)}"
+        drawn = f"{shape}, th {self.threshold:.4g}, {self.flags!r}, {state}, {memory}, {weights}"
+        return f"{self.name} seed {self.seed}: {drawn}"
 
 
 @dataclass(frozen=True)
@@ -157,12 +163,17 @@ def generate(
         response_stall_permille=int(rng.choice([0, 0, 300])),
         withdraw=int(rng.choice([0, 0, 0, 1, 4])),
         # drawn last, so that a further format leaves everything else of a seed as it is
-        packed=pack_layer(w, u, bias, _drawn_format(rng), _drawn_format(rng)),
+        packed=pack_layer_with(w, u, bias, _drawn_packer(rng), _drawn_packer(rng)),
     )
 
 
-def _drawn_format(rng: np.random.Generator) -> Format:
-    return BUILT_FORMATS[int(rng.integers(len(BUILT_FORMATS)))]
+def _drawn_packer(rng: np.random.Generator) -> Packer:
+    """Of a format that the RTL reads, with gap bits and units drawn where it has any."""
+    form = stored(BUILT_FORMATS[int(rng.integers(len(BUILT_FORMATS)))])
+    if not isinstance(form, Stream):
+        return form.pack
+    wanted = Parameters(int(rng.choice(form.gap_bits)), int(rng.choice(STREAM_UNIT_COLS)))
+    return lambda matrix: form.pack(matrix, wanted)
 
 
 def calls(case: RandomLayer) -> list[LayerCall]:

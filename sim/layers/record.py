@@ -52,6 +52,10 @@ def layer_run(
         counters={counter.name: count for counter, count in counters.items()},
         schedule=call.schedule,
         format=call.packed.format_names,
+        w_gap_bits=call.packed.w.parameters.gap_bits or 0,
+        w_unit_cols=call.packed.w.parameters.unit_cols,
+        u_gap_bits=call.packed.u.parameters.gap_bits or 0,
+        u_unit_cols=call.packed.u.parameters.unit_cols,
     )
 
 

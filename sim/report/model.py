@@ -154,7 +154,7 @@ def _summary(name: str, runs: Sequence[LayerRun]) -> LayerSummary:
 
     checks = [run.float_check for run in runs if run.float_check is not None]
     cycles, first = mean("cycles"), runs[0]
-    blocks = sum(run.t * run.h // 4 for run in runs)
+    blocks = sum(run.blocks for run in runs)
     return LayerSummary(
         name=name,
         runs=len(runs),

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.config import BLOCK_COLS
 from sim.report.model import has_n_fuse, schedule_name
 from sim.report.page import environment
 from sim.report.timeline import Timeline
@@ -118,13 +117,13 @@ def png(pixels: NDArray[np.uint8]) -> str:
 
 
 def picture_of_h(h: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """h (T, H), kept (T, H / 4), of the blocks after each step: pixels (T, H, 3), blue below 0, red above, dropped
+    """h (T, H), kept (T, H / u), of the units after each step: pixels (T, H, 3), blue below 0, red above, dropped
     grey, and black what was never stored (NaN).
     """
     low, zero, high = (np.array(colour, np.float64) for colour in ((33, 102, 172), (247, 247, 247), (178, 24, 43)))
     size = np.clip(np.abs(np.nan_to_num(h)), 0, 1)[..., None] ** 0.5
     pixels = zero + size * (np.where(h[..., None] < 0, low, high) - zero)
-    pixels[np.repeat(~kept, BLOCK_COLS, axis=1)] = DROPPED
+    pixels[np.repeat(~kept, h.shape[1] // kept.shape[1], axis=1)] = DROPPED
     pixels[np.isnan(h)] = 0
     return pixels.round().astype(np.uint8)
 

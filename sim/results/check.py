@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from golden.config import BLOCK_COLS
 from golden.isa import COUNTER_SUMS, Counter
+from golden.tables import STREAM_UNIT_COLS
 from sim.results.result import InputRun, LayerRun, ResultError, RunResult
 
 _COUNTED = {
@@ -19,9 +19,10 @@ def _layer(run: LayerRun, where: str) -> Iterator[str]:
         yield f"{where}.exact is true, but {where}.mismatch is at {place}"
     if run.mismatch is not None and not (0 <= run.mismatch.step < run.t and 0 <= run.mismatch.unit < run.h):
         yield f"{where}.mismatch is at step {run.mismatch.step}, unit {run.mismatch.unit} of T {run.t}, H {run.h}"
-    blocks = run.t * (run.h // BLOCK_COLS)
-    if not 0 <= run.kept_blocks <= blocks:
-        yield f"{where}.kept_blocks is {run.kept_blocks}, must be 0..{blocks}"
+    if run.u_unit_cols not in STREAM_UNIT_COLS:
+        yield f"{where}.u_unit_cols is {run.u_unit_cols}, must be {' or '.join(map(str, STREAM_UNIT_COLS))}"
+    elif not 0 <= run.kept_blocks <= run.blocks:
+        yield f"{where}.kept_blocks is {run.kept_blocks}, must be 0..{run.blocks}"
     if not run.counters:
         return
     for name, counter in _COUNTED.items():

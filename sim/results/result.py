@@ -64,9 +64,10 @@ class LayerRun:
     ``word_model_cycles``, ``published_model_cycles``, ``bound_cycles``: golden.cycles on the blocks that were kept,
     ``word_model_port_words`` what the first of them moves; ``counters``: all of the accelerator's, by name;
     ``port_busy``: cycles in which the port moved a word. ``schedule`` is its number in golden.isa, ``format`` the name
-    of that of W and U, "A and B" where they differ; 0 ``published_model_cycles``: the schedule has no such formula. In
-    a comparison of schemes ``scheme`` names this one, ``source`` and ``index`` the data, ``speedup`` is of
-    ``original`` over this on the same data, and ``paper_cycles`` is the paper's bar.
+    of that of W and U, "A and B" where they differ; ``*_gap_bits``, ``*_unit_cols``: what a stream format left open, 0
+    gap bits where the format has none; ``kept_blocks`` counts U's units of h; 0 ``published_model_cycles``: the
+    schedule has no such formula. In a comparison of schemes ``scheme`` names this one, ``source`` and ``index`` the
+    data, ``speedup`` is of ``original`` over this on the same data, and ``paper_cycles`` is the paper's bar.
     """
 
     layer: str
@@ -96,11 +97,20 @@ class LayerRun:
     counters: dict[str, int] = field(default_factory=dict)
     schedule: int = 0
     format: str = "eSELL"
+    w_gap_bits: int = 0
+    w_unit_cols: int = 4
+    u_gap_bits: int = 0
+    u_unit_cols: int = 4
     scheme: str | None = None
     source: str | None = None
     index: int = 0
     speedup: float | None = None
     paper_cycles: float | None = None
+
+    @property
+    def blocks(self) -> int:
+        """Units of h, kept or not, over all steps."""
+        return self.t * (self.h // self.u_unit_cols)
 
 
 @dataclass

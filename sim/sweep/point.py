@@ -169,7 +169,9 @@ def _unit_words(matrix: Packed, name: str) -> NDArray[np.int64]:
     form = FORMATS[name]
     if form.number == matrix.format:
         return matrix.offsets.astype(np.int64)
-    return form.unit_words(stored(matrix.format).unpack(matrix.words, matrix.rows, matrix.cols, matrix.offsets))
+    return form.unit_words(
+        stored(matrix.format).unpack(matrix.words, matrix.rows, matrix.cols, matrix.offsets, matrix.parameters)
+    )
 
 
 def _units(point: Point) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

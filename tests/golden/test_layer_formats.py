@@ -8,7 +8,7 @@ import pytest
 
 from golden.formats import OPEN, Packed, Parameters, stored
 from golden.isa import Error, Format
-from golden.layer import PackedLayer, pack_layer, run
+from golden.layer import Layer, PackedLayer, pack_layer, run
 from golden.reference import deviation, reference
 from tests.golden.test_layer import assert_same, inputs, weights
 
@@ -100,3 +100,37 @@ def test_a_table_that_is_not_finite_counts_always(name: str) -> None:
         tables[3, entry] = np.nan
         changed = replace(part, parameters=replace(part.parameters, tables=tables), words=part.words)
         assert run(replace(packed, **{name: changed}), x, float("inf")).errors == errors
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_skipping_zero_x_reads_the_units_of_w_that_are_needed(kind: tuple[Format, Parameters]) -> None:
+    packed = layer_of(kind, kind, 8, 8, 5)
+    x = inputs((2, 6, 8), 5)
+    x[:, :, 4:] = 0
+    x[1, 3, 5] = 1
+    plain, skipping = Layer(packed), Layer(packed, x_skip=True)
+    assert_same(skipping.run(x, 0.3), plain.run(x, 0.3))
+    # The unit of element 5 is damaged: without the skip an error at once, with it where that element is not 0
+    unit = 5 // packed.w.parameters.unit_cols
+    words = packed.w.words.copy()
+    starts = np.cumsum(packed.w.offsets) - packed.w.offsets
+    if kind[0] == Format.ESELL:
+        words[starts[unit]] = np.uint64(7)
+        error = Error.BAD_FORMAT
+    elif kind[0] == Format.STREAM16:
+        words[starts[unit]] |= np.uint64(0x7C00)
+        error = Error.BAD_WEIGHT
+    else:
+        words[starts[unit] : starts[unit] + packed.w.offsets[unit]] = np.uint64(0x1F)
+        error = Error.BAD_FORMAT
+    bad = replace(packed, w=replace(packed.w, words=words))
+    assert (Layer(bad).run(x, 0.3).rows, Layer(bad).run(x, 0.3).error) == (0, error)
+    ended = Layer(bad, x_skip=True).run(x, 0.3)
+    assert (ended.rows, ended.error) == (3, error)
+    assert np.array_equal(ended.h[:, :3], plain.run(x, 0.3).h[:, :3])
+    quiet = x.copy()
+    quiet[1, 3, 5] = -0.0
+    assert Layer(bad, x_skip=True).run(quiet, 0.3).error == Error.NONE
+    # What ends the run before it may be reported, or the fault that is read ahead
+    x[0, 1, 0] = np.inf
+    assert Layer(bad, x_skip=True).run(x, 0.3).errors == {Error.BAD_X, error}

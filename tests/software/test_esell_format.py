@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.formats import FORMATS, ec, esell
-from software import formats
+from golden.formats.stream import Stream8, Stream16
+from golden.isa import Format
+from software import esell_format as formats
 from software.cli import run
-from software.esell_format import main, random_matrix, verify
+from software.esell_format import main, random_matrix, verify, verify_rounded
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,6 +97,22 @@ def test_verify_finds_one_wrong_value() -> None:
         verify(matrix, packed, 4)
 
 
+@pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
+def test_what_streams_hold_is_verified(density: float) -> None:
+    matrix = random_matrix(70, 30, density, 4)
+    for form in (Stream16(), Stream8()):
+        packed = form.pack(matrix)
+        off = verify_rounded(matrix, packed, 4)
+        assert (off > 0) == (density > 0) and off < (0.01 if form.number == Format.STREAM16 else 0.12)
+        if density:
+            # A value in a padded row: the lane of stream 3 whose rows 70 to 79 the matrix lacks
+            whole = form.unpack(packed.words, packed.rows, packed.cols, packed.offsets, packed.parameters)
+            whole[75, 0] = whole[packed.rows // 4 * 3 : 70][whole[packed.rows // 4 * 3 : 70] != 0][0]
+            wrong = form.pack(whole, packed.parameters)
+            with pytest.raises(AssertionError, match=f"^{form.name} holds a value where the matrix has none$"):
+                verify_rounded(matrix, wrong, 4)
+
+
 def test_json_and_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "new" / "sizes.json"
     assert call(monkeypatch, "100", "50", "0.4", "--seed", "7", "--json", str(path)) == 0
@@ -105,8 +123,11 @@ def test_json_and_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert next(iter(result["formats"])) == "dense" and list(result["formats"]) == list(FORMATS)
     words = result["formats"]["eSELL"]["words"]
     assert words == len(esell.pack(random_matrix(100, 50, 0.4, 7)).words)
+    assert set(result["streams"]) == {"stream-16", "stream-8"} and result["streams"]["stream-8"]["gap_bits"] == 4
     out = capsys.readouterr().out
     assert f"{words:,}" in out and "verified against scipy" in out
+    for name, stream in result["streams"].items():
+        assert f"{name}, gap bits {stream['gap_bits']}: values rounded by {stream['rms_rounding']:.2%} rms" in out
 
 
 @pytest.mark.parametrize(
