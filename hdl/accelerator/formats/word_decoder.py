@@ -1,6 +1,8 @@
 """The decoders that a configuration has, behind the ports of one."""
 
-from amaranth import Const, Module, unsigned
+from typing import Any
+
+from amaranth import Const, Module, Value, unsigned
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -41,7 +43,7 @@ class WordDecoder(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
-        parts = []
+        parts: list[tuple[Value, EsellDecoder | StreamDecoder, Any]] = []
         if cfg.esell:
             m.submodules.esell = esell = EsellDecoder(cfg, known_length=True)
             m.d.comb += [
