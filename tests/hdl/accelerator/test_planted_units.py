@@ -14,12 +14,18 @@ CAUGHT_BY = {
     "unit-gates": f"{HERE}/test_gate_unit.py",
     "unit-hidden": f"{HERE}/test_hidden_state.py",
     "unit-inputs": f"{HERE}/test_input_buffer.py",
+    "unit-issue": f"{HERE}/test_issue_unit.py",
     "unit-lane": f"{HERE}/test_pool.py",
+    "unit-list": f"{HERE}/test_list_units.py",
     "unit-scanner": f"{HERE}/test_column_scanner.py",
     "unit-segments": f"{HERE}/test_loaders.py::test_segments_are_loaded_one_after_the_other",
     "unit-setup": f"{HERE}/test_setup.py",
+    "unit-sizes": f"{HERE}/test_list_units.py",
+    "unit-slots": f"{HERE}/test_list_units.py",
+    "unit-source": f"{HERE}/test_weight_source.py",
     "unit-store": f"{HERE}/test_store_unit.py",
     "unit-streams": f"{HERE}/test_stream_decoder.py",
+    "unit-walker": f"{HERE}/test_list_units.py",
     "unit-weights": f"{HERE}/test_loaders.py",
 }
 PATCHES = patches("unit-")
