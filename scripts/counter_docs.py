@@ -1,4 +1,4 @@
-"""Write docs/counters.md from the tables in golden/isa.py: ``python -m scripts.counter_docs [FILE]``."""
+"""Write docs/counters.md from the tables in golden/isa: ``python -m scripts.counter_docs [FILE]``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "counters.md"
 
 HEAD = f"""# Counters
 
-Made from `golden/isa.py` by `make docs`; a test keeps it up to date.
+Made from `golden/isa` by `make docs`; a test keeps it up to date.
 
 The instruction COUNTER ([isa.md](isa.md)) reads them, at any time; `sim.run` and `sim.report` show those of each run.
 Each is {isa.COUNTER_BITS} bits wide. All but VERSION are cleared at START and hold after the run, so that they are read

@@ -1,4 +1,4 @@
-"""Write docs/isa.md from the tables in golden/isa.py: ``python -m scripts.isa_docs [FILE]``."""
+"""Write docs/isa.md from the tables in golden/isa: ``python -m scripts.isa_docs [FILE]``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "isa.md"
 
 HEAD = f"""# Instructions
 
-Made from `golden/isa.py` by `make docs`; a test keeps it up to date. Version {isa.VERSION}.
+Made from `golden/isa` by `make docs`; a test keeps it up to date. Version {isa.VERSION}.
 
 The accelerator is a RoCC coprocessor of a RISC-V core. A program gives it a layer with five to seven instructions,
 starts it, does other things or waits with `fence`, and reads h from memory. Sizes are in elements, addresses in bytes

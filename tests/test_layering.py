@@ -18,7 +18,7 @@ RULES: dict[str, set[str]] = {
     "golden.fields": set(),
     "golden.settings": {"golden.config"},
     "golden.tables": {"golden.config", "golden.fields"},
-    "golden.isa": {"golden.fields"},
+    "golden.isa": {"golden.isa", "golden.fields"},
     "golden.version": set(),
     "golden": {"golden", "numpy"},
     "hdl.common": {"amaranth", "hdl.common", "golden.fields"},

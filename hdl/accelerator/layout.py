@@ -63,9 +63,14 @@ HALVES = data.ArrayLayout(unsigned(16), 4)
 """A word of four 16-bit numbers: fp16 weights, biases or h, or lengths of columns."""
 
 
-MARK = data.StructLayout({"first": unsigned(1), "half": unsigned(1), "tag": unsigned(TAG_BITS)})
-"""What travels with a unit's words. ``first``: results are overwritten, not added to; ``half``: which half of
-double-buffered storage; ``tag``: which list of steps they are for."""
+def mark_layout(cfg: AcceleratorConfig) -> data.StructLayout:
+    """What travels with a unit's words.
+
+    ``first``: results are overwritten, not added to; ``half``: which half of double-buffered storage; ``tag``: which
+    list of steps they are for, where there are lists.
+    """
+    tag = {"tag": unsigned(TAG_BITS)} if cfg.group_list else {}
+    return data.StructLayout({"first": unsigned(1), "half": unsigned(1), **tag})
 
 
 def item_layout(cfg: AcceleratorConfig) -> data.StructLayout:
@@ -86,7 +91,7 @@ def item_layout(cfg: AcceleratorConfig) -> data.StructLayout:
             "row_groups": data.ArrayLayout(unsigned(w.row_group), cfg.entries if cfg.streams else 1),
             "lanes": data.ArrayLayout(unsigned(4), cfg.entries),
             "column": unsigned(w.columns),
-            "mark": MARK,
+            "mark": mark_layout(cfg),
             "end": unsigned(1),
         }
     )
@@ -99,7 +104,7 @@ def column_layout(cfg: AcceleratorConfig) -> data.StructLayout:
         {
             "column": unsigned(max(w.units, w.h_units) if cfg.streams else w.columns),
             "words": unsigned(16),
-            "mark": MARK,
+            "mark": mark_layout(cfg),
             "end": unsigned(1),
         }
     )
@@ -193,7 +198,7 @@ def unit_layout(cfg: AcceleratorConfig) -> data.StructLayout:
         {
             "unit": unsigned(Widths(cfg).units),
             "needed": unsigned(1),
-            "mark": MARK,
+            "mark": mark_layout(cfg),
             "end": unsigned(1),
         }
     )

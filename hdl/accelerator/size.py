@@ -1,8 +1,9 @@
 """Bits of memory of a configuration, from the same widths and depths as the RTL's, without elaborating it."""
 
-from golden.config import BANK_LANES, AcceleratorConfig
+from golden.config import BANK_LANES, BLOCK_COLS, LISTED_STEPS, AcceleratorConfig
 from golden.isa import COUNTER_BITS, Counter
 from golden.tables import TANH_SEGMENTS
+from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
 from hdl.accelerator.layout import (
     GATE_BITS,
     SUM_BITS,
@@ -11,9 +12,14 @@ from hdl.accelerator.layout import (
     column_layout,
     item_layout,
     segment_layout,
+    step_layout,
     target_layout,
 )
 from hdl.accelerator.vector.activation import TANH_ROW_BITS
+from hdl.accelerator.w.bank_feed import FEED_DEPTH
+from hdl.accelerator.w.issue_unit import FUSED_ITEMS
+from hdl.accelerator.w.list_sequencer import LISTS
+from hdl.accelerator.w.weight_source import COLUMNS, SEGMENTS
 
 _WORD_BITS = 64
 
@@ -27,7 +33,7 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     # the slots, each with 4H sums, and two results of the U PE
     sums = SUM_BITS * BANK_LANES * cfg.row_groups * (cfg.w_banks * cfg.bank_slots + 2)
     bursts = 2 * burst_layout(cfg).size
-    queues = 4 * item_layout(cfg).size + 8 * segment_layout().size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
+    queues = 8 * segment_layout().size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
     offsets = _WORD_BITS * -(-cfg.h_blocks // 4)
     # of each unit four biases of 16 bits and the cell
     units = (_WORD_BITS + 32) * cfg.max_h
@@ -35,4 +41,27 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     # the blocks for U, two rows to store, and a keep bit beside each block
     hidden = 3 * (_WORD_BITS + 1) * cfg.h_blocks
     counts = COUNTER_BITS * len(Counter)
-    return bursts + counts + targets + rings + x + sums + queues + offsets + units + gates + hidden
+    common = bursts + counts + targets + rings + x + sums + queues + offsets + units + gates + hidden
+    return common + _feeds(cfg) + _known_lengths(cfg) + _tables(cfg)
+
+
+def _feeds(cfg: AcceleratorConfig) -> int:
+    """Decoded words of W that wait; under the list each bank has its own, with its steps, and flags beside its x."""
+    item = item_layout(cfg).size
+    if not cfg.group_list:
+        return FUSED_ITEMS * item
+    lists = LISTS * LISTED_STEPS * step_layout(cfg).size
+    flags = BLOCK_COLS * cfg.bank_slots * cfg.x_blocks
+    return cfg.w_banks * (FEED_DEPTH * item + lists + flags)
+
+
+def _known_lengths(cfg: AcceleratorConfig) -> int:
+    """The lengths of W's units, and the units that are loaded by them."""
+    if not cfg.clears:
+        return 0
+    return _WORD_BITS * cfg.x_blocks + SEGMENTS * segment_layout().size + COLUMNS * column_layout(cfg).size
+
+
+def _tables(cfg: AcceleratorConfig) -> int:
+    """Values of stream-8: in the decoders of W and U a copy for each entry of a word."""
+    return 2 * cfg.entries * _WORD_BITS * TABLE_WORDS if cfg.stream8 else 0

@@ -28,8 +28,8 @@ class _Source:
 
 def rtl_files() -> list[Path]:
     """The sources that the text of ``hdl.build``'s tops depends on; a test holds the list to the imports."""
-    shared = (_GOLDEN / name for name in ("config.py", "fields.py", "isa.py", "settings.py", "tables.py", "version.py"))
-    return sorted(_HDL.rglob("*.py")) + list(shared)
+    shared = (_GOLDEN / name for name in ("config.py", "fields.py", "settings.py", "tables.py", "version.py"))
+    return sorted(_HDL.rglob("*.py")) + sorted((_GOLDEN / "isa").glob("*.py")) + list(shared)
 
 
 _SOURCES: dict[str, _Source] = {name: _Source(top.module, top.elaborate, rtl_files) for name, top in TOPS.items()}

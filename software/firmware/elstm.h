@@ -1,6 +1,6 @@
 /* The accelerator: instructions, flags, status bits, error codes, counters, and inline functions for them.
 
-   Made from golden/isa.py by `make docs`; a test keeps it up to date. Do not edit.
+   Made from golden/isa by `make docs`; a test keeps it up to date. Do not edit.
 
    Every array that the accelerator reads or writes starts at a multiple of 8. Memory written before elstm_start is seen
    by the run; what the run writes may be read after elstm_fence. The "memory" clobbers keep the compiler from moving

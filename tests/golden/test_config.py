@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig, LayerShape, preset
@@ -10,7 +12,8 @@ def test_presets_have_consistent_derived_values(name: str) -> None:
     assert cfg.bank_slots * cfg.w_pes <= cfg.slots
     assert 2**cfg.tag_bits == cfg.window
     assert cfg.row_groups * 16 == cfg.max_rows
-    assert AcceleratorConfig(**cfg.as_dict()) == cfg
+    kept: dict[str, Any] = cfg.as_dict()
+    assert AcceleratorConfig(**kept) == cfg
 
 
 def test_paper_point() -> None:
@@ -29,8 +32,9 @@ def test_paper_point() -> None:
     ],
 )
 def test_bad_values_are_named(field: str, value: int, text: str) -> None:
+    wanted: dict[str, Any] = {field: value}
     with pytest.raises(ValueError, match=text):
-        AcceleratorConfig(**{field: value})
+        AcceleratorConfig(**wanted)
 
 
 def test_the_first_size_that_is_too_large() -> None:

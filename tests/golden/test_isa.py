@@ -1,6 +1,7 @@
 import pytest
 
 from golden import isa
+from golden.isa import start
 
 
 def test_every_number_has_one_row() -> None:
@@ -94,8 +95,8 @@ def test_start_refuses_a_hole_between_built_numbers(monkeypatch: pytest.MonkeyPa
     built = {8: (0, 2), 12: (0, 1, 2), 14: (0, 3)}
     names = ("schedule", "w_format", "u_format")
     fields = tuple(isa.Field(name, numbers) for name, numbers in zip(names, built.values(), strict=True))
-    monkeypatch.setattr(isa, "FIELDS", fields)
-    monkeypatch.setattr(isa, "USED_BITS", 0xF277)
+    monkeypatch.setattr(start, "FIELDS", fields)
+    monkeypatch.setattr(start, "USED_BITS", 0xF277)
     for word in range(0, 1 << 16, 2):
         known = all(word >> shift & 3 in numbers for shift, numbers in built.items())
         assert isa.refused(word) == (not known or bool(word & 0x0C88)), hex(word)

@@ -1,13 +1,15 @@
 """The decoders that a configuration has, behind the ports of one."""
 
-from amaranth import Const, Module, unsigned
+from typing import Any
+
+from amaranth import Const, Module, Value, unsigned
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.formats.esell_decoder import EsellDecoder
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS, StreamDecoder
-from hdl.accelerator.layout import HALVES, MARK, Widths, column_layout, item_layout
+from hdl.accelerator.layout import HALVES, Widths, column_layout, item_layout, mark_layout
 from hdl.accelerator.signatures import HeadSignature, MatrixSignature, WriteSignature
 from hdl.common.component import Component
 
@@ -41,7 +43,7 @@ class WordDecoder(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
-        parts = []
+        parts: list[tuple[Value, EsellDecoder | StreamDecoder, Any]] = []
         if cfg.esell:
             m.submodules.esell = esell = EsellDecoder(cfg, known_length=True)
             m.d.comb += [
@@ -53,7 +55,7 @@ class WordDecoder(Component):
             parts.append((~self.matrix.stream, esell, esell.columns))
         if cfg.streams:
             stream8 = cfg.stream8
-            m.submodules.stream = streams = StreamDecoder(cfg, stream8=stream8, mark=MARK)
+            m.submodules.stream = streams = StreamDecoder(cfg, stream8=stream8, mark=mark_layout(cfg))
             unit, column = streams.units.payload, self.columns.payload
             m.d.comb += [
                 streams.h_blocks.eq(self.h_blocks),

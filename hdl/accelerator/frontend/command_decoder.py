@@ -11,6 +11,8 @@ from hdl.rocc import InstructionLayout
 
 COMMANDS = data.StructLayout({funct.name.lower(): unsigned(1) for funct in Funct})
 """One pulse for each instruction."""
+_AT_ONCE = (Funct.COUNTER, Funct.ABORT)
+"""Instructions that no run holds up."""
 
 
 class CommandDecoder(Component):
@@ -43,7 +45,7 @@ class CommandDecoder(Component):
         good = Signal()
         m.d.comb += [
             good.eq(known & (inst.opcode == isa.CUSTOM_0)),
-            self.waits.eq(known & (inst.funct != Funct.COUNTER) & (inst.funct != Funct.ABORT)),
+            self.waits.eq(Cat(inst.funct == row.funct for row in isa.INSTRUCTIONS if row.funct not in _AT_ONCE).any()),
             self.bad.eq(self.accept & ~good),
             *(self.commands[f.name.lower()].eq(self.accept & good & (inst.funct == f)) for f in Funct),
         ]

@@ -14,7 +14,7 @@ from hdl.accelerator.w.list_sequencer import LISTS
 from hdl.common.component import Component
 from hdl.common.queue import Queue
 
-_ITEMS = 4
+FUSED_ITEMS = 4
 """Items that wait under cell fusion."""
 
 
@@ -73,10 +73,10 @@ class IssueUnit(Component):
                     self.heads[b].eq(feed.head),
                     self.valid[b].eq(feed.valid),
                 ]
-            rooms = [Mux(p.list, feed.room != 0, feed.room > FEED_DEPTH - _ITEMS) for feed in feeds]
+            rooms = [Mux(p.list, feed.room != 0, feed.room > FEED_DEPTH - FUSED_ITEMS) for feed in feeds]
             m.d.comb += self.items.ready.eq(Cat(rooms).all())
         else:
-            m.submodules.queue = queue = Queue(item_layout(cfg), _ITEMS)
+            m.submodules.queue = queue = Queue(item_layout(cfg), FUSED_ITEMS)
             connect(m, flipped(self.items), queue.i)
             m.d.comb += [
                 *(head.eq(queue.o.payload) for head in self.heads),

@@ -31,8 +31,8 @@ from hdl.common.component import Component
 from hdl.common.queue import Queue
 from hdl.common.ram import Ram
 
-_SEGMENTS = 4
-_COLUMNS = 4
+SEGMENTS = 4
+COLUMNS = 4
 
 
 class WeightSource(Component):
@@ -90,10 +90,11 @@ class WeightSource(Component):
             self.bad_format.eq(decoder.bad_format | loader.bad_format | walker_fault),
             self.bad_weight.eq(decoder.bad_weight),
         ]
-        last_taken = Signal(TAG_BITS)
-        with m.If(decoder.columns.valid & decoder.columns.ready):
-            m.d.sync += last_taken.eq(decoder.columns.payload.mark.tag)
-        m.d.comb += self.oldest.eq(Mux(self.items.valid, self.items.payload.mark.tag, last_taken))
+        if cfg.group_list:
+            last_taken = Signal(TAG_BITS)
+            with m.If(decoder.columns.valid & decoder.columns.ready):
+                m.d.sync += last_taken.eq(decoder.columns.payload.mark.tag)
+            m.d.comb += self.oldest.eq(Mux(self.items.valid, self.items.payload.mark.tag, last_taken))
 
         if not cfg.clears:
             connect(m, loader.burst, flipped(self.burst))
@@ -111,8 +112,8 @@ class WeightSource(Component):
             return m
 
         m.submodules.walker = walker = UnitWalker(cfg)
-        m.submodules.segments = segments = Queue(segment_layout(), _SEGMENTS)
-        m.submodules.columns = columns = Queue(column_layout(cfg), _COLUMNS)
+        m.submodules.segments = segments = Queue(segment_layout(), SEGMENTS)
+        m.submodules.columns = columns = Queue(column_layout(cfg), COLUMNS)
         m.submodules.segment_loader = segment_loader = SegmentLoader(cfg, Kind.W)
         m.submodules.offsets = offsets = Ram(64, cfg.x_blocks)
         connect(m, flipped(p), walker.parameters)

@@ -4,20 +4,37 @@ import importlib
 import inspect
 import pkgutil
 import random
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from amaranth.sim import Simulator
 
 from golden import isa
-from golden.config import preset
-from golden.isa import Error, Flags, Funct
+from golden.config import AcceleratorConfig, preset
+from golden.isa import Error, Flags, Format, Funct, Schedule
+from golden.tables import STREAM_GAP_BITS
 from hdl.accelerator import formats
+from hdl.accelerator.formats.esell_decoder import EsellDecoder
 from hdl.accelerator.formats.stream_decoder import StreamDecoder
+from hdl.accelerator.formats.word_decoder import WordDecoder
 from hdl.accelerator.frontend.frontend import Frontend
 
-CFG = preset("tiny")
+TINY = preset("tiny")
+LISTED = replace(TINY, group_list=True)
+STREAM = replace(TINY, esell=False, stream16=True)
+ALL = replace(TINY, group_list=True, stream16=True, stream8=True)
+CONFIGS = {
+    "esell": TINY,
+    "list": LISTED,
+    "stream16": STREAM,
+    "stream8": replace(STREAM, stream16=False, stream8=True),
+    "all": ALL,
+}
 LIMIT = 50
+ENTRY_BITS = {Format.STREAM16: 16, Format.STREAM8: 8}
+U_UNITS = (4,)
+W_UNITS = (4, 1)
 
 
 def test_every_built_format_has_a_decoder_and_no_other() -> None:
@@ -28,20 +45,45 @@ def test_every_built_format_has_a_decoder_and_no_other() -> None:
         for name, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
         if name.endswith("Decoder")
     }
-    # streams have a decoder before any configuration runs them
-    assert there == {*formats.DECODERS.values(), StreamDecoder}
+    assert there == {*formats.DECODERS.values(), WordDecoder}
 
 
-@pytest.mark.parametrize("known_length", [False, True])
-def test_all_decoders_have_the_ports_of_the_first(known_length: bool) -> None:
-    made = [decoder(CFG, known_length=known_length) for decoder in formats.DECODERS.values()]
-    assert all(decoder.signature == made[0].signature for decoder in made)
-    assert isinstance(formats.decoder(CFG, known_length=known_length), tuple(formats.DECODERS.values()))
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_configuration_has_the_decoders_of_its_formats(name: str) -> None:
+    cfg = CONFIGS[name]
+    decoder = WordDecoder(cfg)
+    module: Any = decoder.elaborate(None)
+    parts = {part for part in (formats.DECODERS[number] for number in cfg.formats)}
+    names = {EsellDecoder: "esell", StreamDecoder: "stream"}
+    assert {*module._named_submodules} == {names[part] for part in parts}
 
 
-def answers(words: list[int]) -> list[int]:
-    """The error codes of STARTs with these rs2, each of which nothing but rs2 can be wrong with."""
-    dut = Frontend(CFG)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_all_decoders_give_items_of_one_layout(name: str) -> None:
+    cfg = CONFIGS[name]
+    made = WordDecoder(cfg)
+    if cfg.streams:
+        streams = StreamDecoder(cfg, stream8=cfg.stream8, mark=made.items.payload.shape()["mark"].shape)
+        assert streams.items.payload.shape() == made.items.payload.shape()
+    if cfg.esell:
+        assert EsellDecoder(cfg, known_length=True).items.payload.shape() == made.items.payload.shape()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A START: rs2, and what it finds in the registers. Gap bits and columns of a unit of W and of U."""
+
+    word: int
+    w: tuple[int, int] = (4, 4)
+    u: tuple[int, int] = (4, 4)
+    tables: int = 8
+    w_offsets: int = 8
+    sizes: tuple[int, ...] = (3,)
+
+
+def answers(cfg: AcceleratorConfig, asked: list[Asked]) -> list[int]:
+    """The error codes of these STARTs, each of which nothing but what is asked can be wrong with."""
+    dut = Frontend(cfg)
     found: list[int] = []
 
     async def bench(ctx: Any) -> None:
@@ -59,12 +101,15 @@ def answers(words: list[int]) -> list[int]:
 
         ctx.set(dut.memory.idle, 1)
         ctx.set(dut.resp.ready, 1)
-        for word in words:
+        for start in asked:
             await send(Funct.SIZES, 8, 8)
             await send(Funct.STEPS, 0, 1)
             await send(Funct.FUSION, 8, 1)
-            await send(Funct.EXTENSION, 8, 8)
-            await send(Funct.START, 8, word, rd=1)
+            await send(Funct.EXTENSION, start.w_offsets, 8)
+            await send(Funct.STREAMS, isa.streams_word(*start.w, *start.u), start.tables)
+            if start.sizes:
+                await send(Funct.GROUPS, *isa.group_words(start.sizes))
+            await send(Funct.START, 8, start.word, rd=1)
             for _ in range(LIMIT):
                 _, _, valid, data = await ctx.tick().sample(dut.resp.valid, dut.resp.data)
                 if valid:
@@ -81,31 +126,41 @@ def answers(words: list[int]) -> list[int]:
     return found
 
 
-def check(built: dict[int, tuple[int, ...]], seed: int) -> None:
-    """All numbers of all fields, a random flag among them or not."""
-    rng = random.Random(seed)
+def check(cfg: AcceleratorConfig, asked: list[Asked], expected: list[Error], seed: int = 0) -> None:
+    wrong = [
+        f"{start}: {Error(code).name}, not {error.name}"
+        for start, code, error in zip(asked, answers(cfg, asked), expected, strict=True)
+        if code != error
+    ]
+    assert not wrong, f"seed {seed}: {wrong}"
+
+
+def numbers_of(built: dict[int, tuple[int, ...]], rng: random.Random) -> list[int]:
+    """Words of START's rs2: all numbers of all fields, a random flag among them or not."""
     numbers = [sum(rng.randrange(4) << shift for shift in built) for _ in range(20)]
     numbers += [number << shift for shift in built for number in range(4)]
     numbers += [sum(rng.choice(known) << shift for shift, known in built.items()) for _ in range(20)]
     flags = [0, int(Flags.H_SEQ), int(Flags.H_PRUNED | Flags.STATE_OUT), 1 << 7]
     words = [number | rng.choice(flags) for number in numbers]
-    words += [1 << bit for bit in (3, 7, 10, 11, 16, 31, 32, 63)]
-    expected = [
-        bool(word & ~0xF377 or any(word >> shift & 3 not in known for shift, known in built.items())) for word in words
-    ]
-    assert {False, True} == set(expected)
-    codes = answers(words)
-    wrong = [
-        f"{word:#x}: {code}"
-        for word, code, refused in zip(words, codes, expected, strict=True)
-        if code != (Error.BAD_FLAGS if refused else Error.NONE)
-    ]
-    assert not wrong, f"seed {seed}: {wrong}"
-    assert expected == [isa.refused(word) for word in words], f"seed {seed}"
+    return words + [1 << bit for bit in (7, 10, 11, 16, 31, 32, 63)]
 
 
-def test_start_takes_what_is_built_and_no_more() -> None:
-    check({8: isa.BUILT_SCHEDULES, 12: isa.BUILT_FORMATS, 14: isa.BUILT_FORMATS}, seed=1)
+@pytest.mark.parametrize(("name", "seed"), [(name, seed) for seed, name in enumerate(CONFIGS, 1)])
+def test_start_takes_what_a_configuration_has_and_no_more(name: str, seed: int) -> None:
+    cfg = CONFIGS[name]
+    known: dict[int, tuple[int, ...]] = {8: cfg.schedules, 12: cfg.formats, 14: cfg.formats}
+    words = numbers_of(known, random.Random(seed))
+    words += [int(Flags.X_SKIP) | schedule << 8 | cfg.formats[0] << 12 | cfg.formats[0] << 14 for schedule in range(4)]
+    refused = [
+        bool(word & ~0xF37F)
+        or any(word >> shift & 3 not in numbers for shift, numbers in known.items())
+        or bool(word & Flags.X_SKIP and word >> 8 & 3 != Schedule.LIST)
+        for word in words
+    ]
+    assert {False, True} == set(refused)
+    check(cfg, [Asked(word) for word in words], [Error.BAD_FLAGS if bad else Error.NONE for bad in refused], seed)
+    # what no configuration has, golden refuses too
+    assert all(bad for word, bad in zip(words, refused, strict=True) if isa.refused(word)), f"seed {seed}"
 
 
 @pytest.mark.parametrize("seed", [2, 3])
@@ -113,6 +168,61 @@ def test_start_refuses_holes_between_built_numbers(monkeypatch: pytest.MonkeyPat
     built = {8: (0, 2), 12: (0, 1, 2), 14: (0, 3)}
     names = ("schedule", "w_format", "u_format")
     fields = tuple(isa.Field(name, numbers) for name, numbers in zip(names, built.values(), strict=True))
-    monkeypatch.setattr(isa, "FIELDS", fields)
-    monkeypatch.setattr(isa, "USED_BITS", 0xF277)
-    check(built, seed)
+    for module in (isa, isa.start):
+        monkeypatch.setattr(module, "FIELDS", fields)
+        monkeypatch.setattr(module, "USED_BITS", 0xF277)
+    words = numbers_of(built, random.Random(seed))
+    expected = [
+        bool(word & ~0xF277 or any(word >> shift & 3 not in known for shift, known in built.items())) for word in words
+    ]
+    assert {False, True} == set(expected)
+    check(ALL, [Asked(word) for word in words], [Error.BAD_FLAGS if bad else Error.NONE for bad in expected], seed)
+    assert expected == [isa.refused(word) for word in words], f"seed {seed}"
+
+
+@pytest.mark.parametrize("name", ["stream16", "all"])
+def test_start_takes_gap_bits_and_units_that_are_built(name: str) -> None:
+    """All gap bits and units of either matrix; those of eSELL are ignored."""
+    cfg = CONFIGS[name]
+    asked = []
+    expected = []
+    for w_format, u_format in [(f, cfg.formats[-1]) for f in cfg.formats] + [(cfg.formats[0], f) for f in cfg.formats]:
+        word = isa.start_word(0, Schedule.CELL_FUSION, w_format, u_format)
+        for gap_bits in range(8):
+            for unit in (1, 2, 3, 4):
+                for of_w in (True, False):
+                    other = u_format if of_w else w_format
+                    fitting = (min(STREAM_GAP_BITS[ENTRY_BITS.get(other, 16)]), 4)
+                    number, units = (w_format, W_UNITS) if of_w else (u_format, U_UNITS)
+                    fits = number == Format.ESELL or (gap_bits in STREAM_GAP_BITS[ENTRY_BITS[number]] and unit in units)
+                    packed = (gap_bits, unit)
+                    asked.append(Asked(word, w=packed if of_w else fitting, u=fitting if of_w else packed))
+                    expected.append(Error.NONE if fits else Error.BAD_FLAGS)
+    picked = random.Random(4).sample(range(len(asked)), 120)
+    assert {expected[i] for i in picked} == {Error.NONE, Error.BAD_FLAGS}
+    check(cfg, [asked[i] for i in picked], [expected[i] for i in picked], seed=4)
+
+
+def test_start_refuses_what_is_missing() -> None:
+    """W's offsets of streams and of X_SKIP, tables of stream-8, sizes of the list; an address of 4 is misaligned."""
+    listed = Schedule.LIST << 8
+    skip = int(Flags.X_SKIP) | listed
+    w16, w8, u16, u8 = 1 << 12, 2 << 12, 1 << 14, 2 << 14
+    asked = {
+        Asked(listed, sizes=()): Error.BAD_N_FUSE,
+        Asked(0, sizes=()): Error.NONE,
+        Asked(listed, w_offsets=0): Error.NONE,
+        Asked(skip, w_offsets=0): Error.BAD_FLAGS,
+        Asked(skip, w_offsets=4): Error.MISALIGNED,
+        Asked(listed, w_offsets=4): Error.NONE,
+        Asked(w16, w_offsets=0): Error.BAD_FLAGS,
+        Asked(w16, w_offsets=4): Error.MISALIGNED,
+        Asked(u16, w_offsets=0): Error.NONE,
+        Asked(w8, tables=0): Error.BAD_FLAGS,
+        Asked(u8, tables=0): Error.BAD_FLAGS,
+        Asked(u8, tables=4): Error.MISALIGNED,
+        Asked(w16 | u16, tables=0): Error.NONE,
+        Asked(w16 | u16, tables=4): Error.NONE,
+        Asked(w8 | u16): Error.NONE,
+    }
+    check(ALL, list(asked), list(asked.values()))

@@ -103,7 +103,7 @@ class Traffic:
         memories = [m for m in range(dut.memories) if not (fetches and m == memory)]
         rows = [(m, a) for m in memories for a in range(DEPTH) if (m, a) not in before | before_read | self.cleared]
         reads = rows[int(rng.integers(0, len(rows)))] if rows and rng.random() < 0.5 else None
-        clears = int(rng.choice([0, 15, rng.integers(0, 16)]))
+        clears = int(rng.choice([0, 15, int(rng.integers(0, 16))]))
         ctx.set(dut.read, int(reads is not None))
         ctx.set(dut.read_clears, clears)
         self.zeroed = np.repeat([bool(clears >> i & 1) for i in range(4)], BANK_LANES // 4)

@@ -1,5 +1,7 @@
 """Memory bits without elaborating are those that ``hdl.build`` counts in the elaborated design."""
 
+from dataclasses import replace
+
 import pytest
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
@@ -10,6 +12,9 @@ from hdl.verilog import memory_bits as counted_bits
 
 ODD = AcceleratorConfig(n_pe=4, slots=19, max_x=12, max_h=20, max_t=9, window=128)
 """Slots that no group uses, sizes that fill no word of offsets, a window that makes the rings deeper."""
+SMALL = AcceleratorConfig(n_pe=2, slots=2, max_x=4, max_h=4, max_t=1, window=4)
+LISTED = replace(ODD, group_list=True, stream16=True)
+NARROW = replace(SMALL, esell=False, stream8=True)
 
 
 def counted(config: AcceleratorConfig) -> int:
@@ -17,7 +22,9 @@ def counted(config: AcceleratorConfig) -> int:
     return counted_bits(emit_rtlil(top.elaborate(config), top.module))
 
 
-@pytest.mark.parametrize("config", [AcceleratorConfig(n_pe=2, slots=2, max_x=4, max_h=4, max_t=1, window=4), ODD])
+@pytest.mark.parametrize(
+    "config", [SMALL, ODD, *(pytest.param(config, marks=pytest.mark.slow) for config in (LISTED, NARROW))]
+)
 def test_odd_configurations(config: AcceleratorConfig) -> None:
     assert memory_bits(config) == counted(config)
 

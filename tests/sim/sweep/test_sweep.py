@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -260,7 +261,8 @@ def test_a_list_is_swept_by_its_model_with_the_sizes_it_finds(sweep_command):
     for row in rows:
         packed, x = random_data(LayerShape(16, 24, 9), 0.3, 0.5, 1, numbers[row["format"]])
         words = LayerWords.of_layer(packed, Layer(packed).run(x, float(row["threshold"])).kept)
-        config = AcceleratorConfig(**{key: int(row[key]) for key in ("n_pe", "slots", "max_x", "max_h", "window")})
+        chosen: dict[str, Any] = {key: int(row[key]) for key in ("n_pe", "slots", "max_x", "max_h", "window")}
+        config = AcceleratorConfig(**chosen)
         sizes = tuple(map(int, row["group_sizes"].split()))
         model = LIST.model(words, config, sizes)
         assert (int(row["cycles"]), int(row["port_words"])) == (model.cycles, model.port_words)

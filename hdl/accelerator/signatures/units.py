@@ -1,0 +1,71 @@
+"""From gates to h: blocks of units, the hidden state and the cell."""
+
+from amaranth import signed
+from amaranth.hdl import ShapeLike
+from amaranth.lib.wiring import In, Out, Signature
+
+from golden.config import AcceleratorConfig
+from hdl.accelerator.layout import (
+    GATE_BITS,
+    HALVES,
+    SUM_BITS,
+    Widths,
+)
+
+
+class WriteSignature(Signature):
+    """A write to one row of a memory, seen from the writer."""
+
+    def __init__(self, rows: int, shape: ShapeLike) -> None:
+        super().__init__({"en": Out(1), "addr": Out(range(max(2, rows))), "data": Out(shape)})
+
+
+class QuadSignature(Signature):
+    """Blocks of gates, seen from the gate unit.
+
+    ``done`` pulses a cycle before all four gates of the next block of units can be read, in order, at ``addr`` of the
+    block number modulo 8; ``gates[gate][unit]``, in units of 2^-20, follows one cycle later.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"done": Out(1), "addr": In(3), "gates": Out(signed(GATE_BITS)).array(4, 4)})
+
+
+class UnitSignature(Signature):
+    """Elements of h in ascending order: with ``valid`` one of them, ``h`` in fp16."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "h": Out(16)})
+
+
+class KeepSignature(Signature):
+    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__({"published": Out(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(1)})
+
+
+class BlockSignature(Signature):
+    """A read of a block of s(h), seen from the reader; ``h`` holds until the next."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__({"en": Out(1), "addr": Out(Widths(cfg).h_blocks), "h": In(HALVES)})
+
+
+class RowSignature(Signature):
+    """The last two rows of h, seen from who holds them: ``done`` pulses when a row is complete.
+
+    ``half`` and ``addr`` ask for a block of the one or the other, with its keep bit.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {"done": Out(1), "half": In(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(1), "h": Out(HALVES)}
+        )
+
+
+class CellReadSignature(Signature):
+    """A read of c of unit ``addr``, seen from the reader; only while no step is in work."""
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__({"read": Out(1), "addr": Out(range(cfg.max_h)), "c": In(signed(SUM_BITS))})
