@@ -90,7 +90,7 @@ def run_layers(
                 continue
             verdict = judge(name, call, expected, rtl, setup.config)
             problems += [f"sequence {n}: {problem}" for problem in verdict.problems]
-            run.layers.append(layer_run(name, call, expected, rtl, verdict, setup.config.n_pe, checks[n]))
+            run.layers.append(layer_run(name, call, expected, rtl, verdict, setup.config, checks[n]))
             run.exact &= verdict.exact
             below[n] = rtl.h
             if progress and task is not None:

@@ -91,8 +91,7 @@ def tell(story: Story, title: str, call: LayerCall, golden: LayerResult, where: 
 
     golden: the result of this one sequence.
     """
-    n_fuse = min(call.n_fuse, where.config.fuse_capacity)
-    estimate = predicted(call, golden, n_fuse, where.config.n_pe).word.cycles
+    estimate = predicted(call, golden, where.config).word.cycles
     with bars() as bar:
         task = bar.add_task(title, total=estimate)
         try:
@@ -103,7 +102,7 @@ def tell(story: Story, title: str, call: LayerCall, golden: LayerResult, where: 
         except RunFailed as failure:
             raise EngineError(f"{title}: {failure}") from None
     check = float_checks(call.packed, np.asarray(call.x)[None], call.threshold, golden.batch())[0]
-    run = layer_run(title, call, golden, recorded.rtl, recorded.verdict, where.config.n_pe, check)
+    run = layer_run(title, call, golden, recorded.rtl, recorded.verdict, where.config, check)
     story.records.append(recorded)
     story.runs.append(run)
     story.problems += [*recorded.verdict.problems, *recorded.problems]

@@ -155,7 +155,7 @@ class Network(DigitNetwork):
             verdict = judge(name, call, golden, rtl, self.setup.config)
             run.problems += verdict.problems
             check = self.checks[layer][n]
-            run.record.layers.append(layer_run(name, call, golden, rtl, verdict, self.setup.config.n_pe, check))
+            run.record.layers.append(layer_run(name, call, golden, rtl, verdict, self.setup.config, check))
             x = rtl.h
         else:
             run.record.prediction = int(self.checkpoint.logits(x[-1]).argmax())

@@ -120,7 +120,7 @@ class SocNetwork(DigitNetwork):
             golden = self.golden_of(layer, n)
             verdict = judge(f"L{layer + 1}", call, golden, rtl, self.config)
             run.problems += verdict.problems
-            record = layer_run(f"L{layer + 1}", call, golden, rtl, verdict, self.config.n_pe, self.checks[layer][n])
+            record = layer_run(f"L{layer + 1}", call, golden, rtl, verdict, self.config, self.checks[layer][n])
             run.record.layers.append(record)
             x = h
         wanted = int(self.checkpoint.logits(self.golden[-1].h_pruned[n, -1]).argmax())

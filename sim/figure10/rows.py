@@ -54,7 +54,7 @@ def runs_of(case: Case, schemes: tuple[str, ...], config: AcceleratorConfig) -> 
         call = LayerCall(case.packed, case.x, threshold, 1, Flags.H_SEQ | Flags.H_PRUNED)
         if scheme == "fused":
             call = LayerCall(case.packed, case.x, threshold, RunWords.of(call, golden).best_n_fuse(config), call.flags)
-        runs.append(Run(case, scheme, call, golden, predicted(call, golden, call.n_fuse, config.n_pe).word.cycles))
+        runs.append(Run(case, scheme, call, golden, predicted(call, golden, config).word.cycles))
     return runs
 
 

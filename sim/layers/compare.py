@@ -86,7 +86,7 @@ def judge(layer: str, call: LayerCall, golden: LayerResult, rtl: LayerOutcome, c
     wanted = expected_h(call, golden)
     if code == Error.NONE and not golden.errors:
         equal("rows complete", rtl.status.rows, call.steps)
-        for counter, wanted_count in expected(call, golden, n_fuse, config.w_pes).items():
+        for counter, wanted_count in expected(call, golden, config).items():
             equal(f"counter {counter.name}", counters[counter], wanted_count)
         first_step = 0 if call.flags & Flags.H_SEQ else call.steps - 1
         verdict.mismatch = first_mismatch(layer, wanted, rtl.h, first_step)

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.config import AcceleratorConfig
+from golden.cycles.list.work import Work, groups_of
 from golden.formats import pack_offsets, stored
-from golden.isa import COUNTER_SUMS, Counter, Flags
+from golden.isa import COUNTER_SUMS, Counter, Flags, Schedule
 from golden.layer import LayerResult
 from golden.memory import table_words
 from sim.layers.jobs import LayerCall
+from sim.layers.words import RunWords
 
 
 def _first_columns(kept: NDArray[np.bool_]) -> dict[int, int]:
@@ -27,17 +30,41 @@ def _offset_words(call: LayerCall) -> int:
     return words
 
 
-def expected(call: LayerCall, golden: LayerResult, n_fuse: int, w_pes: int) -> dict[Counter, int]:
-    """The counters that follow from the data of a run that succeeds: golden's result of one sequence, what ran.
+def _fused(call: LayerCall, golden: LayerResult, n_fuse: int, w_pes: int) -> dict[Counter, int]:
+    """Of W under cell fusion, and the PE cycles that it takes.
 
     The first column of each sum overwrites what was there, so that an empty chunk in it takes a PE cycle of zeros.
     """
     packed, steps = call.packed, call.steps
-    w, u = stored(packed.w.format), stored(packed.u.format)
+    w = stored(packed.w.format)
     passes = -(-steps // (n_fuse * w_pes))
     turns = sum(-(-min(n_fuse * w_pes, steps - first) // w_pes) for first in range(0, steps, n_fuse * w_pes))
-    w_heads = len(packed.w.offsets) * w.unit_heads(packed.w.rows)
-    w_items = golden.w_words - w_heads + w.zero_items(packed.w.words, 0, packed.w.rows)
+    heads = len(packed.w.offsets) * w.unit_heads(packed.w.rows)
+    items = golden.w_words - heads + w.zero_items(packed.w.words, 0, packed.w.rows)
+    return {
+        Counter.W_WORDS: passes * golden.w_words,
+        Counter.W_BUSY: turns * items,
+        Counter.PE_BUSY: steps * items,
+    }
+
+
+def _listed(call: LayerCall, golden: LayerResult, config: AcceleratorConfig) -> dict[Counter, int]:
+    """The same under the list, where sums are 0 before the first word. W_BUSY depends on which banks wait for which."""
+    work = Work(RunWords.of(call, golden), config)
+    stretches = [part for group in groups_of(call.groups, call.steps, work.most) for part in work.stretches(group)]
+    return {
+        Counter.W_WORDS: sum(part.values + part.heads for part in stretches),
+        Counter.PE_BUSY: sum(part.values * sum(part.needs) for part in stretches),
+    }
+
+
+def expected(call: LayerCall, golden: LayerResult, config: AcceleratorConfig) -> dict[Counter, int]:
+    """The counters that follow from the data of a run that succeeds: golden's result of one sequence, what ran."""
+    packed, steps = call.packed, call.steps
+    u = stored(packed.u.format)
+    n_fuse = min(call.n_fuse, config.fuse_capacity)
+    listed = call.schedule == Schedule.LIST
+    of_w = _listed(call, golden, config) if listed else _fused(call, golden, n_fuse, config.w_pes)
     starts = np.concatenate(([0], np.cumsum(packed.u.offsets, dtype=np.int64)))
     zeros = {
         column: u.zero_items(packed.u.words, int(starts[column]), packed.u.rows)
@@ -47,8 +74,7 @@ def expected(call: LayerCall, golden: LayerResult, n_fuse: int, w_pes: int) -> d
     u_items = (
         u_words - kept * u.unit_heads(packed.u.rows) + sum(zeros[c] * n for c, n in _first_columns(golden.kept).items())
     )
-    return {
-        Counter.W_WORDS: passes * golden.w_words,
+    return of_w | {
         Counter.U_WORDS: u_words,
         Counter.X_WORDS: steps * packed.x // 2,
         Counter.SETUP_WORDS: packed.h + _offset_words(call) + (packed.h if call.state is not None else 0),
@@ -56,8 +82,7 @@ def expected(call: LayerCall, golden: LayerResult, n_fuse: int, w_pes: int) -> d
         Counter.KEPT_BLOCKS: kept,
         Counter.SKIPPED_BLOCKS: golden.kept.size - kept,
         Counter.N_FUSE: n_fuse,
-        Counter.W_BUSY: turns * w_items,
-        Counter.PE_BUSY: steps * w_items + u_items,
+        Counter.PE_BUSY: of_w[Counter.PE_BUSY] + u_items,
         Counter.GATE_BUSY: steps * packed.h,
     }
 

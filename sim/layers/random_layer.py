@@ -3,16 +3,17 @@
 A *case* is run on any engine and compared with golden in everything that a program could see.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.config import AcceleratorConfig
+from golden.config import BLOCK_COLS, AcceleratorConfig
 from golden.formats import Parameters, stored
 from golden.formats.stream import Stream
-from golden.isa import BUILT_FORMATS, Flags
+from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, Flags, Format, Schedule
 from golden.layer import Layer, LayerResult, PackedLayer, Packer, State, pack_layer_with
 from golden.tables import STREAM_UNIT_COLS
 from sim.layers.compare import judge
@@ -30,6 +31,9 @@ CONFIGS = (
 )
 """One for each number of PEs; the rest is off the design point, so that nothing relies on it."""
 
+FULL_CONFIGS = tuple(replace(config, group_list=True, stream16=True, stream8=True) for config in CONFIGS)
+"""The same with every schedule and format."""
+
 SPECIAL_THRESHOLDS = (0.0, -0.0, -1.0, float("inf"), 1e-8, 64.0)
 
 
@@ -38,6 +42,7 @@ class RandomLayer:
     """A layer with everything around it.
 
     Attributes:
+        schedule, groups: what runs, and the sizes of the list's groups.
         split: step at which the sequence goes on in a second run from the stored state, or None.
         withdraw: of every command (sim.protocol.accelerator.Command).
     """
@@ -50,6 +55,8 @@ class RandomLayer:
     threshold: float
     n_fuse: int
     flags: Flags
+    schedule: Schedule
+    groups: tuple[int, ...]
     state: State | None
     split: int | None
     timing: MemoryTiming
@@ -62,7 +69,7 @@ class RandomLayer:
 
     @cached_property
     def layer(self) -> Layer:
-        return Layer(self.packed)
+        return Layer(self.packed, x_skip=bool(self.flags & Flags.X_SKIP))
 
     @property
     def text(self) -> str:
@@ -73,13 +80,17 @@ class RandomLayer:
         memory = f"latency {t.latency}+{t.jitter} {t.order}, stalls {t.stall_permille}/1000"
         state = "state" if self.state is not None else "no state"
         weights = f"W {kind_of(self.packed.w)}, U {kind_of(self.packed.u)}"
-        drawn = f"{shape}, th {self.threshold:.4g}, {self.flags!r}, {state}, {memory}, {weights}"
+        listed = f"groups of {self.groups}, " if self.groups else ""
+        drawn = f"{shape}, {listed}th {self.threshold:.4g}, {self.flags!r}, {state}, {memory}, {weights}"
         return f"{self.name} seed {self.seed}: {drawn}"
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What a named kind of layer leaves to chance: None is anything."""
+    """What a named kind of layer leaves to chance: None is anything that the configuration has.
+
+    full: of FULL_CONFIGS instead of CONFIGS, where no configuration is given.
+    """
 
     density: float | None = None
     threshold: float | None = None
@@ -89,6 +100,19 @@ class Traits:
     state: bool | None = None
     max_size: int = 64
     max_steps: int = 12
+    full: bool = False
+    schedule: Schedule | None = None
+    x_skip: bool | None = None
+    formats: Sequence[Format] = ()
+
+    def fits(self, config: AcceleratorConfig) -> bool:
+        """Whether the configuration has what is asked for by name."""
+        schedules = {self.schedule, Schedule.LIST if self.x_skip else None} - {None}
+        return (
+            self.n_pe in (None, config.n_pe)
+            and schedules <= set(config.schedules)
+            and set(self.formats) <= set(config.formats)
+        )
 
 
 def _weights(rng: np.random.Generator, rows: int, columns: int, density: float) -> NDArray[np.float16]:
@@ -124,9 +148,9 @@ def _timing(rng: np.random.Generator) -> MemoryTiming:
 def generate(
     seed: int, name: str = "any", traits: Traits = Traits(), config: AcceleratorConfig | None = None
 ) -> RandomLayer:
-    """The layer of a seed, for a configuration or, where none is given, one of CONFIGS."""
+    """The layer of a seed, for a configuration or, where none is given, one of CONFIGS or of FULL_CONFIGS."""
     rng = np.random.default_rng(seed)
-    drawn = CONFIGS[(traits.n_pe or int(rng.integers(2, 6))) - 2]
+    drawn = (FULL_CONFIGS if traits.full else CONFIGS)[(traits.n_pe or int(rng.integers(2, 6))) - 2]
     config = config or drawn
     largest = min(traits.max_size, config.max_x, config.max_h)
     inputs, hidden = (4 * int(n) for n in rng.integers(1, largest // 4 + 1, 2))
@@ -149,7 +173,7 @@ def generate(
     for flag, probability in ((Flags.H_SEQ, 0.8), (Flags.H_PRUNED, 0.5), (Flags.STATE_OUT, 0.4), (Flags.IRQ, 0.3)):
         if rng.random() < probability:
             flags |= flag
-    return RandomLayer(
+    case = RandomLayer(
         name=name,
         seed=seed,
         config=config,
@@ -157,28 +181,54 @@ def generate(
         threshold=threshold if traits.threshold is None else traits.threshold,
         n_fuse=int(rng.integers(1, 7)),
         flags=flags,
+        schedule=Schedule.CELL_FUSION,
+        groups=(),
         state=state if with_state else None,
         split=drawn_split,
         timing=traits.timing or timing,
         response_stall_permille=int(rng.choice([0, 0, 300])),
         withdraw=int(rng.choice([0, 0, 0, 1, 4])),
-        # drawn last, so that a further format leaves everything else of a seed as it is
-        packed=pack_layer_with(w, u, bias, _drawn_packer(rng), _drawn_packer(rng)),
+        # drawn last, so that what a configuration may have beside eSELL leaves everything else of a seed as it is
+        packed=pack_layer_with(
+            w,
+            u,
+            bias,
+            _drawn_packer(rng, traits.formats or config.formats, STREAM_UNIT_COLS),
+            _drawn_packer(rng, traits.formats or config.formats, (BLOCK_COLS,)),
+        ),
     )
+    return _scheduled(case, rng, traits) if config.group_list else case
 
 
-def _drawn_packer(rng: np.random.Generator) -> Packer:
-    """Of a format that the RTL reads, with gap bits and units drawn where it has any."""
-    form = stored(BUILT_FORMATS[int(rng.integers(len(BUILT_FORMATS)))])
+def _drawn_packer(rng: np.random.Generator, formats: Sequence[Format], unit_cols: Sequence[int]) -> Packer:
+    """Of one of the formats, with gap bits and units drawn where it has any."""
+    form = stored(formats[int(rng.integers(len(formats)))])
     if not isinstance(form, Stream):
         return form.pack
-    wanted = Parameters(int(rng.choice(form.gap_bits)), int(rng.choice(STREAM_UNIT_COLS)))
+    wanted = Parameters(int(rng.choice(form.gap_bits)), int(rng.choice(unit_cols)))
     return lambda matrix: form.pack(matrix, wanted)
+
+
+def _scheduled(case: RandomLayer, rng: np.random.Generator, traits: Traits) -> RandomLayer:
+    """The case under a schedule that is drawn; under the list with groups and X_SKIP, and x of which units are zero."""
+    listed = rng.random() < 0.75 if traits.schedule is None else traits.schedule == Schedule.LIST
+    largest = int(rng.choice([3, 8, (1 << GROUP_SIZE_BITS) - 1]))
+    groups = tuple(map(int, rng.integers(1, largest + 1, int(rng.choice([1, 2, 3, GROUP_SIZES])))))
+    skips = rng.random() < 0.6 if traits.x_skip is None else traits.x_skip
+    x = case.x.copy()
+    units = x.reshape(len(x), -1, BLOCK_COLS)
+    units[rng.random(units.shape[:2]) < rng.choice([0, 0.5, 0.9, 1])] = 0
+    if not listed:
+        return case
+    flags = case.flags | (Flags.X_SKIP if skips else Flags(0))
+    return replace(case, x=x, flags=flags, schedule=Schedule.LIST, groups=groups)
 
 
 def calls(case: RandomLayer) -> list[LayerCall]:
     """The runs of a case; the second takes the state that golden expects from the first."""
-    whole = LayerCall(case.packed, case.x, case.threshold, case.n_fuse, case.flags, case.state)
+    whole = LayerCall(
+        case.packed, case.x, case.threshold, case.n_fuse, case.flags, case.state, case.schedule, case.groups
+    )
     if case.split is None:
         return [whole]
     first = replace(whole, x=case.x[: case.split], flags=case.flags | Flags.STATE_OUT)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from golden.config import AcceleratorConfig
-from golden.isa import Counter
+from golden.isa import Counter, Flags
 from golden.layer import LayerResult
 from sim.layers.compare import Verdict, judge
 from sim.layers.jobs import LayerCall, LayerOutcome, decode
@@ -19,18 +19,18 @@ def layer_run(
     golden: LayerResult,
     rtl: LayerOutcome,
     verdict: Verdict,
-    n_pe: int,
+    config: AcceleratorConfig,
     check: FloatCheck | None = None,
 ) -> LayerRun:
-    """The record of a run."""
+    """The record of a run on a design of this configuration."""
     counters = rtl.counters
-    models = predicted(call, golden, max(1, counters[Counter.N_FUSE]), n_pe)
+    models = predicted(call, golden, config)
     return LayerRun(
         layer=name,
         x=call.packed.x,
         h=call.packed.h,
         t=call.steps,
-        n_pe=n_pe,
+        n_pe=config.n_pe,
         n_fuse=counters[Counter.N_FUSE],
         threshold=call.threshold,
         cycles=counters[Counter.CYCLES],
@@ -51,6 +51,8 @@ def layer_run(
         port_busy=counters[Counter.PORT_BUSY],
         counters={counter.name: count for counter, count in counters.items()},
         schedule=call.schedule,
+        group_sizes=[*call.groups],
+        x_skip=bool(call.flags & Flags.X_SKIP),
         format=call.packed.format_names,
         w_gap_bits=call.packed.w.parameters.gap_bits or 0,
         w_unit_cols=call.packed.w.parameters.unit_cols,
@@ -87,7 +89,7 @@ def simulate(
     outcome = engine.run(design, job, progress)
     rtl = decode(call, outcome)
     verdict = judge(title, call, golden, rtl, config)
-    return Simulated(layer_run(name, call, golden, rtl, verdict, config.n_pe), verdict.problems, outcome)
+    return Simulated(layer_run(name, call, golden, rtl, verdict, config), verdict.problems, outcome)
 
 
 __all__ = ["RunWords", "Simulated", "layer_run", "predicted", "simulate"]

@@ -8,9 +8,6 @@ from golden.isa import Flags
 from golden.layer import LayerResult
 from sim.layers.jobs import LayerCall
 
-MAX_SLOTS = 255
-"""More than any N_fuse of a run needs."""
-
 
 @dataclass(frozen=True)
 class Predicted:
@@ -51,13 +48,13 @@ class RunWords(LayerWords):
         return CELL_FUSION.search(self, config, port_permille)[0]
 
 
-def parameters(schedule: Schedule, n_fuse: int) -> Parameters:
-    """The parameters of a run at this N_fuse, which not every schedule has."""
-    values = {"n_fuse": n_fuse}
-    return tuple(values[name] for name in schedule.parameters)
+def parameters(schedule: Schedule, call: LayerCall, config: AcceleratorConfig) -> Parameters:
+    """What a run leaves to its schedule: N_fuse as far as the slots go, sizes of groups."""
+    values = {"n_fuse": (min(call.n_fuse, config.fuse_capacity),), "sizes": call.groups}
+    return tuple(value for name in schedule.parameters for value in values[name])
 
 
-def predicted(call: LayerCall, golden: LayerResult, n_fuse: int, n_pe: int) -> Predicted:
+def predicted(call: LayerCall, golden: LayerResult, config: AcceleratorConfig) -> Predicted:
     """What the models say of a run under its schedule; ``golden``: the result of this one sequence."""
-    schedule, config = SCHEDULES.numbered(call.schedule), AcceleratorConfig(n_pe=n_pe, slots=MAX_SLOTS)
-    return RunWords.of(call, golden).by(schedule, config, parameters(schedule, n_fuse))
+    schedule = SCHEDULES.numbered(call.schedule)
+    return RunWords.of(call, golden).by(schedule, config, parameters(schedule, call, config))

@@ -63,7 +63,9 @@ class LayerRun:
     ``w_words``, ``u_words``: size of the packed arrays; ``*_loaded``: what the run loaded, over all passes.
     ``word_model_cycles``, ``published_model_cycles``, ``bound_cycles``: golden.cycles on the blocks that were kept,
     ``word_model_port_words`` what the first of them moves; ``counters``: all of the accelerator's, by name;
-    ``port_busy``: cycles in which the port moved a word. ``schedule`` is its number in golden.isa, ``format`` the name
+    ``port_busy``: cycles in which the port moved a word. ``schedule`` is its number in golden.isa,
+    ``group_sizes`` those of the list schedule as asked for, ``x_skip`` whether units of W were skipped where x is zero,
+    ``format`` the name
     of that of W and U, "A and B" where they differ; ``*_gap_bits``, ``*_unit_cols``: what a stream format left open, 0
     gap bits where the format has none; ``kept_blocks`` counts U's units of h; 0 ``published_model_cycles``: the
     schedule has no such formula. In a comparison of schemes ``scheme`` names this one, ``source`` and ``index`` the
@@ -96,6 +98,8 @@ class LayerRun:
     port_busy: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     schedule: int = 0
+    group_sizes: list[int] = field(default_factory=list)
+    x_skip: bool = False
     format: str = "eSELL"
     w_gap_bits: int = 0
     w_unit_cols: int = 4

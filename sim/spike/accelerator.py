@@ -309,9 +309,9 @@ class Accelerator:
         packed, config = call.packed, self._config
         u_words = u_words_of_steps(result.kept, packed.u.offsets)
         schedule, words = SCHEDULES.numbered(call.schedule), RunWords.of(call, result)
-        said = words.by(schedule, config, parameters(schedule, n_fuse))
+        said = words.by(schedule, config, parameters(schedule, call, config))
         cycles = said.word.cycles if said.published is None else said.published
-        run.counters = expected(call, result, n_fuse, config.w_pes) | {Counter.CYCLES: cycles}
+        run.counters = expected(call, result, config) | {Counter.CYCLES: cycles}
         for row in COUNTER_SUMS:
             if row.total == Counter.PORT_BUSY:
                 run.counters[row.total] = sum(run.counters[part] for part in row.parts)

@@ -72,7 +72,7 @@ class GoldenEngine:
         config = design.config
         n_fuse = min(reg[Funct.FUSION][1], config.fuse_capacity)
         call = LayerCall(packed, inputs, 0.0, n_fuse, flags, state)
-        counters = expected(call, result, n_fuse, config.w_pes) | {
+        counters = expected(call, result, config) | {
             Counter.STATUS: status,
             Counter.VERSION: 1 | config.n_pe << 16,
         }

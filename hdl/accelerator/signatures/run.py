@@ -98,7 +98,7 @@ def unit_events(cfg: AcceleratorConfig) -> dict[str, EventSignature]:
     return {
         "weights": EventSignature(
             Counter.W_WORDS, Counter.X_WORDS, Counter.W_BUSY, Counter.W_STOLEN, Counter.W_STARVED, Counter.W_IDLE,
-            Counter.PE_BUSY, most={Counter.PE_BUSY: cfg.w_pes},
+            Counter.PE_BUSY, most={Counter.PE_BUSY: cfg.w_banks},
         ),
         "recurrent": EventSignature(
             Counter.U_WORDS, Counter.SETUP_WORDS, Counter.KEPT_BLOCKS, Counter.SKIPPED_BLOCKS, Counter.U_STARVED,

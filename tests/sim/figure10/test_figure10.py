@@ -1,6 +1,7 @@
 """``sim.figure10`` around an engine that is golden itself; the RTL's own rows are in test_figure10_rtl.py."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,8 @@ def test_best_n_fuse_is_the_word_model_s():
     config = AcceleratorConfig(slots=24)
     case = random_case(LAYERS["mnist-l2"], SEED)
     fused = runs_of(case, ("fused",), config)[0]
-    cycles = {n: predicted(fused.call, fused.golden, n, config.n_pe).word.cycles for n in range(1, 7)}
+    calls = {n: replace(fused.call, n_fuse=n) for n in range(1, 7)}
+    cycles = {n: predicted(call, fused.golden, config).word.cycles for n, call in calls.items()}
     assert RunWords.of(fused.call, fused.golden).best_n_fuse(config) == min(cycles, key=lambda n: cycles[n])
     assert fused.estimate == min(cycles.values())
 

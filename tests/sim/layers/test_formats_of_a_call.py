@@ -76,11 +76,11 @@ def test_the_record_says_formats_and_parameters() -> None:
     rtl = decode(esell, registry.get("accelerator").run(DESIGN, layer_job(esell)))
     plain = Layer(esell.packed).run(esell.x, esell.threshold)
     verdict = judge("L1", esell, plain, rtl, preset("tiny"))
-    run = layer_run("L1", call, golden, rtl, verdict, 3)
+    run = layer_run("L1", call, golden, rtl, verdict, preset("tiny"))
     assert run.format == "stream-8 and stream-16"
     assert (run.w_gap_bits, run.w_unit_cols, run.u_gap_bits, run.u_unit_cols) == (4, 4, 5, 1)
     assert run.blocks == 5 * 12
-    run = layer_run("L1", esell, plain, rtl, verdict, 3)
+    run = layer_run("L1", esell, plain, rtl, verdict, preset("tiny"))
     assert (run.format, run.w_gap_bits, run.w_unit_cols, run.u_gap_bits, run.u_unit_cols) == ("eSELL", 0, 4, 0, 4)
     assert run.blocks == 5 * 3
 
@@ -88,7 +88,7 @@ def test_the_record_says_formats_and_parameters() -> None:
 def test_the_counters_count_units_and_what_is_loaded_once() -> None:
     call = call_of(STREAM8, STREAM16)
     golden = Layer(call.packed).run(call.x, call.threshold)
-    counts = expected(call, golden, 2, 2)
+    counts = expected(call, golden, preset("tiny"))
     kept = int(golden.kept.sum())
     assert 0 < kept < 60
     assert (counts[Counter.KEPT_BLOCKS], counts[Counter.SKIPPED_BLOCKS]) == (kept, 60 - kept)
@@ -100,7 +100,7 @@ def test_the_counters_count_units_and_what_is_loaded_once() -> None:
     assert counts[Counter.U_WORDS] == loaded
     skipping = replace(call_of(ESELL, ESELL), flags=Flags.X_SKIP)
     plain = Layer(skipping.packed).run(skipping.x, skipping.threshold)
-    assert expected(skipping, plain, 2, 2)[Counter.SETUP_WORDS] == 12 + 1 + 1
+    assert expected(skipping, plain, preset("tiny"))[Counter.SETUP_WORDS] == 12 + 1 + 1
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"layer": run_layer, "mnist": run_mnist, "twin": run_twin}

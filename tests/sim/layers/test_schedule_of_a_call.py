@@ -40,7 +40,7 @@ def record_of(call: LayerCall) -> LayerRun:
     config = preset("tiny")
     golden = Layer(call.packed).run(call.x, call.threshold)
     rtl = decode(call, GoldenEngine().run(Design("accelerator", config), layer_job(call)))
-    return layer_run("L1", call, golden, rtl, judge("L1", call, golden, rtl, config), config.n_pe)
+    return layer_run("L1", call, golden, rtl, judge("L1", call, golden, rtl, config), config)
 
 
 def test_its_number_goes_into_start_and_its_models_into_the_record(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def check(layer: OneLayer, outcome: SocOutcome, design: Design = TINY) -> None:
     assert (outcome.violations, outcome.console) == ([], b"ok\n")
     assert np.array_equal(layer.h(outcome).view(np.uint32), layer.golden.h_pruned.view(np.uint32))
     counters = np.frombuffer(outcome.memory["counters"], "<u8")
-    for counter, value in expected(layer.call, layer.golden, min(3, config.fuse_capacity), config.w_pes).items():
+    for counter, value in expected(layer.call, layer.golden, config).items():
         assert counters[counter] == value, counter.name
 
 

@@ -48,7 +48,7 @@ def layer_of(call: LayerCall, engine: GoldenEngine | None = None) -> LayerRun:
     rtl = decode(call, (engine or GoldenEngine()).run(Design("accelerator", config), layer_job(call)))
     batch = Layer(call.packed).run(x[None], call.threshold)
     check = float_checks(call.packed, x[None], call.threshold, batch)[0]
-    return layer_run("L1", call, golden, rtl, judge("L1", call, golden, rtl, config), config.n_pe, check)
+    return layer_run("L1", call, golden, rtl, judge("L1", call, golden, rtl, config), config, check)
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_random_layers_are_goldens(seed: int) -> None:
     if case.flags & Flags.STATE_OUT:
         assert memory.content("state") == golden.state.to_bytes()
     n_fuse = min(case.n_fuse, preset("default").fuse_capacity)
-    for counter, value in counters.expected(call, golden, n_fuse, preset("default").w_pes).items():
+    for counter, value in counters.expected(call, golden, preset("default")).items():
         assert unit.command(Command(Funct.COUNTER, counter)) == value, counter.name
     assert [(s.error, s.rows, s.n_fuse) for s in starts] == [("NONE", len(case.x), n_fuse)]
     u_words = u_words_of_steps(golden.kept, case.packed.u.offsets)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from golden.config import AcceleratorConfig, LayerShape
+from golden.config import AcceleratorConfig, LayerShape, preset
 from golden.cycles import LIST, LayerWords
 from golden.formats import esell
 from golden.isa import Format
@@ -275,7 +275,7 @@ def test_bandwidth_is_that_of_the_word_model(sweep_command):
     full, slow = rows_of()
     case = random_case(LAYERS["mnist-l2"], 1)
     (run,) = runs_of(case, ("fused",), replace(load_spec(EXAMPLES / "sweep-small.toml").points[0].config, n_pe=3))
-    assert int(full["cycles"]) == predicted(run.call, run.golden, 3, 3).word.cycles
+    assert int(full["cycles"]) == predicted(run.call, run.golden, preset("default")).word.cycles
     assert int(slow["cycles"]) >= 4 * int(slow["port_words"])
     assert int(slow["cycles"]) < 4 * int(full["cycles"])
     assert (full["published_cycles"], slow["published_cycles"] == "") == (full["published_cycles"], True)
