@@ -251,7 +251,7 @@ def _row(point: Point, sha256: str | None) -> Row:
         u_sparsity=point.u_sparsity,
         h_sparsity=point.h_sparsity,
         seed=point.seed,
-        **config.as_dict(),
+        **{name: getattr(config, name) for name in ("max_x", "max_h", "max_t", "n_pe", "slots", "window")},
         n_fuse=n_fuse,
         n_fuse_best=n_fuse is not None and not point.n_fuse,
         group_sizes=" ".join(map(str, sizes)) if sizes else None,
