@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden import isa
 from golden.config import AcceleratorConfig
 from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, GROUPS_RS1_BITS, Error, Format, Schedule
-from golden.tables import STREAM_GAP_BITS
+from golden.tables import STREAM_GAP_BITS, STREAM_UNIT_COLS
 from hdl.accelerator.frontend.command_decoder import COMMANDS
 from hdl.accelerator.frontend.threshold import Threshold
 from hdl.accelerator.signatures import ParametersSignature
@@ -92,19 +92,22 @@ class Registers(Component):
             m.d.sync += [has_state.eq(rs2 != 0), has_w_offsets.eq(rs1 != 0)]
         w_fits = Signal(2)
         u_fits = Signal(2)
+        # of eSELL, which has no other units than those of four columns, it is not looked at
+        w_single = Signal()
+        u_single = Signal()
         has_tables = Signal()
         if cfg.streams:
             packing = data.View(struct(isa.STREAMS_LAYOUT), rs1[: isa.STREAMS_LAYOUT.bits])
             with m.If(commands.streams):
                 m.d.sync += has_tables.eq(rs2 != 0)
-                for matrix, fits, gap_bits, unit, built in (
-                    (p.w_matrix, w_fits, packing.w_gap_bits, packing.w_unit, (4, 1)),
-                    (p.u_matrix, u_fits, packing.u_gap_bits, packing.u_unit, (4,)),
+                for matrix, fits, is_single, gap_bits, unit in (
+                    (p.w_matrix, w_fits, w_single, packing.w_gap_bits, packing.w_unit),
+                    (p.u_matrix, u_fits, u_single, packing.u_gap_bits, packing.u_unit),
                 ):
-                    known_unit = Cat(unit == columns - 1 for columns in built).any()
+                    known_unit = Cat(unit == columns - 1 for columns in STREAM_UNIT_COLS).any()
                     m.d.sync += [
                         matrix.gap_bits.eq(gap_bits),
-                        matrix.single.eq(unit == 0),
+                        is_single.eq(unit == 0),
                         *(
                             fits[i].eq(known_unit & Cat(gap_bits == g for g in STREAM_GAP_BITS[width]).any())
                             for i, width in enumerate((16, 8))
@@ -126,8 +129,15 @@ class Registers(Component):
             if cfg.clears:
                 m.d.sync += p.w_known.eq(flags.x_skip | (flags.w_format != Format.ESELL))
             if cfg.streams:
-                for matrix, number in ((p.w_matrix, flags.w_format), (p.u_matrix, flags.u_format)):
-                    m.d.sync += [matrix.stream.eq(number != Format.ESELL), matrix.narrow.eq(number == Format.STREAM8)]
+                for matrix, number, is_single in (
+                    (p.w_matrix, flags.w_format, w_single),
+                    (p.u_matrix, flags.u_format, u_single),
+                ):
+                    m.d.sync += [
+                        matrix.stream.eq(number != Format.ESELL),
+                        matrix.narrow.eq(number == Format.STREAM8),
+                        matrix.single.eq(is_single & (number != Format.ESELL)),
+                    ]
         with m.If(commands.abort | commands.start):
             m.d.sync += bad_command.eq(0)
         with m.Elif(self.bad_command):
@@ -151,6 +161,8 @@ class Registers(Component):
                 ),
                 w_fits.eq(0),
                 u_fits.eq(0),
+                w_single.eq(0),
+                u_single.eq(0),
                 has_tables.eq(0),
             ]
 
