@@ -5,7 +5,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
-from hdl.accelerator.layout import HALVES, Kind, Widths
+from hdl.accelerator.layout import ACTIVE_BITS, HALVES, Kind, Widths
 from hdl.accelerator.signatures import (
     UNIT_FAULTS,
     FillSignature,
@@ -105,7 +105,7 @@ class WeightPath(Component):
             self.faults.acc_overflow.eq(Cat(bank.overflow for bank in self.banks).any()),
         ]
 
-        m.submodules.issue = issue = IssueUnit(cfg)
+        m.submodules.issue_unit = issue = IssueUnit(cfg)
         connect(m, flipped(p), issue.parameters)
         connect(m, source.items, issue.items)
         m.d.comb += [
@@ -141,7 +141,7 @@ class WeightPath(Component):
             m.d.comb += [
                 capacity.eq(Mux(cleared, slots.group, 0)),
                 inputs.capacity.eq(Mux(slots.counted, slots.group, 0)),
-                inputs.rows_fit.eq(slots.inputs),
+                inputs.rows_fit.eq(slots.input_steps),
                 inputs.group_begun.eq(listed.begin),
                 inputs.freed_rows.eq(current.size),
                 listed.size.eq(Mux(p.list, begun.size, 0)),
@@ -167,7 +167,9 @@ class WeightPath(Component):
                 ]
 
         # Groups whose sums are complete: none is forgotten when the gates are behind.
-        complete = Signal(Widths(cfg).group)
+        # Under the list there may be as many groups as steps in the banks.
+        open_bits = ACTIVE_BITS if cfg.group_list else Widths(cfg).group
+        complete = Signal(open_bits)
         m.d.sync += complete.eq(complete + self.banks[0].marked - self.groups.next)
         m.d.comb += self.groups.ready.eq(complete != 0)
 
@@ -196,7 +198,7 @@ class WeightPath(Component):
             self.sums.sums[i].eq(Array(bank.sums[i] for bank in self.banks)[read_bank[2]]) for i in range(BANK_LANES)
         ]
 
-        groups_open = Signal(Widths(cfg).group)
+        groups_open = Signal(open_bits)
         m.d.sync += groups_open.eq(groups_open + begin - ended)
         m.d.comb += [
             events.w_words.eq(source.taken),
