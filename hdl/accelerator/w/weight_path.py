@@ -218,6 +218,9 @@ class WeightPath(Component):
         clear = Signal()
         m.d.sync += counted.eq(slots.counted)
         m.d.comb += clear.eq(slots.counted & ~counted & (p.list | p.w_matrix.stream))
+        # slots are gone around in all of the memory, and cell fusion's second half lies where that of the largest H does
+        few = p.list & (slots.steps >= p.steps)
+        rows = Mux(few, slots.sum_rows, self.cfg.bank_slots * self.cfg.row_groups)
         for bank in self.banks:
-            m.d.comb += [bank.clear.eq(clear), bank.clear_rows.eq(slots.sum_rows)]
+            m.d.comb += [bank.clear.eq(clear), bank.clear_rows.eq(rows)]
         return counted & ~Cat(bank.clearing for bank in self.banks).any()
