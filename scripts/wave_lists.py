@@ -20,11 +20,12 @@ ACCELERATOR: dict[str, str] = {
     "run": "frontend.life.running frontend.life.draining frontend.life.code:8 frontend.life.rows:32 "
     "frontend.counters.cycles:48",
     "bursts": "burst__valid burst__taken burst__kind:2 burst__words:5 fill__valid fill__kind:2 fill__data:64",
-    "W": "datapath.weights.loader.passes_state:2 datapath.weights.inputs.load_state:2 "
-    "datapath.weights.groups.groups_state:2 datapath.weights.decoder.words__valid "
-    "datapath.weights.decoder.words__ready datapath.weights.decoder.words__payload:64 "
-    "datapath.weights.decoder.heads__valid datapath.weights.decoder.heads__values:4 datapath.weights.issue "
-    "datapath.weights.events__w_stolen datapath.weights.events__w_starved datapath.weights.groups__ready:2",
+    "W": "datapath.weights.source.loader.passes_state:2 datapath.weights.inputs.load_state:2 "
+    "datapath.weights.groups.groups_state:2 datapath.weights.source.decoder.words__valid "
+    "datapath.weights.source.decoder.words__ready datapath.weights.source.decoder.words__payload:64 "
+    "datapath.weights.source.decoder.heads__valid datapath.weights.source.decoder.heads__values:4 "
+    "datapath.weights.events__w_busy datapath.weights.events__w_stolen "
+    "datapath.weights.events__w_starved datapath.weights.groups__ready",
     "U": "datapath.recurrent.scanner.scan_state:3 datapath.recurrent.scanner.look datapath.recurrent.scanner.kept "
     "datapath.recurrent.scanner.skipped datapath.recurrent.decoder.words__valid "
     "datapath.recurrent.decoder.words__ready datapath.recurrent.decoder.words__payload:64 "

@@ -26,7 +26,7 @@ _COMMON = {
     "port_full": "memory.control__events__port_full",
     "issue": "memory.issue", "kind": "memory.kind",
     "setup_done": "datapath.recurrent.setup.done",
-    "w_issue": "datapath.weights.issue", "w_stolen": "datapath.weights.events__w_stolen",
+    "w_issue": "datapath.weights.issued", "w_stolen": "datapath.weights.events__w_stolen",
     "w_starved": "datapath.weights.events__w_starved", "w_group_end": "datapath.weights.inputs.group_free",
     "u_loaded": "datapath.recurrent.events__u_words", "u_due": "datapath.recurrent.decoder.words__ready",
     "u_working": "datapath.recurrent.events__pe_busy", "u_done": "datapath.recurrent.step__done",
@@ -34,7 +34,7 @@ _COMMON = {
     "gate_wait_store": "datapath.gates.events__gate_wait_store",
 }  # fmt: skip
 SIGNALS = _COMMON | {
-    "w_started": "datapath.weights.issue_unit.started",
+    "w_started": "datapath.weights.issue.started",
     "w_working": "datapath.weights.events__pe_busy",
 }
 """Signals of the accelerator that are recorded of a run under cell fusion."""
@@ -42,10 +42,10 @@ SIGNALS = _COMMON | {
 
 def pool_signals(config: AcceleratorConfig) -> dict[str, str]:
     """Those of a run under the list."""
-    signals = _COMMON | {"spare": "datapath.weights.issue_unit.spare"}
+    signals = _COMMON | {"spare": "datapath.weights.issue.spare"}
     for bank in range(config.w_banks):
-        signals[f"due_{bank}"] = f"datapath.weights.issue_unit.feed_{bank}.due"
-        signals[f"step_{bank}"] = f"datapath.weights.issue_unit.steps__{bank}"
+        signals[f"due_{bank}"] = f"datapath.weights.issue.feed_{bank}.due"
+        signals[f"step_{bank}"] = f"datapath.weights.issue.steps__{bank}"
     return signals
 
 

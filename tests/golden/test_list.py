@@ -179,7 +179,9 @@ def test_slots_are_as_many_as_the_banks_hold_at_the_run_s_sizes() -> None:
     ):
         work = Work(words, config)
         assert (work.slots, work.rows, work.most) == (slots, rows, min(slots, rows))
-    assert Work(words, AcceleratorConfig()).most == 63
+    # a bank has a list of 16 steps, a size 6 bits
+    assert Work(words, AcceleratorConfig()).most == 48
+    assert Work(words, AcceleratorConfig(4, 18)).most == 63
     assert list_model(Work(words, AcceleratorConfig(max_x=16, max_h=48)), (20,)).groups == (12, 9)
 
 

@@ -256,7 +256,8 @@ def test_the_cache_knows_every_source_of_the_text() -> None:
     while todo:
         name = todo.pop()
         seen.add(name)
-        path = root / (name.replace(".", "/") + ".py")
+        folder = root / name.replace(".", "/")
+        path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
         assert path in known, f"hdl depends on {name}, of which the fingerprint of the build cache knows nothing"
         todo |= imported(path) - seen
     assert {"golden.config", "golden.version"} <= seen

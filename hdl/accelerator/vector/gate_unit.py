@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Array, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -146,11 +146,12 @@ class GateUnit(Component):
         )
         stages: list[Any] = [Signal(place, name=f"stage_{i}") for i in range(7 + ACTIVATION_LATENCY)]
         now = stages[0]
+        left = Array(Const((1 << quarters) - 1, 4) for quarters in range(5))[(width - offset)[:3]]
         m.d.comb += [
             now.valid.eq(running),
             now.fresh.eq(fresh),
             # the quarters that are taken from now on: another gate's rows may be in the same row group
-            now.clears.eq(Cat((i >= row_quad[:2]) & (i - row_quad[:2] < width - offset) for i in range(4))),
+            now.clears.eq((left << row_quad[:2])[:4]),
             now.quad.eq(row_quad),
             now.gate.eq(gate),
             now.result.eq(unit + offset),

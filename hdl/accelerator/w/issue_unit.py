@@ -21,7 +21,7 @@ FUSED_ITEMS = 4
 class IssueUnit(Component):
     """Takes decoded ``items`` and issues each to the banks of the steps that it is for.
 
-    In the run of ``parameters`` a bank that may ``issue`` works on item ``heads[bank]`` for the step at
+    In the run of ``parameters`` a bank that is ``issued`` a word works on item ``heads[bank]`` for the step at
     ``steps[bank]``. ``rows``: steps of the group in work. Cell fusion works on w_pes steps a cycle, in their order,
     around the banks, all on one item. Under the list each bank goes on by itself, through the steps in its ``lists``,
     of the lengths ``counts``.
@@ -47,7 +47,7 @@ class IssueUnit(Component):
                 "reading": In(1),
                 "read_bank": In(w.bank),
                 "u_issue": In(1),
-                "issue": Out(cfg.w_banks),
+                "issued": Out(cfg.w_banks),
                 "heads": Out(item_layout(cfg)).array(cfg.w_banks),
                 "steps": Out(step_layout(cfg)).array(cfg.w_banks),
                 "valid": Out(cfg.w_banks),
@@ -126,11 +126,11 @@ class IssueUnit(Component):
             with m.Elif(works):
                 m.d.sync += [turns[b].sums.eq(turns[b].sums + p.h_blocks), turns[b].x.eq(turns[b].x + p.x_blocks)]
         if not cfg.group_list:
-            m.d.comb += [self.issue.eq(Cat(fused_issue)), queue.o.ready.eq(drop), self.spare.eq(cfg.n_pe - 1)]
+            m.d.comb += [self.issued.eq(Cat(fused_issue)), queue.o.ready.eq(drop), self.spare.eq(cfg.n_pe - 1)]
             return m
 
         spares = [Mux(half, (upper_bank + i - 1) % cfg.n_pe, (i - 1) % cfg.n_pe) for i in banks]
-        m.d.comb += [self.issue.eq(Cat(fused_issue)), self.spare.eq(Array(spares)[lead])]
+        m.d.comb += [self.issued.eq(Cat(fused_issue)), self.spare.eq(Array(spares)[lead])]
         for feed in feeds:
             m.d.comb += [feed.items.valid.eq(self.items.valid & self.items.ready), feed.drop.eq(drop)]
         # The bank furthest ahead waits for U: it has the fewest items.
@@ -150,7 +150,7 @@ class IssueUnit(Component):
                 counts = [self.counts[i][b] for i in range(LISTS)]
                 needs = Array(count != 0 for count in counts)[self.items.payload.mark.tag[: (LISTS - 1).bit_length()]]
                 m.d.comb += [
-                    self.issue[b].eq(takes),
+                    self.issued[b].eq(takes),
                     feed.take.eq(takes),
                     self.steps[b].eq(feed.step),
                     feed.items.valid.eq(self.items.valid & self.items.ready & (self.items.payload.end | needs)),

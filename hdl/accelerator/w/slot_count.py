@@ -12,7 +12,7 @@ from hdl.common.component import Component
 class SlotCount(Component):
     """Counts the time steps that fit the banks at the sizes of the run of ``parameters``, no more than it has.
 
-    ``steps``: of which the banks hold the sums, in ``sum_rows`` row groups each; ``input_steps``: of which they hold x;
+    ``steps``: of which the banks hold the sums, in ``sum_rows`` row groups each; ``rows_of_x``: of which they hold x;
     ``group``: those of a group, at most. All of it is known once ``counted``.
     """
 
@@ -22,7 +22,7 @@ class SlotCount(Component):
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "steps": Out(ACTIVE_BITS),
-                "input_steps": Out(ACTIVE_BITS),
+                "rows_of_x": Out(ACTIVE_BITS),
                 "group": Out(Widths(cfg).group),
                 "sum_rows": Out(range(cfg.bank_slots * cfg.row_groups + 1)),
                 "counted": Out(1),
@@ -37,7 +37,7 @@ class SlotCount(Component):
         growing = []
         for count, used, stride, rows in (
             (self.steps, self.sum_rows, p.h_blocks, cfg.bank_slots * cfg.row_groups),
-            (self.input_steps, input_rows, p.x_blocks, cfg.bank_slots * cfg.x_blocks),
+            (self.rows_of_x, input_rows, p.x_blocks, cfg.bank_slots * cfg.x_blocks),
         ):
             grows = (used + stride <= rows) & (count + cfg.w_banks <= most) & (count < p.steps)
             with m.If(grows):
@@ -45,7 +45,7 @@ class SlotCount(Component):
             growing.append(grows)
         fewer = Signal.like(self.steps)
         m.d.comb += [
-            fewer.eq(Mux(self.steps < self.input_steps, self.steps, self.input_steps)),
+            fewer.eq(Mux(self.steps < self.rows_of_x, self.steps, self.rows_of_x)),
             self.group.eq(Mux(fewer < cfg.max_group, fewer, cfg.max_group)),
         ]
         m.d.sync += self.counted.eq(~(growing[0] | growing[1]))

@@ -105,7 +105,7 @@ class WeightPath(Component):
             self.faults.acc_overflow.eq(Cat(bank.overflow for bank in self.banks).any()),
         ]
 
-        m.submodules.issue_unit = issue = IssueUnit(cfg)
+        m.submodules.issue = issue = IssueUnit(cfg)
         connect(m, flipped(p), issue.parameters)
         connect(m, source.items, issue.items)
         m.d.comb += [
@@ -120,10 +120,10 @@ class WeightPath(Component):
             item = issue.heads[number]
             step = issue.steps[number]
             m.d.comb += [
-                x.en.eq(issue.issue[number]),
+                x.en.eq(issue.issued[number]),
                 x.addr.eq(step.x + item.column),
                 bank.item.eq(item),
-                bank.issue.eq(issue.issue[number]),
+                bank.issue.eq(issue.issued[number]),
                 *(each.eq(step.sums + group) for each, group in zip(bank.addr, item.row_groups, strict=True)),
                 bank.operands.eq(x.operands),
                 bank.mark.eq(ended),
@@ -141,7 +141,7 @@ class WeightPath(Component):
             m.d.comb += [
                 capacity.eq(Mux(cleared, slots.group, 0)),
                 inputs.capacity.eq(Mux(slots.counted, slots.group, 0)),
-                inputs.rows_fit.eq(slots.input_steps),
+                inputs.rows_fit.eq(slots.rows_of_x),
                 inputs.group_begun.eq(listed.begin),
                 inputs.freed_rows.eq(current.size),
                 listed.size.eq(Mux(p.list, begun.size, 0)),
@@ -203,11 +203,11 @@ class WeightPath(Component):
         m.d.comb += [
             events.w_words.eq(source.taken),
             events.x_words.eq(inputs.fill.valid & (inputs.fill.kind == Kind.X)),
-            events.w_busy.eq(issue.issue.any()),
-            events.w_stolen.eq(issue.waiting & ~issue.issue.any()),
+            events.w_busy.eq(issue.issued.any()),
+            events.w_stolen.eq(issue.waiting & ~issue.issued.any()),
             events.w_starved.eq(~issue.waiting & (groups_open != 0)),
             events.w_idle.eq(~(events.w_busy | events.w_stolen | events.w_starved)),
-            events.pe_busy.eq(sum(issue.issue[i] for i in range(cfg.w_banks))),
+            events.pe_busy.eq(sum(issue.issued[i] for i in range(cfg.w_banks))),
         ]
         return m
 
@@ -218,7 +218,7 @@ class WeightPath(Component):
         clear = Signal()
         m.d.sync += counted.eq(slots.counted)
         m.d.comb += clear.eq(slots.counted & ~counted & (p.list | p.w_matrix.stream))
-        # slots are gone around in all of the memory, and cell fusion's second half lies where that of the largest H does
+        # slots go around in all of the memory, and cell fusion's second half lies where that of the largest H does
         few = p.list & (slots.steps >= p.steps)
         rows = Mux(few, slots.sum_rows, self.cfg.bank_slots * self.cfg.row_groups)
         for bank in self.banks:

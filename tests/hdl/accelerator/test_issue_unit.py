@@ -69,7 +69,7 @@ def test_cell_fusion_works_on_one_item_at_a_time(cfg: AcceleratorConfig, seed: i
                 item = todo[0][1]
                 ctx.set(dut.items.payload.column, max(item, 0))
                 ctx.set(dut.items.payload.end, int(item == END))
-            issued = ctx.get(dut.issue)
+            issued = ctx.get(dut.issued)
             assert bool(issued) == bool(ctx.get(dut.waiting) and not reading), f"seed {seed}"
             at_work = [b for b in range(cfg.w_banks) if issued >> b & 1]
             if at_work:
@@ -156,7 +156,7 @@ def test_under_the_list_each_bank_goes_on_by_itself(n_pe: int, seed: int, stall:
                 ctx.set(dut.items.payload.mark.tag, unit % 16)
             spare, u_issue = ctx.get(dut.spare), rng.random() < 0.5
             ctx.set(dut.u_issue, int(u_issue))
-            issued = ctx.get(dut.issue)
+            issued = ctx.get(dut.issued)
             due = [bool(feed) and feed[0][0] != END for feed in feeds]
             wants = [due[b] and not (reading and read_bank == b) for b in banks]
             where = f"seed {seed}: items given {given}"

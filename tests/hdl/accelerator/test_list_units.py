@@ -96,7 +96,7 @@ def test_as_many_steps_fit_as_golden_says(seed: int) -> None:
         async for cycle in cycles(ctx, lambda: f"seed {seed}: slots to be counted", 300):
             if cycle and ctx.get(dut.counted):
                 break
-        found = [ctx.get(value) for value in (dut.steps, dut.inputs, dut.group, dut.sum_rows)]
+        found = [ctx.get(value) for value in (dut.steps, dut.rows_of_x, dut.group, dut.sum_rows)]
         steps, inputs = min(work.slots, limit), min(work.rows, limit)
         group = min(steps, inputs, cfg.max_group)
         assert found == [steps, inputs, group, steps // cfg.n_pe * shape.h_blocks], f"seed {seed}: {cfg}, {shape}"
@@ -104,7 +104,7 @@ def test_as_many_steps_fit_as_golden_says(seed: int) -> None:
         for _ in range(5):
             await ctx.tick()
             assert ctx.get(dut.counted), f"seed {seed}"
-            assert found == [ctx.get(value) for value in (dut.steps, dut.inputs, dut.group, dut.sum_rows)]
+            assert found == [ctx.get(value) for value in (dut.steps, dut.rows_of_x, dut.group, dut.sum_rows)]
 
     simulate(dut, bench)
 

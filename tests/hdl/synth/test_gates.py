@@ -107,10 +107,8 @@ def test_memory_bits_of_the_units_are_those_of_the_whole(name: str) -> None:
     found = memory_bits_by_unit(text, "top")
     assert sum(found.values()) == memory_bits(text)
     if name == "tiny":
-        # docs/architecture.md: w_pes, bank_slots, 4 max_h sums of 32 bits
-        assert (
-            sum(bits for unit, bits in found.items() if ".lane.bank_" in unit and "weights" in unit) == 2 * 6 * 256 * 32
-        )
+        # docs/architecture.md: w_banks, bank_slots, 4 max_h sums of 32 bits
+        assert sum(bits for unit, bits in found.items() if "pool.w_bank_" in unit) == 2 * 6 * 256 * 32
 
 
 @needs_yosys
