@@ -162,7 +162,8 @@ class AcceleratorConfig:
         return next((each for each in sizes if each[1] > each[2]), None)
 
     def as_dict(self) -> dict[str, int]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """All of them as numbers, 0 or 1 for what a build has or has not."""
+        return {f.name: int(getattr(self, f.name)) for f in fields(self)}
 
 
 @dataclass(frozen=True)

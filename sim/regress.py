@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from golden.isa import Format, Schedule
 from golden.settings import Configuration
 from sim.engines import registry
 from sim.layers.random_layer import RandomLayer, Traits, check, generate
@@ -48,6 +49,9 @@ REGRESSIONS: dict[str, Traits] = {
     "two-pes": Traits(max_size=SIZE, max_steps=5, n_pe=2),
     "four-pes": Traits(max_size=SIZE, max_steps=8, n_pe=4),
     "five-pes": Traits(max_size=SIZE, max_steps=12, n_pe=5),
+    "list": Traits(max_size=SIZE, max_steps=8, n_pe=3, full=True, schedule=Schedule.LIST, x_skip=False),
+    "x-skip": Traits(max_size=SIZE, max_steps=8, n_pe=3, full=True, schedule=Schedule.LIST, x_skip=True),
+    "streams": Traits(max_size=SIZE, max_steps=5, n_pe=3, full=True, formats=(Format.STREAM16, Format.STREAM8)),
 }
 
 
@@ -70,7 +74,8 @@ def select(name: str) -> dict[str, Traits]:
 
 
 def on(asked: Asked, name: str) -> dict[str, Traits]:
-    """``select`` for one configuration, where there is one: those of another number of PEs are left out.
+    """``select`` for one configuration, where there is one: those of another number of PEs are left out, and those of a
+    schedule or format that it has not.
 
     Raises UserError when none is left.
     """
@@ -78,10 +83,14 @@ def on(asked: Asked, name: str) -> dict[str, Traits]:
     if asked is None:
         return chosen
     n_pe = asked.config.n_pe
-    if not (fitting := {key: traits for key, traits in chosen.items() if traits.n_pe in (None, n_pe)}):
+    if not (sized := {key: traits for key, traits in chosen.items() if traits.n_pe in (None, n_pe)}):
         raise UserError(f"{', '.join(chosen)} has another number of PEs than {asked.name}, {n_pe}")
-    if left_out := chosen.keys() - fitting.keys():
+    if left_out := chosen.keys() - sized.keys():
         print(f"left out, of another number of PEs: {', '.join(sorted(left_out))}")
+    if not (fitting := {key: traits for key, traits in sized.items() if traits.fits(asked.config)}):
+        raise UserError(f"{', '.join(sized)} has a schedule or format that {asked.name} has not")
+    if left_out := sized.keys() - fitting.keys():
+        print(f"left out, of a schedule or format that is not built: {', '.join(sorted(left_out))}")
     return fitting
 
 

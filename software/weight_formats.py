@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from golden.config import BLOCK_COLS
 from golden.formats import FORMATS, Packed, Parameters, StoredFormat, pack_halves, stored
-from golden.isa import BUILT_FORMATS
+from golden.isa import BUILT_FORMATS, Format
 from golden.layer import PackedLayer, pack_layer_with
 from golden.numbers import Float16, fp16_bits
 from golden.tables import STREAM_GAP_BITS, STREAM_UNIT_COLS
@@ -102,13 +102,16 @@ class FormatChoice:
 ALL_ESELL = FormatChoice()
 
 
-def check_built(layers: Sequence[PackedLayer]) -> None:
-    """Raise UserError naming the first matrix in a format that no RTL reads."""
-    built = ", ".join(stored(number).name for number in BUILT_FORMATS)
+def check_built(layers: Sequence[PackedLayer], formats: Sequence[Format] = tuple(Format)) -> None:
+    """Raise UserError naming the first matrix that no RTL reads, or none with these formats."""
+    numbers = [number for number in BUILT_FORMATS if number in formats]
+    built = ", ".join(stored(number).name for number in numbers)
     for number, packed in enumerate(layers, 1):
         for name, matrix in (("W", packed.w), ("U", packed.u)):
-            if matrix.format not in BUILT_FORMATS:
+            if matrix.format not in numbers:
                 raise UserError(f"{name} of layer {number} is {kind_of(matrix)}, which the RTL does not read: {built}")
+        if packed.u.parameters.unit_cols != BLOCK_COLS:
+            raise UserError(f"U of layer {number} is {kind_of(packed.u)}, which the RTL does not read: units of 4")
 
 
 def words_of(matrix: Packed) -> int:

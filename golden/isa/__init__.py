@@ -32,6 +32,7 @@ from golden.isa.instructions import (
     Funct,
     Instruction,
     encode,
+    group_sizes,
     group_words,
     streams_word,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "Status",
     "StatusWord",
     "encode",
+    "group_sizes",
     "group_words",
     "refused",
     "start_word",

@@ -94,6 +94,13 @@ def group_words(sizes: Sequence[int]) -> tuple[int, int]:
     return word & (1 << GROUPS_RS1_BITS) - 1, word >> GROUPS_RS1_BITS
 
 
+def group_sizes(rs1: int, rs2: int) -> tuple[int, ...]:
+    """The sizes that the operands of GROUPS hold: those before the first 0."""
+    word = rs1 & (1 << GROUPS_RS1_BITS) - 1 | rs2 << GROUPS_RS1_BITS
+    sizes = [word >> GROUP_SIZE_BITS * place & (1 << GROUP_SIZE_BITS) - 1 for place in range(GROUP_SIZES)]
+    return tuple(sizes[: sizes.index(0)] if 0 in sizes else sizes)
+
+
 def streams_word(w_gap_bits: int, w_unit_cols: int, u_gap_bits: int, u_unit_cols: int) -> int:
     """The parameters of W and U in a word; 0 gap bits and units of 4 columns where a format has none."""
     return STREAMS_LAYOUT.pack(

@@ -17,14 +17,16 @@ from rich.progress import Progress
 from rich.table import Table
 
 from golden.config import BLOCK_COLS
+from golden.cycles import CELL_FUSION
 from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, PackedLayer
-from sim.digits.network import FLAGS, Setup
+from sim.digits.network import Setup
 from sim.engines import registry
 from sim.layers.compare import judge
 from sim.layers.float_check import float_checks
 from sim.layers.inputs import STEPS, load_x, random_x
-from sim.layers.jobs import LayerCall, RunFailed, decode, layer_job
+from sim.layers.jobs import RunFailed, decode, layer_job
+from sim.layers.plan import BestOption, GroupsOption, Plan, ScheduleChoice, ScheduleOption, XSkipOption, plan_line
 from sim.layers.record import layer_run
 from sim.options import (
     EngineOption,
@@ -76,10 +78,13 @@ def run_layers(
         name, golden = f"L{number}", Layer(packed).run(x, threshold)
         if golden.error != Error.NONE:
             raise UserError(f"layer {number} stops: {ERROR_MEANINGS[golden.error]}")
+        plan = setup.plan(packed, x[0], threshold, golden.sequence(0))
+        if plan != Plan(setup.n_fuse):
+            print(f"layer {number}: {plan_line(plan)}")
         checks = float_checks(packed, x, threshold, golden)
         below = golden.h_pruned.copy()
         for n, run in enumerate(runs):
-            call, expected = LayerCall(packed, x[n], threshold, setup.n_fuse, FLAGS), golden.sequence(n)
+            call, expected = plan.call(packed, x[n], threshold), golden.sequence(n)
             outcome = setup.engine.run(setup.design, layer_job(call, setup.timing))
             cycles, seconds = cycles + outcome.cycles, seconds + outcome.wall_seconds
             try:
@@ -143,6 +148,10 @@ def run_layer(
     config: ConfigOption = None,
     settings: SetOption = None,
     n_fuse: NFuseOption = 3,
+    schedule: ScheduleOption = CELL_FUSION.name,
+    groups: GroupsOption = None,
+    x_skip: XSkipOption = False,
+    best: BestOption = False,
     w_format: WFormatOption = ESELL,
     u_format: UFormatOption = ESELL,
     gap_bits: GapBitsOption = None,
@@ -173,7 +182,9 @@ def run_layer(
         raise UserError(f"--{'time-major' if time_major else 'batch-first'} is for --x, which is not given")
     for path in (json, report):
         check_outputs(path)
+    choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
     asked, formats = accelerator(preset, config, settings), FormatChoice(w_format, u_format, gap_bits, unit)
+    choice.check(asked.config)
     try:
         weights = load_layers(checkpoint)
         timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
@@ -184,11 +195,11 @@ def run_layer(
     layout = True if time_major else False if batch_first else None
     given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
     check_fits([packed for packed, _ in layers], given.shape[1], asked)
-    check_built([packed for packed, _ in layers])
+    check_built([packed for packed, _ in layers], asked.config.formats)
     if formats != ALL_ESELL:
         for number, (packed, _) in enumerate(layers, 1):
             print(f"layer {number}: {formats_line(packed)}")
-    setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse)
+    setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse, formats, choice)
     start = time.monotonic()
     with bars() as bar:
         runs, problems, cycles, seconds = run_layers(setup, layers, given, bar)

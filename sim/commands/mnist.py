@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.config import BLOCK_COLS
+from golden.cycles import CELL_FUSION
 from sim.commands.twin import SPIKE, run_twin
 from sim.digits import soc as soc_mnist
 from sim.digits.network import DigitRun, Network, Setup, mismatch_wave, whole_test_set
 from sim.digits.soc import SocNetwork, SocSetup
 from sim.engines import registry
 from sim.engines.build_cache import verilog_sha256
+from sim.layers.plan import BestOption, GroupsOption, ScheduleChoice, ScheduleOption, XSkipOption, plan_line
 from sim.options import (
     JitterOption,
     JsonOption,
@@ -92,6 +94,10 @@ def run_mnist(
     config: ConfigOption = None,
     settings: SetOption = None,
     n_fuse: NFuseOption = 3,
+    schedule: ScheduleOption = CELL_FUSION.name,
+    groups: GroupsOption = None,
+    x_skip: XSkipOption = False,
+    best: BestOption = False,
     w_format: WFormatOption = ESELL,
     u_format: UFormatOption = ESELL,
     gap_bits: GapBitsOption = None,
@@ -129,6 +135,9 @@ def run_mnist(
         raise UserError("--wave-layer is for --system accelerator: on the SoC all layers are one run")
     if system == "accelerator" and mem_trace:
         raise UserError("--mem-trace is for --system soc")
+    choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
+    if system == "soc" and not choice.plain:
+        raise UserError("--best and --schedule list are for --system accelerator: programs run cell fusion")
     if engine == SPIKE:
         if system != "soc" or any((json, report, wave, mem_trace)):
             raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --report, --wave and --mem-trace")
@@ -140,6 +149,7 @@ def run_mnist(
     check_outputs(json, report, wave, mem_trace)
     formats = FormatChoice(w_format, u_format, gap_bits, unit)
     cycles, asked = window(wave_window), accelerator(preset, config, settings)
+    choice.check(asked.config)
     network: Network | SocNetwork
     try:
         net = load_checkpoint(checkpoint)
@@ -152,7 +162,7 @@ def run_mnist(
             sha256 = verilog_sha256(network.setup.design)
         else:
             timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
-            setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse, formats)
+            setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse, formats, choice)
             network = Network(setup, net, chosen)
             sha256 = setup.engine.verilog_sha256(setup.design)
     except (CheckpointError, ValueError) as error:
@@ -175,6 +185,9 @@ def run_mnist(
     if formats != FormatChoice():
         for number, (packed, _) in enumerate(network.layers, 1):
             print(f"layer {number}: {formats_line(packed)}")
+    if isinstance(network, Network) and not choice.plain:
+        for number, plan in enumerate(network.plans, 1):
+            print(f"layer {number}: {plan_line(plan)}")
     result = _result(network, runs, engine, asked.name, seed, sha256, time.monotonic() - start)
     wrong = [run for run in runs if not run.record.exact]
     if wrong:

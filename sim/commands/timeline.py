@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from golden.config import AcceleratorConfig
+from golden.config import BLOCK_COLS, AcceleratorConfig
+from golden.cycles import CELL_FUSION
 from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, LayerResult, PackedLayer, pack_layer
 from golden.settings import Configuration
-from sim.digits.network import FLAGS, whole_test_set
+from sim.digits.network import whole_test_set
 from sim.engines.build_cache import verilog_sha256
 from sim.figure10.rows import SCHEMES, runs_of
 from sim.layers.float_check import float_checks
 from sim.layers.inputs import STEPS, load_x, random_x
 from sim.layers.jobs import LayerCall, RunFailed
+from sim.layers.plan import FLAGS, BestOption, GroupsOption, ScheduleChoice, ScheduleOption, XSkipOption, plan_line
 from sim.layers.record import RunWords, layer_run, predicted
 from sim.layers.table2 import LAYERS, random_case
 from sim.options import (
@@ -52,6 +54,15 @@ from software.cli import UserError, check_outputs, write_all
 from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator, check_fits
 from software.progress import bars
 from software.provenance import commit
+from software.weight_formats import (
+    ESELL,
+    FormatChoice,
+    GapBitsOption,
+    UFormatOption,
+    UnitOption,
+    WFormatOption,
+    check_built,
+)
 
 BUILD = Path("build")
 
@@ -279,6 +290,14 @@ def run_timeline(
     n_fuse: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Fusion factor of fused, instead of the best.")
     ] = None,
+    schedule: ScheduleOption = CELL_FUSION.name,
+    groups: GroupsOption = None,
+    x_skip: XSkipOption = False,
+    best: BestOption = False,
+    w_format: WFormatOption = ESELL,
+    u_format: UFormatOption = ESELL,
+    gap_bits: GapBitsOption = None,
+    unit: UnitOption = BLOCK_COLS,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of weights and inputs.")] = 1,
     preset: PresetOption = None,
     config: ConfigOption = None,
@@ -299,12 +318,18 @@ def run_timeline(
       python -m sim.run timeline mnist-l2 --scheme original
       python -m sim.run timeline ptb-l1 --window 4000000:4200000
       python -m sim.run timeline my.npz --layer 2 --random 20
+      python -m sim.run timeline mnist-l1 --schedule list --groups 6,12 --w-format stream16 --u-format stream16
     """
     if scheme not in SCHEMES:
         raise UserError(f"no scheme {scheme!r}; there are: {', '.join(SCHEMES)}")
     if n_fuse is not None and scheme != "fused":
         raise UserError(f"--n-fuse is for --scheme fused; {scheme} has N_fuse 1")
+    choice = ScheduleChoice.of(n_fuse or 3, schedule, groups, x_skip, best)
+    if not choice.plain and (scheme != "fused" or n_fuse is not None):
+        raise UserError("--schedule list and --best are for --scheme fused without --n-fuse")
+    formats = FormatChoice(w_format, u_format, gap_bits, unit)
     where = _where(accelerator(preset, config, settings), latency, window)
+    choice.check(where.config)
     name = source if source in LAYERS else f"{Path(source).stem}-l{layer}"
     out = out or BUILD / f"timeline-{name}-{scheme}.html"
     for path in (out, json, trace):
@@ -314,15 +339,19 @@ def run_timeline(
         if x is not None or steps is not None or layer != 1:
             raise UserError(f"--x, --random and --layer are for a checkpoint; {source} has the paper's sizes")
         try:
-            made = runs_of(random_case(LAYERS[source], seed), (scheme,), where.config)[0]
+            made = runs_of(random_case(LAYERS[source], seed, formats), (scheme,), where.config)[0]
         except ValueError as error:
             raise UserError(str(error)) from None
         call, golden, title = made.call, made.golden, f"{made.case.layer.title}, {scheme}"
     else:
-        call, golden = of_checkpoint(Path(source), layer, scheme, x, steps, seed, where)
+        call, golden = of_checkpoint(Path(source), layer, scheme, x, steps, seed, where, formats)
         title = f"layer {layer} of {Path(source).name}, {scheme}"
     if n_fuse is not None:
         call = LayerCall(call.packed, call.x, call.threshold, n_fuse, FLAGS)
+    if not choice.plain:
+        plan = choice.plan(call.packed, call.x, call.threshold, golden, where.config)
+        call, title = plan.call(call.packed, call.x, call.threshold), f"{title}, {plan_line(plan)}"
+    check_built([call.packed], where.config.formats)
     story = Story()
     tell(story, title, call, golden, where)
     record_ = InputRun(0, not story.problems, story.runs)
@@ -330,7 +359,14 @@ def run_timeline(
 
 
 def of_checkpoint(
-    path: Path, number: int, scheme: str, x: Path | None, steps: int | None, seed: int, where: Where
+    path: Path,
+    number: int,
+    scheme: str,
+    x: Path | None,
+    steps: int | None,
+    seed: int,
+    where: Where,
+    formats: FormatChoice,
 ) -> tuple[LayerCall, LayerResult]:
     """A layer of a checkpoint on what golden has of the layers below, which is what their RTL stores."""
     if x is not None and steps is not None:
@@ -346,7 +382,10 @@ def of_checkpoint(
     if len(given) != 1:
         raise UserError(f"{x}: a timeline is of one sequence, (T, {inputs}), not of {len(given)}")
     values = given[0]
-    packed = [pack_layer(layer.w, layer.u, layer.b) for layer in weights[:number]]
+    try:
+        packed = [formats.pack(layer.w, layer.u, layer.b) for layer in weights[:number]]
+    except ValueError as error:
+        raise UserError(str(error)) from None
     check_fits(packed, len(values), where.asked)
     for n, below in enumerate(packed[:-1]):
         values = golden_of(below, values, weights[n].threshold, f"layer {n + 1}").h_pruned

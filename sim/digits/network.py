@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.config import AcceleratorConfig
-from golden.isa import Flags
-from golden.layer import Layer, LayerResult
+from golden.layer import Layer, LayerResult, PackedLayer
 from sim.engines.compiled import CompiledAccelerator
 from sim.layers.compare import expected_h, judge
 from sim.layers.float_check import float_checks
 from sim.layers.jobs import LayerCall, RunFailed, decode, first_wrong_write, layer_job
+from sim.layers.plan import Plan, ScheduleChoice
 from sim.layers.record import layer_run
 from sim.protocol.base import Design, Engine, WaveRequest
 from sim.protocol.timing import MemoryTiming
@@ -26,24 +27,30 @@ from software.checkpoint import Checkpoint, CheckpointError, Digits
 from software.places import whole
 from software.weight_formats import ALL_ESELL, FormatChoice, check_built
 
-FLAGS = Flags.H_SEQ | Flags.H_PRUNED
 BEFORE, AFTER = 400, 40
 """Cycles of a waveform before and after the first wrong write."""
 
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """On what a network is run: engine, configuration, memory, fusion factor, formats of the weights."""
+    """On what a network is run: engine, configuration, memory, fusion factor, formats of the weights; the
+    schedule where it is not cell fusion."""
 
     engine: Engine
     config: AcceleratorConfig
     timing: MemoryTiming
     n_fuse: int
     formats: FormatChoice = ALL_ESELL
+    schedule: ScheduleChoice | None = None
 
     @property
     def design(self) -> Design:
         return Design("accelerator", self.config)
+
+    def plan(self, packed: PackedLayer, x: NDArray[np.float32], threshold: float, golden: LayerResult) -> Plan:
+        """The plan of a layer, by one sequence x (T, inputs) and golden's result of it."""
+        choice = self.schedule or ScheduleChoice(self.n_fuse)
+        return choice.plan(packed, x, threshold, golden, self.config)
 
 
 @dataclass
@@ -78,7 +85,7 @@ class DigitNetwork(ABC):
         self.config, self.checkpoint, self.digits = config, checkpoint, digits
         self.layers = [(formats.pack(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
         self._check()
-        check_built([packed for packed, _ in self.layers])
+        check_built([packed for packed, _ in self.layers], config.formats)
         self.x = digits.inputs()
         self.golden: list[LayerResult] = []
         self.checks: list[list[FloatCheck]] = []
@@ -131,6 +138,12 @@ class Network(DigitNetwork):
     def __init__(self, setup: Setup, checkpoint: Checkpoint, digits: Digits) -> None:
         super().__init__(setup.config, checkpoint, digits, setup.formats)
         self.setup = setup
+        xs = [self.x, *(golden.h_pruned for golden in self.golden)]
+        self.plans = [
+            setup.plan(packed, x[0], threshold, golden.sequence(0))
+            for (packed, threshold), x, golden in zip(self.layers, xs, self.golden, strict=False)
+        ]
+        """Of each layer, by the first digit."""
 
     def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:
         """Digit n through every layer; the input of a layer is what the RTL stored in the one below.
@@ -141,7 +154,7 @@ class Network(DigitNetwork):
         x = self.x[n]
         for layer, (packed, threshold) in enumerate(self.layers):
             name = f"L{layer + 1}"
-            call = LayerCall(packed, x, threshold, self.setup.n_fuse, FLAGS)
+            call = self.plans[layer].call(packed, x, threshold)
             run.calls.append(call)
             outcome = self.setup.engine.run(self.setup.design, layer_job(call, self.setup.timing, wave=wave(layer)))
             run.cycles += outcome.cycles

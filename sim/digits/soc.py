@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from golden.config import WORD_BYTES, AcceleratorConfig, SocConfig
 from golden.isa import Counter, StatusWord
-from sim.digits.network import AFTER, BEFORE, FLAGS, DigitNetwork, DigitRun, WaveOf, no_wave
+from sim.digits.network import AFTER, BEFORE, DigitNetwork, DigitRun, WaveOf, no_wave
 from sim.digits.stored import checksum
 from sim.engines.compiled import CompiledSoc
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, cycle_limit
+from sim.layers.plan import FLAGS
 from sim.layers.record import layer_run
 from sim.protocol import elf
 from sim.protocol.accelerator import Outcome

@@ -10,8 +10,10 @@ from golden.config import LayerShape
 from golden.cycles import published_cycles
 from golden.isa import Format
 from golden.layer import Layer, PackedLayer, pack_layer
+from golden.numbers import Float16
 from software.checkpoint import LayerWeights
 from software.esell_format import random_matrix
+from software.weight_formats import ALL_ESELL, FormatChoice
 
 
 @dataclass(frozen=True)
@@ -114,17 +116,25 @@ def random_data(
 ) -> tuple[PackedLayer, NDArray[np.float32]]:
     """Normal weights of these sparsities, scaled down as a trained network's are, in the format of that number, and
     normal inputs (T, X)."""
+    w, u, b, x = _random_arrays(shape, w_sparsity, u_sparsity, seed)
+    return pack_layer(w, u, b, number, number), x
+
+
+def _random_arrays(
+    shape: LayerShape, w_sparsity: float, u_sparsity: float, seed: int
+) -> tuple[Float16, Float16, Float16, NDArray[np.float32]]:
     rows = 4 * shape.h
     scale = np.float16(1 / np.sqrt(shape.h))
     w = random_matrix(rows, shape.x, 1 - w_sparsity, seed) * scale
     u = random_matrix(rows, shape.h, 1 - u_sparsity, seed + 1) * scale
-    packed = pack_layer(w, u, np.zeros(rows, np.float16), number, number)
-    return packed, np.random.default_rng(seed + 2).standard_normal((shape.t, shape.x)).astype(np.float32)
+    x = np.random.default_rng(seed + 2).standard_normal((shape.t, shape.x)).astype(np.float32)
+    return w, u, np.zeros(rows, np.float16), x
 
 
-def random_case(paper: PaperLayer, seed: int) -> Case:
+def random_case(paper: PaperLayer, seed: int, formats: FormatChoice = ALL_ESELL) -> Case:
     """Random data of the paper's sparsities, with the threshold that drops the paper's share of the blocks of h."""
-    packed, x = random_data(paper.shape, paper.w_sparsity, paper.u_sparsity, seed)
+    w, u, b, x = _random_arrays(paper.shape, paper.w_sparsity, paper.u_sparsity, seed)
+    packed = formats.pack(w, u, b)
     return Case(paper, "random", seed, packed, x, threshold_for(Layer(packed), x[None], paper.h_sparsity))
 
 

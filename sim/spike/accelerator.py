@@ -8,13 +8,14 @@ right; CYCLES is the published model's figure; the reasons for stalls read 0. Th
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from golden import isa
-from golden.config import GATES, WORD_BYTES, AcceleratorConfig
+from golden.config import BLOCK_COLS, GATES, WORD_BYTES, AcceleratorConfig
 from golden.cycles import SCHEDULES, u_words_of_steps
 from golden.formats import OPEN, FormatError, Packed, Parameters, stored, unpack_halves
 from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule
@@ -116,6 +117,7 @@ class Accelerator:
         self._bad_command = False
         self._sizes = self._steps = self._at = (0, 0)
         self._n_fuse = self._streams = 0
+        self._groups: tuple[int, ...] = ()
         self._address = dict.fromkeys(("w", "bias", "u_offsets", "x", "h", "w_offsets", "state", "tables"), 0)
 
     def fence(self) -> None:
@@ -138,6 +140,8 @@ class Accelerator:
                 self._steps = command.rs1 & 0xFFFF_FFFF, command.rs2
             case Funct.START:
                 self._start(command.rs1, command.rs2)
+            case Funct.GROUPS:
+                self._groups = isa.group_sizes(command.rs1, command.rs2)
             case Funct.COUNTER:
                 return self._counter(command.rs1)
             case Funct.ABORT:
@@ -182,6 +186,8 @@ class Accelerator:
         config, (x, h), (threshold, steps) = self._config, self._sizes, self._steps
         uses_state = bool(flags & (Flags.STATE_IN | Flags.STATE_OUT))
         w_format, u_format = (field.of(flags) for field in (isa.W_FORMAT_FIELD, isa.U_FORMAT_FIELD))
+        schedule = isa.SCHEDULE_FIELD.of(flags)
+        listed = schedule == Schedule.LIST
         knows_w = bool(flags & Flags.X_SKIP) or w_format != Format.ESELL
         uses_tables = Format.STREAM8 in (w_format, u_format)
         used = ["w", "bias", "u_offsets", "x", "h", *["state"] * uses_state]
@@ -192,14 +198,18 @@ class Accelerator:
                 not 0 < size <= limit or size % 4 for size, limit in ((x, config.max_x), (h, config.max_h))
             ),
             Error.BAD_T: not 0 < steps <= config.max_t,
-            Error.BAD_N_FUSE: self._n_fuse == 0,
+            Error.BAD_N_FUSE: self._n_fuse == 0 or (listed and config.group_list and not self._groups),
             Error.MISALIGNED: bool(u % 8) or any(self._address[name] % 8 for name in used),
             Error.BAD_FLAGS: isa.refused(flags)
             or not {w_format, u_format} <= set(config.formats)
+            or schedule not in config.schedules
+            or (bool(flags & Flags.X_SKIP) and not listed)
             or any(
                 number and number in config.formats and not stored(number).takes(self._parameters(name))
                 for name, number in (("w", w_format), ("u", u_format))
             )
+            # columns of U are read by fours
+            or (u_format != Format.ESELL and self._parameters("u").unit_cols != BLOCK_COLS)
             or (uses_state and not self._address["state"])
             or (knows_w and not self._address["w_offsets"])
             or (uses_tables and not self._address["tables"]),
@@ -230,6 +240,10 @@ class Accelerator:
         load = self._memory.load
         return np.array([load(at) for at in range(address, address + 8 * count, 8)], dtype=np.uint64)
 
+    def _word(self, address: int, place: int) -> int:
+        """Word ``place`` of an array."""
+        return self._memory.load(address + WORD_BYTES * place)
+
     def _parameters(self, name: str) -> Parameters:
         """What STREAMS said of a matrix, w or u, without its tables."""
         gap, unit = (isa.STREAMS_LAYOUT.place(f"{name}_{field}").of(self._streams) for field in ("gap_bits", "unit"))
@@ -251,10 +265,15 @@ class Accelerator:
             offsets = unpack_halves(self._words(self._address[f"{name}_offsets"], -(-units // 4)), units)
             words = self._words(address, int(offsets.sum(dtype=np.int64)))
         else:
+            parts = []
             try:
-                words = form.read(lambda word: self._memory.load(address + WORD_BYTES * word), rows, columns)
+                for unit in range(units):
+                    parts.append(form.read(partial(self._word, address), rows, parameters.unit_cols))
+                    offsets[unit] = len(parts[-1])
+                    address += WORD_BYTES * len(parts[-1])
             except FormatError:
                 raise _Failed(Error.BAD_FORMAT) from None
+            words = np.concatenate(parts)
         return Packed(words, offsets, rows, columns, 0, number, parameters)
 
     def _layer(self, u: int, flags: int) -> Layer:
@@ -300,7 +319,8 @@ class Accelerator:
             run.stores.append((self._address["state"], result.state.to_bytes()))
             run.rows_before.append(steps)
         schedule = Schedule(isa.SCHEDULE_FIELD.of(flags))
-        call = LayerCall(layer.packed, x, 0.0, n_fuse, flags & ~Flags.STATE_IN, state, schedule)
+        groups = self._groups if schedule == Schedule.LIST else ()
+        call = LayerCall(layer.packed, x, 0.0, n_fuse, flags & ~Flags.STATE_IN, state, schedule, groups)
         self._account(run, call, result, n_fuse)
         return run
 

@@ -1,23 +1,51 @@
 """An engine that is golden itself: it tests what stands around an engine, in no time, with planted faults."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from golden.formats import Packed, unpack_halves
-from golden.isa import COUNTER_SUMS, Counter, Error, Flags, Funct
+from golden.config import AcceleratorConfig
+from golden.isa import COUNTER_SUMS, SCHEDULE_FIELD, Counter, Error, Flags, Funct, Schedule, group_sizes
 from golden.layer import Layer, PackedLayer, State
 from golden.memory import h_bytes
-from golden.numbers import fp16_from_bits
 from sim.layers.counters import expected
 from sim.layers.jobs import LayerCall
 from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Response
 from sim.protocol.base import Write
+from sim.spike.accelerator import Accelerator
+from sim.spike.accelerator import Command as TwinCommand
 
 
 def registers(job: AcceleratorJob) -> dict[Funct, tuple[int, int]]:
     commands = [step for step in job.steps if isinstance(step, Command)]
     return {Funct(c.inst >> 25): (c.rs1, c.rs2) for c in commands if c.inst >> 25 != Funct.COUNTER}
+
+
+class _Words:
+    """Memory of a job's segments, for the twin to read weights from."""
+
+    def __init__(self, job: AcceleratorJob) -> None:
+        self.segments = job.segments
+
+    def load(self, address: int) -> int:
+        held = next(s for s in self.segments if s.address <= address < s.address + s.size)
+        at = address - held.address
+        return int.from_bytes(held.data[at : at + 8], "little")
+
+    def store(self, address: int, word: int) -> None:
+        raise NotImplementedError
+
+
+def packed_of(job: AcceleratorJob, config: AcceleratorConfig) -> PackedLayer:
+    """The weights that the job's START points at, in whatever formats it says."""
+    unit = Accelerator(config, _Words(job))
+    commands = [step for step in job.steps if isinstance(step, Command)]
+    for command in commands:
+        if command.inst >> 25 == Funct.START:
+            return unit._layer(command.rs1, command.rs2).packed
+        unit.command(TwinCommand(command.inst >> 25, command.rs1, command.rs2))
+    raise ValueError("no START")
 
 
 @dataclass
@@ -42,16 +70,8 @@ class GoldenEngine:
     def run(self, design, job, progress=None):
         at = {s.address: s for s in job.segments}
         reg = registers(job)
-        (x, h), (th, steps) = reg[Funct.SIZES], reg[Funct.STEPS]
-        words = {name: np.frombuffer(at[reg[funct][i]].data, "<u8") for name, funct, i in (
-            ("w", Funct.WEIGHTS, 0), ("bias", Funct.WEIGHTS, 1), ("offsets", Funct.FUSION, 0), ("u", Funct.START, 0),
-        )}  # fmt: skip
-        offsets = unpack_halves(words["offsets"], h // 4)
-        packed = PackedLayer(
-            Packed(words["w"], np.zeros(x // 4, np.uint16), 4 * h, x, 0),
-            Packed(words["u"], offsets, 4 * h, h, 0),
-            fp16_from_bits(unpack_halves(words["bias"], 4 * h)), x, h,
-        )  # fmt: skip
+        (x, _), (th, steps) = reg[Funct.SIZES], reg[Funct.STEPS]
+        packed = packed_of(job, design.config)
         flags = Flags(reg[Funct.START][1])
         state_at = at.get(reg.get(Funct.EXTENSION, (0, 0))[1])
         state = State.from_bytes(state_at.data) if state_at and flags & Flags.STATE_IN else None
@@ -71,7 +91,9 @@ class GoldenEngine:
         status = 1 << 1 | (self.code != 0) << 2 | self.code << 8 | steps << 32
         config = design.config
         n_fuse = min(reg[Funct.FUSION][1], config.fuse_capacity)
-        call = LayerCall(packed, inputs, 0.0, n_fuse, flags, state)
+        schedule: Any = SCHEDULE_FIELD.of(reg[Funct.START][1])
+        groups = group_sizes(*reg[Funct.GROUPS]) if schedule == Schedule.LIST else ()
+        call = LayerCall(packed, inputs, 0.0, n_fuse, flags, state, schedule, groups)
         counters = expected(call, result, config) | {
             Counter.STATUS: status,
             Counter.VERSION: 1 | config.n_pe << 16,

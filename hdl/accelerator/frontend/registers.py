@@ -92,22 +92,21 @@ class Registers(Component):
             m.d.sync += [has_state.eq(rs2 != 0), has_w_offsets.eq(rs1 != 0)]
         w_fits = Signal(2)
         u_fits = Signal(2)
-        # of eSELL, which has no other units than those of four columns, it is not looked at
-        w_single = Signal()
-        u_single = Signal()
         has_tables = Signal()
+        # what STREAMS said; eSELL has units of four columns whatever that was
+        single = {name: Signal(name=f"{name}_single") for name in ("w", "u")}
         if cfg.streams:
             packing = data.View(struct(isa.STREAMS_LAYOUT), rs1[: isa.STREAMS_LAYOUT.bits])
             with m.If(commands.streams):
                 m.d.sync += has_tables.eq(rs2 != 0)
-                for matrix, fits, is_single, gap_bits, unit in (
-                    (p.w_matrix, w_fits, w_single, packing.w_gap_bits, packing.w_unit),
-                    (p.u_matrix, u_fits, u_single, packing.u_gap_bits, packing.u_unit),
+                for name, fits, gap_bits, unit in (
+                    ("w", w_fits, packing.w_gap_bits, packing.w_unit),
+                    ("u", u_fits, packing.u_gap_bits, packing.u_unit),
                 ):
                     known_unit = Cat(unit == columns - 1 for columns in STREAM_UNIT_COLS).any()
                     m.d.sync += [
-                        matrix.gap_bits.eq(gap_bits),
-                        is_single.eq(unit == 0),
+                        getattr(p, f"{name}_matrix").gap_bits.eq(gap_bits),
+                        single[name].eq(unit == 0),
                         *(
                             fits[i].eq(known_unit & Cat(gap_bits == g for g in STREAM_GAP_BITS[width]).any())
                             for i, width in enumerate((16, 8))
@@ -129,14 +128,12 @@ class Registers(Component):
             if cfg.clears:
                 m.d.sync += p.w_known.eq(flags.x_skip | (flags.w_format != Format.ESELL))
             if cfg.streams:
-                for matrix, number, is_single in (
-                    (p.w_matrix, flags.w_format, w_single),
-                    (p.u_matrix, flags.u_format, u_single),
-                ):
+                for name, number in (("w", flags.w_format), ("u", flags.u_format)):
+                    matrix = getattr(p, f"{name}_matrix")
                     m.d.sync += [
                         matrix.stream.eq(number != Format.ESELL),
                         matrix.narrow.eq(number == Format.STREAM8),
-                        matrix.single.eq(is_single & (number != Format.ESELL)),
+                        matrix.single.eq(single[name] & (number != Format.ESELL)),
                     ]
         with m.If(commands.abort | commands.start):
             m.d.sync += bad_command.eq(0)
@@ -159,10 +156,9 @@ class Registers(Component):
                     for matrix in (p.w_matrix, p.u_matrix)
                     for name in matrix.signature.members
                 ),
+                *(bit.eq(0) for bit in single.values()),
                 w_fits.eq(0),
                 u_fits.eq(0),
-                w_single.eq(0),
-                u_single.eq(0),
                 has_tables.eq(0),
             ]
 

@@ -5,7 +5,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
-from hdl.accelerator.layout import HALVES, Kind, Widths
+from hdl.accelerator.layout import ACTIVE_BITS, HALVES, Kind, Widths
 from hdl.accelerator.signatures import (
     UNIT_FAULTS,
     FillSignature,
@@ -167,7 +167,9 @@ class WeightPath(Component):
                 ]
 
         # Groups whose sums are complete: none is forgotten when the gates are behind.
-        complete = Signal(Widths(cfg).group)
+        # Under the list there may be as many groups as steps in the banks.
+        open_bits = ACTIVE_BITS if cfg.group_list else Widths(cfg).group
+        complete = Signal(open_bits)
         m.d.sync += complete.eq(complete + self.banks[0].marked - self.groups.next)
         m.d.comb += self.groups.ready.eq(complete != 0)
 
@@ -196,7 +198,7 @@ class WeightPath(Component):
             self.sums.sums[i].eq(Array(bank.sums[i] for bank in self.banks)[read_bank[2]]) for i in range(BANK_LANES)
         ]
 
-        groups_open = Signal(Widths(cfg).group)
+        groups_open = Signal(open_bits)
         m.d.sync += groups_open.eq(groups_open + begin - ended)
         m.d.comb += [
             events.w_words.eq(source.taken),
@@ -216,6 +218,9 @@ class WeightPath(Component):
         clear = Signal()
         m.d.sync += counted.eq(slots.counted)
         m.d.comb += clear.eq(slots.counted & ~counted & (p.list | p.w_matrix.stream))
+        # slots go around in all of the memory, and cell fusion's second half lies where that of the largest H does
+        few = p.list & (slots.steps >= p.steps)
+        rows = Mux(few, slots.sum_rows, self.cfg.bank_slots * self.cfg.row_groups)
         for bank in self.banks:
-            m.d.comb += [bank.clear.eq(clear), bank.clear_rows.eq(slots.sum_rows)]
+            m.d.comb += [bank.clear.eq(clear), bank.clear_rows.eq(rows)]
         return counted & ~Cat(bank.clearing for bank in self.banks).any()

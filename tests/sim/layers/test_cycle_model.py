@@ -5,9 +5,9 @@ import pytest
 
 from golden.config import preset
 from golden.layer import Layer, pack_layer
-from sim.digits.network import FLAGS
 from sim.engines import registry
 from sim.layers.jobs import LayerCall, layer_job
+from sim.layers.plan import FLAGS
 from sim.layers.record import simulate
 from sim.protocol.base import Design
 from sim.protocol.timing import MemoryTiming

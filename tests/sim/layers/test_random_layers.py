@@ -2,9 +2,10 @@
 
 import pytest
 
+from golden.isa import Flags, Format, Schedule
 from golden.layer import Layer
 from sim.engines import registry
-from sim.layers.random_layer import CONFIGS, RandomLayer, Traits, calls, check, generate
+from sim.layers.random_layer import CONFIGS, FULL_CONFIGS, RandomLayer, Traits, calls, check, generate
 
 SEEDS = range(1000, 1208)
 QUICK_SEEDS = range(2000, 2008)
@@ -41,6 +42,24 @@ def test_seeds_cover_what_they_should():
     assert max(nonzero) > 0.98
 
 
+def test_seeds_of_full_configurations_cover_schedules_and_formats():
+    cases = [generate(seed, traits=Traits(full=True, max_size=16)) for seed in range(5000, 5060)]
+    assert {case.config for case in cases} == set(FULL_CONFIGS)
+    assert {case.schedule for case in cases} == set(Schedule)
+    assert {case.packed.w.format for case in cases} == {case.packed.u.format for case in cases} == set(Format)
+    assert {case.packed.w.parameters.unit_cols for case in cases} == {1, 4}
+    assert {bool(case.flags & Flags.X_SKIP) for case in cases if case.groups} == {True, False}
+    assert all((case.schedule == Schedule.LIST) == bool(case.groups) for case in cases)
+    assert {min(len(case.groups), 2) for case in cases} == {0, 1, 2}
+    for case in cases:
+        plain = generate(case.seed, traits=Traits(max_size=16))
+        assert (plain.timing, plain.flags, plain.split) == (case.timing, case.flags & ~Flags.X_SKIP, case.split)
+    wanted = Traits(full=True, max_size=16, schedule=Schedule.LIST, x_skip=True, formats=(Format.STREAM8,))
+    case = generate(5000, traits=wanted)
+    assert case.groups and case.flags & Flags.X_SKIP and case.packed.u.format == Format.STREAM8
+    assert wanted.fits(case.config) and not wanted.fits(CONFIGS[0])
+
+
 def test_a_seed_is_a_layer():
     a, b = generate(7), generate(7)
     assert a.text == b.text
@@ -75,6 +94,18 @@ def test_all(config):
     for case in cases:
         problems, cycles = check(case, registry.get("accelerator", registry.DEFAULT))
         print(f"{case.text}: {cycles} cycles")
+        if problems:
+            wrong[case.text] = problems
+    assert not wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", FULL_CONFIGS, ids=lambda config: f"n_pe={config.n_pe}")
+def test_every_schedule_and_format(config):
+    wrong = {}
+    for seed in range(5000, 5025):
+        case = generate(seed, traits=Traits(full=True, n_pe=config.n_pe))
+        problems, _ = check(case, registry.get("accelerator", registry.DEFAULT))
         if problems:
             wrong[case.text] = problems
     assert not wrong

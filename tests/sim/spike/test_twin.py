@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.config import preset
+from golden.config import AcceleratorConfig, preset
 from golden.cycles import published_cycles, u_words_of_steps
 from golden.formats import stored
-from golden.isa import BUILT_FORMATS, Counter, Error, Flags, Format, Funct, StatusWord
+from golden.isa import BUILT_FORMATS, Counter, Error, Flags, Format, Funct, Schedule, StatusWord, start_word
 from golden.layer import Layer, State, pack_layer
 from sim.digits import stored as network_results
 from sim.layers import counters
 from sim.layers.jobs import LayerCall, layer_segments, start_steps
-from sim.layers.random_layer import generate
+from sim.layers.random_layer import CONFIGS, FULL_CONFIGS, Traits, calls, generate
+from sim.layers.words import predicted
 from sim.protocol.accelerator import Command as Step
 from sim.protocol.base import EngineError
 from sim.protocol.elf import ElfError
@@ -60,11 +61,11 @@ class Words:
         return b"".join(self.words[segment.address + at].to_bytes(8, "little") for at in range(0, segment.size, 8))
 
 
-def begin(call: LayerCall) -> tuple[Words, Accelerator, list[Start]]:
+def begin(call: LayerCall, config: AcceleratorConfig = preset("default")) -> tuple[Words, Accelerator, list[Start]]:
     """An accelerator that has been given the START of a call."""
     memory = Words(call)
     starts: list[Start] = []
-    unit = Accelerator(preset("default"), memory, starts.append)
+    unit = Accelerator(config, memory, starts.append)
     for step in start_steps(call, memory.segments):
         assert isinstance(step, Step)
         unit.command(Command(step.inst >> 25, step.rs1, step.rs2))
@@ -101,6 +102,42 @@ def test_random_layers_are_goldens(seed: int) -> None:
     assert starts[0].cycles == cycles
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_random_layers_with_every_schedule_and_format_are_goldens(seed: int) -> None:
+    case = generate(seed, traits=Traits(full=True, split=False, schedule=Schedule.LIST if seed else None))
+    (call,) = calls(case)
+    memory, unit, starts = begin(call, case.config)
+    unit.fence()
+    golden = case.layer.run(case.x, case.threshold, case.state)
+    rows = golden.h_pruned if case.flags & Flags.H_PRUNED else golden.h
+    assert memory.content("h") == (rows if case.flags & Flags.H_SEQ else rows[-1:]).tobytes(), case.text
+    for counter, value in counters.expected(call, golden, case.config).items():
+        assert unit.command(Command(Funct.COUNTER, counter)) == value, (counter.name, case.text)
+    assert starts[0].cycles == predicted(call, golden, case.config).word.cycles, case.text
+
+
+def test_what_the_list_needs_is_checked() -> None:
+    config = FULL_CONFIGS[0]
+    listed = small_call(schedule=Schedule.LIST, groups=(2, 3), flags=Flags.H_SEQ)
+    for change, error in (
+        ((Funct.GROUPS, 0, 5), Error.BAD_N_FUSE),
+        ((Funct.STREAMS, 0, 0), Error.NONE),
+        ((Funct.EXTENSION, 0, 0), Error.NONE),
+    ):
+        memory, unit, _ = begin(listed, config)
+        unit.command(Command(*change))
+        u = next(s.address for s in memory.segments if s.name == "u")
+        unit.command(Command(Funct.START, u, start_word(Flags.H_SEQ, Schedule.LIST)))
+        unit.fence()
+        assert status(unit).code == error
+        unit.command(Command(Funct.START, u, start_word(Flags.H_SEQ | Flags.X_SKIP, Schedule.LIST)))
+        assert status(unit).code == (error or Error.BAD_FLAGS), "X_SKIP without W's offsets"
+    _, unit, starts = begin(listed, CONFIGS[0])
+    assert status(unit).code == Error.BAD_FLAGS and starts[0].error == "BAD_FLAGS"
+    _, unit, _ = begin(small_call(flags=Flags.X_SKIP), config)
+    assert status(unit).code == Error.BAD_FLAGS, "X_SKIP is the list's"
+
+
 def small_call(**changes: Any) -> LayerCall:
     rng = np.random.default_rng(3)
     w, u = (rng.standard_normal((32, n)).astype(np.float16) for n in (4, 8))
@@ -134,7 +171,7 @@ def test_abort_drops_the_run_and_clears() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [Command(9), Command(127), Command(Funct.SIZES, xs2=False), Command(Funct.COUNTER, xs1=False),
+    [Command(11), Command(127), Command(Funct.SIZES, xs2=False), Command(Funct.COUNTER, xs1=False),
      Command(Funct.ABORT, opcode=0x2B)],
 )  # fmt: skip
 def test_a_bad_command_is_told_by_the_next_start(command: Command) -> None:
