@@ -1,9 +1,11 @@
 """The emitted Verilog with macros in place of its RAMs: a row read while it is written is X, and nobody minds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from golden.config import AcceleratorConfig, preset
 from hdl import verilog
 from sim.engines import build_cache, registry
 from sim.engines.icarus import accelerator as icarus
@@ -17,6 +19,7 @@ TRAITS = (
 )
 
 
+EVERYTHING = replace(preset("tiny"), group_list=True, stream16=True, stream8=True)
 ANY_WRITE, SAME_ROW = "|write_en", "|write_en && read_addr == write_addr"
 
 
@@ -54,16 +57,26 @@ def with_macros(design: Design, folder: Path, unknown: str) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seed", "traits", "unknown"), [*((*case, SAME_ROW) for case in TRAITS), (*TRAITS[0], ANY_WRITE)]
+    ("seed", "traits", "unknown", "config"),
+    [
+        *((*case, SAME_ROW, None) for case in TRAITS),
+        (*TRAITS[0], ANY_WRITE, None),
+        *((seed, random_layer.Traits(max_size=16, max_steps=6), SAME_ROW, EVERYTHING) for seed in (34, 35)),
+    ],
 )
 def test_layers_are_exact_whatever_a_collision_gives(
-    seed: int, traits: random_layer.Traits, unknown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seed: int,
+    traits: random_layer.Traits,
+    unknown: str,
+    config: AcceleratorConfig | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also the control: a macro that cannot read while it writes elsewhere is noticed."""
     engine = registry.get("accelerator", "icarus")
     if missing := engine.missing():
         pytest.skip(missing)
-    case = random_layer.generate(seed, "macros", traits)
+    case = random_layer.generate(seed, "macros", traits, config)
     path = with_macros(case.design, tmp_path, unknown)
     monkeypatch.setattr(icarus, "verilog", lambda _: path)
     monkeypatch.setattr(icarus, "verilog_sha256", lambda _: f"macros-{seed}")
