@@ -44,9 +44,10 @@ class SlotCount(Component):
                 m.d.sync += [used.eq(used + stride), count.eq(count + cfg.w_banks)]
             growing.append(grows)
         fewer = Signal.like(self.steps)
-        m.d.comb += [
-            fewer.eq(Mux(self.steps < self.rows_of_x, self.steps, self.rows_of_x)),
+        m.d.comb += fewer.eq(Mux(self.steps < self.rows_of_x, self.steps, self.rows_of_x))
+        m.d.sync += [
+            # what groups are cut to is reckoned with at once: it has a register of its own
             self.group.eq(Mux(fewer < cfg.max_group, fewer, cfg.max_group)),
+            self.counted.eq(~(growing[0] | growing[1])),
         ]
-        m.d.sync += self.counted.eq(~(growing[0] | growing[1]))
         return m
