@@ -100,6 +100,11 @@ class AcceleratorConfig:
         return 2 * CHUNK_ROWS if self.stream8 else CHUNK_ROWS
 
     @property
+    def keep_bits(self) -> int:
+        """Bits that say what of a block of h is kept: one, or, as units of streams may be one column, one a column."""
+        return BLOCK_COLS if self.streams else 1
+
+    @property
     def clears(self) -> bool:
         """Whether sums are added to from the first word on, and so must be 0 before."""
         return self.streams or self.group_list

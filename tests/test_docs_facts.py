@@ -109,7 +109,10 @@ def test_the_page_has_every_port_with_direction_and_width(top: str) -> None:
 
 def evaluate(formula: str, cfg: AcceleratorConfig) -> int:
     """A formula of a page, over the fields of the configuration, some of what follows from them, log2 and bits."""
-    derived = {name: getattr(cfg, name) for name in ("w_pes", "w_banks", "bank_slots", "entries", "streams", "clears")}
+    derived = {
+        name: getattr(cfg, name)
+        for name in ("w_pes", "w_banks", "bank_slots", "entries", "streams", "clears", "keep_bits")
+    }
     names = cfg.as_dict() | derived | {"max": max}
     functions = {"log2": lambda n: n.bit_length() - 1, "bits": lambda n: max(1, n.bit_length())}
     return int(eval(formula.replace("`", ""), {"__builtins__": {}}, names | functions))

@@ -110,6 +110,11 @@ def column_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     )
 
 
+def u_offset_words(cfg: AcceleratorConfig) -> int:
+    """Words of the lengths of U's units, at most: of streams a unit may be one column."""
+    return -(-(cfg.max_h if cfg.streams else cfg.h_blocks) // 4)
+
+
 def half_place(cfg: AcceleratorConfig) -> tuple[int, int]:
     """Slot and bank of the first step of a group in the upper half of the slots: steps go around the banks."""
     return divmod(cfg.fuse_capacity * cfg.w_pes, cfg.w_banks)

@@ -14,6 +14,7 @@ from hdl.accelerator.layout import (
     segment_layout,
     step_layout,
     target_layout,
+    u_offset_words,
 )
 from hdl.accelerator.vector.activation import TANH_ROW_BITS
 from hdl.accelerator.w.bank_feed import FEED_DEPTH
@@ -34,12 +35,12 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     sums = SUM_BITS * BANK_LANES * cfg.row_groups * (cfg.w_banks * cfg.bank_slots + 2)
     bursts = 2 * burst_layout(cfg).size
     queues = 8 * segment_layout().size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
-    offsets = _WORD_BITS * -(-cfg.h_blocks // 4)
+    offsets = _WORD_BITS * u_offset_words(cfg)
     # of each unit four biases of 16 bits and the cell
     units = (_WORD_BITS + 32) * cfg.max_h
     gates = 5 * TANH_ROW_BITS * TANH_SEGMENTS + 16 * 8 * GATE_BITS
-    # the blocks for U, two rows to store, and a keep bit beside each block
-    hidden = 3 * (_WORD_BITS + 1) * cfg.h_blocks
+    # the blocks for U, two rows to store, and keep bits beside each block
+    hidden = 3 * (_WORD_BITS + cfg.keep_bits) * cfg.h_blocks
     counts = COUNTER_BITS * len(Counter)
     common = bursts + counts + targets + rings + x + sums + queues + offsets + units + gates + hidden
     return common + _feeds(cfg) + _known_lengths(cfg) + _tables(cfg)

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden import isa
 from golden.config import AcceleratorConfig
 from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, GROUPS_RS1_BITS, Error, Format, Schedule
-from golden.tables import STREAM_GAP_BITS
+from golden.tables import STREAM_GAP_BITS, STREAM_UNIT_COLS
 from hdl.accelerator.frontend.command_decoder import COMMANDS
 from hdl.accelerator.frontend.threshold import Threshold
 from hdl.accelerator.signatures import ParametersSignature
@@ -99,11 +99,11 @@ class Registers(Component):
             packing = data.View(struct(isa.STREAMS_LAYOUT), rs1[: isa.STREAMS_LAYOUT.bits])
             with m.If(commands.streams):
                 m.d.sync += has_tables.eq(rs2 != 0)
-                for name, fits, gap_bits, unit, built in (
-                    ("w", w_fits, packing.w_gap_bits, packing.w_unit, (4, 1)),
-                    ("u", u_fits, packing.u_gap_bits, packing.u_unit, (4,)),
+                for name, fits, gap_bits, unit in (
+                    ("w", w_fits, packing.w_gap_bits, packing.w_unit),
+                    ("u", u_fits, packing.u_gap_bits, packing.u_unit),
                 ):
-                    known_unit = Cat(unit == columns - 1 for columns in built).any()
+                    known_unit = Cat(unit == columns - 1 for columns in STREAM_UNIT_COLS).any()
                     m.d.sync += [
                         getattr(p, f"{name}_matrix").gap_bits.eq(gap_bits),
                         single[name].eq(unit == 0),

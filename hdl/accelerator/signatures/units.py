@@ -42,7 +42,7 @@ class KeepSignature(Signature):
     """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read."""
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
-        super().__init__({"published": Out(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(1)})
+        super().__init__({"published": Out(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(cfg.keep_bits)})
 
 
 class BlockSignature(Signature):
@@ -55,12 +55,18 @@ class BlockSignature(Signature):
 class RowSignature(Signature):
     """The last two rows of h, seen from who holds them: ``done`` pulses when a row is complete.
 
-    ``half`` and ``addr`` ask for a block of the one or the other, with its keep bit.
+    ``half`` and ``addr`` ask for a block of the one or the other, with its keep bits.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         super().__init__(
-            {"done": Out(1), "half": In(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(1), "h": Out(HALVES)}
+            {
+                "done": Out(1),
+                "half": In(1),
+                "addr": In(Widths(cfg).h_blocks),
+                "keep": Out(cfg.keep_bits),
+                "h": Out(HALVES),
+            }
         )
 
 

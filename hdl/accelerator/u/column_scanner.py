@@ -1,6 +1,8 @@
-"""Which columns of U to load: walks the hidden state block by block, as far as it is known, and skips pruned ones."""
+"""Which columns of U to load: walks the hidden state unit by unit, as far as it is known, and skips pruned ones."""
 
-from amaranth import Array, Module, Mux, Signal
+from typing import Any
+
+from amaranth import Array, Const, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -11,13 +13,13 @@ from hdl.common.component import Component
 
 
 class ColumnScanner(Component):
-    """For each step, one ``segments`` and one ``columns`` entry per kept block of h, then an ``end`` column.
+    """For each step, one ``segments`` and one ``columns`` entry per kept unit of h, then an ``end`` column.
 
-    A block is looked at in each cycle, so that a run of skipped columns is passed while a kept one still loads. The
-    run of ``parameters`` begins with ``enable``. ``keep`` tells of blocks of h that are known, and gives their keep
-    bits; ``offset_addr`` asks for four column lengths, ``offsets``, one cycle later. Both streams must have room for
-    two more entries while ``room`` is high. ``kept`` and ``skipped`` pulse per block; ``bad_format``: a column too
-    long for memory to be asked for it.
+    A unit, a block of h or, of a stream, one element, is looked at in each cycle, so that a run of skipped columns is
+    passed while a kept one still loads. The run of ``parameters`` begins with ``enable``. ``keep`` tells of blocks of
+    h that are known, and gives their keep bits; ``offset_addr`` asks for four units' lengths, ``offsets``, one cycle
+    later. Both streams must have room for two more entries while ``room`` is high. ``kept`` and ``skipped`` pulse per
+    unit; ``bad_format``: a unit too long for memory to be asked for it.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -41,25 +43,37 @@ class ColumnScanner(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        w, p = Widths(self.cfg), self.parameters
+        cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
         steps_left = Signal(w.t)
         half = Signal()
-        block = Signal(w.h_blocks)
+        unit = Signal(w.h_units if cfg.streams else w.h_blocks)
         known = Signal(w.h_blocks + 1)
         # Step 0 without a state has h = 0 everywhere: kept only by a threshold of 0.
         zeros = Signal()
         look = Signal()
 
         looked = Signal()
-        column = Signal(w.h_blocks)
+        column = Signal.like(unit)
         addr = Signal.like(self.segments.payload.addr)
         none_kept = Signal()
         keep = Signal()
         words = Signal(16)
+        block: Any = unit
+        units: Any = p.h_blocks
+        keep_bit: Any = self.keep.keep
+        leaves_block: Any = Const(1)
+        longest = p.h_blocks << 4
+        if cfg.streams:
+            single = p.u_matrix.single
+            block = Mux(single, unit >> 2, unit)
+            units = Mux(single, p.h_blocks << 2, p.h_blocks)
+            keep_bit = self.keep.keep.bit_select(column[:2], 1)
+            leaves_block = ~single | unit[:2].all()
+            longest = p.h_blocks << Mux(single, 2, 4)
         m.d.comb += [
             self.keep.addr.eq(block),
-            self.offset_addr.eq(block >> 2),
-            keep.eq(looked & Mux(zeros, p.threshold == 0, self.keep.keep)),
+            self.offset_addr.eq(unit >> 2),
+            keep.eq(looked & Mux(zeros, p.threshold == 0, keep_bit)),
             words.eq(Array(self.offsets[i] for i in range(4))[column[:2]]),
         ]
         segment, entry = self.segments.payload, self.columns.payload
@@ -76,9 +90,13 @@ class ColumnScanner(Component):
             self.skipped.eq(looked & ~keep),
             # an eSELL block is at most a head and eight value words, a stream has no more words than a unit places for
             # one; the decoder finds what else cannot be
-            self.bad_format.eq(keep & (words > Mux(p.u_matrix.stream, p.h_blocks << 4, p.h_blocks * 18))),
+            self.bad_format.eq(keep & (words > Mux(p.u_matrix.stream, longest, p.h_blocks * 18))),
         ]
-        m.d.sync += [looked.eq(look), column.eq(block), known.eq(known + self.keep.published - (look & ~zeros))]
+        m.d.sync += [
+            looked.eq(look),
+            column.eq(unit),
+            known.eq(known + self.keep.published - (look & leaves_block & ~zeros)),
+        ]
         with m.If(looked):
             m.d.sync += addr.eq(addr + words)
         with m.If(keep):
@@ -89,14 +107,14 @@ class ColumnScanner(Component):
                 with m.If(self.enable):
                     m.next = "STEP"
             with m.State("STEP"):
-                m.d.sync += [addr.eq(p.u), block.eq(0), none_kept.eq(1)]
+                m.d.sync += [addr.eq(p.u), unit.eq(0), none_kept.eq(1)]
                 with m.If(steps_left != 0):
                     m.next = "LOOK"
             with m.State("LOOK"):
                 m.d.comb += look.eq(self.room & (zeros | (known != 0)))
                 with m.If(look):
-                    m.d.sync += block.eq(block + 1)
-                    with m.If(block + 1 == p.h_blocks):
+                    m.d.sync += unit.eq(unit + 1)
+                    with m.If(unit + 1 == units):
                         m.next = "LAST"
             with m.State("LAST"):
                 # the last look is being acted on

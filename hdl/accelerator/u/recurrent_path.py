@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.formats import WordDecoder
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
-from hdl.accelerator.layout import HALVES, SUM_BITS, Kind, column_layout, segment_layout
+from hdl.accelerator.layout import HALVES, SUM_BITS, Kind, column_layout, segment_layout, u_offset_words
 from hdl.accelerator.ring import Ring
 from hdl.accelerator.signatures import (
     UNIT_FAULTS,
@@ -34,13 +34,12 @@ class RecurrentPath(Component):
     """From memory to the sums U s(h) of one step, while the previous step's sums are still being read.
 
     ``bank``: words for it; ``step`` says when the sums of a step of ``parameters``' run are complete, ``sums`` gives
-    them. ``keep`` tells of
-    blocks of h as they become known, ``block`` fetches s(h). ``bias``, ``c`` and ``state`` carry what is loaded
-    before the first step: biases, cells and h of the state; ``w_offsets`` and ``w_tables`` what W needs of it, until
-    ``loaded`` (see Setup).
+    them. ``keep`` tells of blocks of h as they become known, ``block`` fetches s(h). ``bias``, ``c`` and ``state``
+    carry what is loaded before the first step: biases, cells and h of the state; ``w_offsets`` and ``w_tables`` what W
+    needs of it, until ``loaded`` (see Setup).
 
     ``burst`` asks for all of that and for U, ``fill`` brings it. ``faults``: what is wrong with it. ``events``: words
-    of U and of what comes before, kept and skipped blocks; in every cycle a word of U is taken, missing (U_STARVED)
+    of U and of what comes before, kept and skipped units; in every cycle a word of U is taken, missing (U_STARVED)
     or not wanted (U_IDLE); PE_BUSY while the PE is given an item.
     """
 
@@ -76,7 +75,7 @@ class RecurrentPath(Component):
         m.submodules.loader = loader = SegmentLoader(cfg)
         m.submodules.segments = segments = Queue(segment_layout(), 8)
         m.submodules.columns = columns = Queue(column_layout(cfg), 16)
-        m.submodules.offsets = offsets = Ram(64, -(-cfg.h_blocks // 4))
+        m.submodules.offsets = offsets = Ram(64, u_offset_words(cfg))
         m.submodules.ring = ring = Ring(cfg, Kind.U)
         m.submodules.decoder = decoder = WordDecoder(cfg)
         for part in (setup, scanner):

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
-from hdl.accelerator.layout import HALVES, SUM_BITS, Widths, bits_for, segment_layout
+from hdl.accelerator.layout import HALVES, SUM_BITS, Widths, bits_for, segment_layout, u_offset_words
 from hdl.accelerator.signatures import ParametersSignature, UnitSignature, WriteSignature
 from hdl.common.arith import FP32, Fp16, Fp16FromFp32
 from hdl.common.component import Component
@@ -33,7 +33,7 @@ class Setup(Component):
                 "w_offsets": Out(WriteSignature(self.cfg.x_blocks, HALVES)),
                 "w_tables": Out(WriteSignature(TABLE_WORDS, HALVES)),
                 "u_tables": Out(WriteSignature(TABLE_WORDS, HALVES)),
-                "offsets": Out(WriteSignature(-(-cfg.h_blocks // 4), 64)),
+                "offsets": Out(WriteSignature(u_offset_words(cfg), 64)),
                 "bias": Out(WriteSignature(cfg.max_h, HALVES)),
                 "c": Out(WriteSignature(cfg.max_h, signed(SUM_BITS))),
                 "h": Out(UnitSignature()),
@@ -47,7 +47,7 @@ class Setup(Component):
         m = Module()
         p = self.parameters
         units = Signal(Widths(self.cfg).h_blocks + 2)
-        offset_words = (p.h_blocks + 3) >> 2
+        offset_words = Mux(p.u_matrix.single, p.h_blocks, (p.h_blocks + 3) >> 2)
         w_offset_words = Mux(p.w_matrix.single, p.x_blocks, (p.x_blocks + 3) >> 2)
         tables = p.w_matrix.narrow | p.u_matrix.narrow
         m.d.comb += units.eq(p.h_blocks << 2)

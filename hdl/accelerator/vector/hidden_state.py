@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from golden.config import AcceleratorConfig
+from golden.config import BLOCK_COLS, AcceleratorConfig
 from hdl.accelerator.layout import HALVES, Widths
 from hdl.accelerator.signatures import BlockSignature, KeepSignature, ParametersSignature, RowSignature, UnitSignature
 from hdl.common.arith import fp16_magnitude
@@ -18,8 +18,9 @@ class HiddenState(Component):
     """Takes elements in ascending order: of the ``state`` where the run of ``parameters`` loads one, then of its steps.
 
     ``unit``: those that are computed; the two never come in one cycle. ``keep`` tells of each block of 4 that can be
-    read from the next cycle on: there its keep bit, and through ``block`` its values. ``row`` gives the last two rows
-    to be stored.
+    read from the next cycle on: there its keep bits, and through ``block`` its values. ``row`` gives the last two rows
+    to be stored. Where units of U's columns may be single ones a block has a keep bit for each of its four elements,
+    which are all alike if U's are not.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -38,9 +39,9 @@ class HiddenState(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
-        m.submodules.keeps = keeps = Ram(1, cfg.h_blocks)
+        m.submodules.keeps = keeps = Ram(cfg.keep_bits, cfg.h_blocks)
         m.submodules.blocks = blocks = Ram(64, cfg.h_blocks)
-        stored = data.StructLayout({"h": HALVES, "keep": unsigned(1)})
+        stored = data.StructLayout({"h": HALVES, "keep": unsigned(cfg.keep_bits)})
         m.submodules.rows = rows = Ram(stored.size, 2 * cfg.h_blocks)
 
         valid = Signal()
@@ -66,6 +67,15 @@ class HiddenState(Component):
             block_now.eq(Cat(previous, unit)),
         ]
         complete = valid & (position == 3)
+        keeps_now: Any = ((total_now >= p.threshold) | large_now).replicate(cfg.keep_bits)
+        if cfg.streams:
+            enough = Signal()
+            before = Signal(BLOCK_COLS - 1)
+            alone = Cat(before, enough)
+            m.d.comb += enough.eq(magnitude >= p.threshold)
+            with m.If(valid):
+                m.d.sync += before.eq(alone[1:])
+            keeps_now = Mux(p.u_matrix.single, alone, keeps_now)
         with m.If(valid):
             m.d.sync += [
                 position.eq(position + 1),
@@ -77,12 +87,12 @@ class HiddenState(Component):
         # One cycle later the block is written, and readable in the cycle after.
         write = Signal()
         values = Signal(64)
-        keep = Signal()
+        keep = Signal(cfg.keep_bits)
         addr = Signal(w.h_blocks)
         last = addr + 1 == p.h_blocks
         is_state = Signal(init=1)
         half = Signal()
-        m.d.sync += [write.eq(complete), keep.eq((total_now >= p.threshold) | large_now), values.eq(block_now)]
+        m.d.sync += [write.eq(complete), keep.eq(keeps_now), values.eq(block_now)]
         with m.If(write):
             m.d.sync += addr.eq(Mux(last, 0, addr + 1))
             with m.If(last):

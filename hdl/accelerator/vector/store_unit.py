@@ -92,6 +92,7 @@ class StoreUnit(Component):
         value = Signal(32)
         pruned = Signal()
         row_value = Array(self.row.h[i] for i in range(4))[which]
+        keep = self.row.keep.bit_select(which, 1) if self.cfg.streams else self.row.keep
         m.d.comb += [
             # an even element waits in `low`; only an odd one needs its room, and the one before has taken its own
             read.eq(reading & (queue.room != 0)),
@@ -99,7 +100,7 @@ class StoreUnit(Component):
             self.row.half.eq(rows[0]),
             self.cells.read.eq(is_c),
             self.cells.addr.eq(element),
-            pruned.eq(prune & ~self.row.keep),
+            pruned.eq(prune & ~keep),
             value.eq(Mux(is_c, self.cells.c, fp16_to_fp32(m, Mux(pruned, 0, row_value), "h"))),
             queue.i.valid.eq(arrived & which[0]),
             queue.i.payload.eq(Cat(low, value)),

@@ -1,6 +1,7 @@
 """The column scanner alone: which columns of U it asks for, and where they lie."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,25 +11,36 @@ from hdl.accelerator.u.column_scanner import ColumnScanner
 from tests.hdl.accelerator.unit_bench import CFG, cycles, parameters, simulate
 
 U = 0x4567
+STREAMS = replace(CFG, stream16=True)
 
 
 @pytest.mark.parametrize("state", [0, 1])
 @pytest.mark.parametrize(
-    ("seed", "blocks", "density", "threshold", "stall"),
-    [(1, 1, 0.5, 1, 0.0), (2, 6, 0.5, 1, 0.5), (3, 9, 0.0, 1, 0.3), (4, 16, 1.0, 1, 0.7), (5, 5, 0.4, 0, 0.4)],
+    ("seed", "blocks", "density", "threshold", "stall", "unit"),
+    [
+        (1, 1, 0.5, 1, 0.0, 4),
+        (2, 6, 0.5, 1, 0.5, 4),
+        (3, 9, 0.0, 1, 0.3, 4),
+        (4, 16, 1.0, 1, 0.7, 4),
+        (5, 5, 0.4, 0, 0.4, 4),
+        (6, 3, 0.5, 1, 0.3, 1),
+        (7, 5, 0.4, 0, 0.0, 1),
+    ],
 )
 def test_kept_columns_are_asked_for(
-    seed: int, blocks: int, density: float, threshold: int, stall: float, state: int
+    seed: int, blocks: int, density: float, threshold: int, stall: float, unit: int, state: int
 ) -> None:
+    """Of blocks of four columns, or of single ones, which only streams have."""
+    units = 4 * blocks // unit
     rng, stalls = np.random.default_rng(seed), random.Random(seed)
     steps = 4
-    offsets = rng.integers(0, 18 * blocks + 1, blocks)
+    offsets = rng.integers(0, (18 if unit == 4 else 4) * blocks + 1, units)
     starts = U + np.concatenate([[0], np.cumsum(offsets)])
-    keep = rng.random((steps, blocks)) < density
+    keep = rng.random((steps, units)) < density
     looked = keep.copy()
     if not state:
         # the zeros before the first step are kept by a threshold of 0 alone; row t is then h of step t - 1
-        looked = np.vstack([np.full((1, blocks), threshold == 0), keep[: steps - 1]])
+        looked = np.vstack([np.full((1, units), threshold == 0), keep[: steps - 1]])
     wanted_segments: list[Any] = []
     wanted_columns: list[Any] = []
     for t in range(steps):
@@ -36,21 +48,25 @@ def test_kept_columns_are_asked_for(
         wanted_segments += [(int(starts[b]), int(offsets[b])) for b in kept]
         wanted_columns += [(b, int(offsets[b]), int(b == kept[0]), t % 2, 0) for b in kept]
         wanted_columns.append((None, None, int(not kept), t % 2, 1))
-    words = np.pad(offsets, (0, -blocks % 4)).reshape(-1, 4)
-    dut = ColumnScanner(CFG)
+    # of each block of h, a bit for each of its four units, or four times the same
+    bits = np.repeat(keep, unit, axis=1).reshape(steps, blocks, 4) @ (1, 2, 4, 8)
+    words = np.pad(offsets, (0, -units % 4)).reshape(-1, 4)
+    dut = ColumnScanner(CFG if unit == 4 else STREAMS)
     segments: list[tuple[int, int]] = []
     columns: list[tuple[int | None, int | None, int, int, int]] = []
     counts = {"kept": 0, "skipped": 0}
 
     async def bench(ctx: Any) -> None:
         parameters(ctx, dut, h_blocks=blocks, steps=steps, threshold=threshold, state_in=state, u=U)
+        ctx.set(dut.parameters.u_matrix.single, int(unit == 1))
+        ctx.set(dut.parameters.u_matrix.stream, int(unit == 1))
         published = consumed = 0
         keep_addr = offset_addr = 0
         waited = f"seed {seed}: {steps} ends of a step"
         async for cycle in cycles(ctx, lambda: f"{waited}, {len(columns)} columns yet"):
             ctx.set(dut.enable, int(cycle >= 5))
-            row = min(consumed // blocks, steps - 1)
-            ctx.set(dut.keep.keep, int(keep[row, keep_addr]) if keep_addr < blocks else 0)
+            row = min(consumed // units, steps - 1)
+            ctx.set(dut.keep.keep, int(bits[row, keep_addr]) & (15 if unit == 1 else 1) if keep_addr < blocks else 0)
             ctx.set(dut.offsets, words[min(offset_addr, len(words) - 1)].tolist())
             # h of a step is known when its sums are, so after the end of its columns; the state's from the start
             known = sum(column[4] for column in columns) + state
@@ -68,7 +84,7 @@ def test_kept_columns_are_asked_for(
                 counts[name] += ctx.get(getattr(dut, name))
             assert cycle >= 5 or not columns, "nothing before it is enabled"
             assert not ctx.get(dut.bad_format)
-            if ctx.get(dut.kept) + ctx.get(dut.skipped) and (state or sum(counts.values()) > blocks):
+            if ctx.get(dut.kept) + ctx.get(dut.skipped) and (state or sum(counts.values()) > units):
                 consumed += 1
             if sum(column[4] for column in columns) == steps:
                 break

@@ -33,8 +33,7 @@ CONFIGS = {
 }
 LIMIT = 50
 ENTRY_BITS = {Format.STREAM16: 16, Format.STREAM8: 8}
-U_UNITS = (4,)
-W_UNITS = (4, 1)
+UNITS = (4, 1)
 
 
 def test_every_built_format_has_a_decoder_and_no_other() -> None:
@@ -193,8 +192,8 @@ def test_start_takes_gap_bits_and_units_that_are_built(name: str) -> None:
                 for of_w in (True, False):
                     other = u_format if of_w else w_format
                     fitting = (min(STREAM_GAP_BITS[ENTRY_BITS.get(other, 16)]), 4)
-                    number, units = (w_format, W_UNITS) if of_w else (u_format, U_UNITS)
-                    fits = number == Format.ESELL or (gap_bits in STREAM_GAP_BITS[ENTRY_BITS[number]] and unit in units)
+                    number = w_format if of_w else u_format
+                    fits = number == Format.ESELL or (gap_bits in STREAM_GAP_BITS[ENTRY_BITS[number]] and unit in UNITS)
                     packed = (gap_bits, unit)
                     asked.append(Asked(word, w=packed if of_w else fitting, u=fitting if of_w else packed))
                     expected.append(Error.NONE if fits else Error.BAD_FLAGS)

@@ -1,6 +1,7 @@
 """The hidden state alone: which blocks are kept, and what the U path and the store unit read of them."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,20 +20,26 @@ def rows_of_h(rng: np.random.Generator, rows: int, hidden: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("state", [0, 1])
-@pytest.mark.parametrize(("seed", "threshold"), [(1, 0.4), (2, 0.0), (3, 1.2), (4, float("inf"))])
-def test_blocks_are_kept_as_golden_says(seed: int, threshold: float, state: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "threshold", "unit"),
+    [(1, 0.4, 4), (2, 0.0, 4), (3, 1.2, 4), (4, float("inf"), 4), (5, 0.2, 1), (6, 0.0, 1)],
+)
+def test_blocks_are_kept_as_golden_says(seed: int, threshold: float, unit: int, state: int) -> None:
+    """Blocks, or single units of streams, of which each has a bit of its own."""
     rng, stalls = np.random.default_rng(seed), random.Random(seed)
     blocks, steps = 5, 4
     limit = numbers.threshold_q24(threshold)
     h = rows_of_h(rng, steps + state, 4 * blocks)
-    wanted = numbers.keep_blocks(h, limit)
+    keep = numbers.keep_units(h, limit, unit)
+    wanted = keep if unit == 4 else keep.reshape(*keep.shape[:-1], blocks, 4) @ (1, 2, 4, 8)
     bits = numbers.fp16_bits(h)
-    dut = HiddenState(CFG)
+    dut = HiddenState(CFG if unit == 4 else replace(CFG, stream16=True))
     kept: list[tuple[int, list[int]]] = []
     stored: list[tuple[int, list[int]]] = []
 
     async def bench(ctx: Any) -> None:
         parameters(ctx, dut, h_blocks=blocks, threshold=limit, state_in=state)
+        ctx.set(dut.parameters.u_matrix.single, int(unit == 1))
         units = [(int(bits[row, i]), row < state) for row in range(len(h)) for i in range(4 * blocks)]
         published = done = 0
         reading: tuple[int, int] | None = None

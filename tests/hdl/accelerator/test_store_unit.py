@@ -1,6 +1,7 @@
 """The store unit alone: what it asks for, what it stores, and when it counts a row."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,18 +25,22 @@ H, STATE = 0x1003, 0x20F1
         (3, 9, 0.3, {"h_seq": 1, "h_pruned": 1, "state_out": 1}),
         (4, 4, 0.8, {"h_pruned": 1}),
         (5, 16, 0.2, {"state_out": 1}),
+        (6, 3, 0.2, {"h_seq": 1, "h_pruned": 1, "state_out": 1}),
     ],
 )
 def test_rows_and_state_are_stored(seed: int, blocks: int, stall: float, flags: dict[str, int]) -> None:
+    """Also where each element of a block has a keep bit of its own."""
+    cfg = replace(CFG, stream16=True) if seed == 6 else CFG
     rng, stalls = np.random.default_rng(seed), random.Random(seed)
     steps, hidden = 5, 4 * blocks
     h = rng.uniform(-1, 1, (steps, hidden)).astype(np.float16)
     h[rng.random(h.shape) < 0.1] = 0
-    keep = rng.random((steps, blocks)) < 0.6
+    keep = rng.random((steps, blocks * cfg.keep_bits)) < 0.6
+    keep_words = keep.reshape(steps, blocks, cfg.keep_bits) @ (1 << np.arange(cfg.keep_bits))
     c = rng.integers(-(2**31), 2**31, hidden)
     bits = numbers.fp16_bits(h).reshape(steps, blocks, 4)
 
-    shown = np.where(np.repeat(keep, 4, axis=1), h, np.float16(0)) if "h_pruned" in flags else h
+    shown = np.where(np.repeat(keep, 4 // cfg.keep_bits, axis=1), h, np.float16(0)) if "h_pruned" in flags else h
     rows = range(steps) if "h_seq" in flags else [steps - 1]
     wanted: dict[int, int] = {}
     for number, row in enumerate(rows):
@@ -45,7 +50,7 @@ def test_rows_and_state_are_stored(seed: int, blocks: int, stall: float, flags: 
         state = h_bytes(h[-1:].astype(np.float32)) + c.astype("<i4").tobytes()
         wanted |= {STATE + i: word for i, word in enumerate(np.frombuffer(state, "<u8").tolist())}
 
-    dut = StoreUnit(CFG)
+    dut = StoreUnit(cfg)
     found: dict[int, int] = {}
 
     async def bench(ctx: Any) -> None:
@@ -59,7 +64,7 @@ def test_rows_and_state_are_stored(seed: int, blocks: int, stall: float, flags: 
             # memories answer what was asked for in the cycle before: of two rows the last of that half
             row = next((r for r in range(computed - 1, max(-1, computed - 3), -1) if r % 2 == half), None)
             if row is not None and row_read < blocks:
-                ctx.set(dut.row.keep, int(keep[row, row_read]))
+                ctx.set(dut.row.keep, int(keep_words[row, row_read]))
                 ctx.set(dut.row.h, bits[row, row_read].tolist())
             ctx.set(dut.cells.c, int(c[cell_read]) if cell_read < hidden else 0)
 
