@@ -193,19 +193,19 @@ def generate(
             w,
             u,
             bias,
-            _drawn_packer(rng, traits.formats or config.formats, STREAM_UNIT_COLS),
-            _drawn_packer(rng, traits.formats or config.formats, (BLOCK_COLS,)),
+            _drawn_packer(rng, traits.formats or config.formats),
+            _drawn_packer(rng, traits.formats or config.formats),
         ),
     )
     return _scheduled(case, rng, traits) if config.group_list else case
 
 
-def _drawn_packer(rng: np.random.Generator, formats: Sequence[Format], unit_cols: Sequence[int]) -> Packer:
+def _drawn_packer(rng: np.random.Generator, formats: Sequence[Format]) -> Packer:
     """Of one of the formats, with gap bits and units drawn where it has any."""
     form = stored(formats[int(rng.integers(len(formats)))])
     if not isinstance(form, Stream):
         return form.pack
-    wanted = Parameters(int(rng.choice(form.gap_bits)), int(rng.choice(unit_cols)))
+    wanted = Parameters(int(rng.choice(form.gap_bits)), int(rng.choice(STREAM_UNIT_COLS)))
     return lambda matrix: form.pack(matrix, wanted)
 
 

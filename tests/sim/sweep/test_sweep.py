@@ -285,7 +285,7 @@ def test_bandwidth_is_that_of_the_word_model(sweep_command):
     full, slow = rows_of()
     case = random_case(LAYERS["mnist-l2"], 1)
     (run,) = runs_of(case, ("fused",), replace(load_spec(EXAMPLES / "sweep-small.toml").points[0].config, n_pe=3))
-    assert int(full["cycles"]) == predicted(run.call, run.golden, preset("default")).word.cycles
+    assert int(full["cycles"]) == predicted(replace(run.call, n_fuse=3), run.golden, preset("default")).word.cycles
     assert int(slow["cycles"]) >= 4 * int(slow["port_words"])
     assert int(slow["cycles"]) < 4 * int(full["cycles"])
     assert (full["published_cycles"], slow["published_cycles"] == "") == (full["published_cycles"], True)
