@@ -110,8 +110,6 @@ def check_built(layers: Sequence[PackedLayer], formats: Sequence[Format] = tuple
         for name, matrix in (("W", packed.w), ("U", packed.u)):
             if matrix.format not in numbers:
                 raise UserError(f"{name} of layer {number} is {kind_of(matrix)}, which the RTL does not read: {built}")
-        if packed.u.parameters.unit_cols != BLOCK_COLS:
-            raise UserError(f"U of layer {number} is {kind_of(packed.u)}, which the RTL does not read: units of 4")
 
 
 def words_of(matrix: Packed) -> int:

@@ -20,7 +20,7 @@ from rich.table import Table
 from golden.config import AcceleratorConfig
 from sim.engines import registry
 from sim.figure10.picture import groups_of, mean_cycles, picture
-from sim.figure10.rows import SCHEMES, Run, Runner, runs_of
+from sim.figure10.rows import OURS, SCHEMES, Run, Runner, runs_of
 from sim.layers.jobs import RunFailed
 from sim.layers.table2 import LAYERS, Case, h_sparsity_of_bar, random_case, threshold_for, trained_cases
 from sim.options import EngineOption, LatencyOption, PresetOption, WorkersOption
@@ -47,16 +47,17 @@ from software.provenance import commit
 
 OUT = Path("build") / "figure10"
 SOURCES = ("random", "trained")
+SCHEMES_HELP = f"Of: all (the paper's), {', '.join(SCHEMES)}; beside them, where they are built: {', '.join(OURS)}."
 PTB_MODEL = Path("checkpoints") / "ptb-2x800.npz"
 
 
-def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of a comma-separated option, in their usual order; "all" is every one."""
+def _chosen(option: str, text: str, known: tuple[str, ...], more: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The names of a comma-separated option, in their usual order; "all" is every one of ``known``, not of ``more``."""
     names = [name.strip().lower() for name in text.split(",")]
     for name in names:
-        if name != "all" and name not in known:
-            raise UserError(f"{option}: no {name!r}; there are: all, {', '.join(known)}")
-    return tuple(name for name in known if name in names or "all" in names)
+        if name != "all" and name not in (*known, *more):
+            raise UserError(f"{option}: no {name!r}; there are: all, {', '.join((*known, *more))}")
+    return tuple(name for name in (*known, *more) if name in names or ("all" in names and name in known))
 
 
 def mnist_cases(wanted: frozenset[str], digits: int) -> list[Case]:
@@ -133,12 +134,12 @@ def table_of(rows: list[LayerRun]) -> Table:
             table.add_row(
                 title,
                 scheme,
-                "/".join(str(n) for n in sorted({row.n_fuse for row in group})),
+                "-" if group[0].group_sizes else "/".join(str(n) for n in sorted({row.n_fuse for row in group})),
                 f"{cycles:,.0f}",
                 f"{cycles / mean_cycles(group, 'word_model_cycles'):.4f}",
                 f"{mean_cycles(group, 'port_busy') / cycles:.1%}",
                 f"{mean_cycles(base) / cycles:.2f}" if base else "-",
-                f"{published_speedup(base, group):.2f}" if base else "-",
+                f"{published_speedup(base, group):.2f}" if base and group[0].published_model_cycles else "-",
                 f"{LAYERS[name].original / paper:.2f}" if paper else "",
                 "exact" if all(row.exact for row in group) else "WRONG",
             )
@@ -172,7 +173,7 @@ def main(
         str, typer.Option(metavar="LIST", help=f"Of: all, {', '.join(LAYERS)}; several with commas.")
     ] = "all",
     sources: Annotated[str, typer.Option(metavar="LIST", help="random weights, trained networks, or all.")] = "all",
-    schemes: Annotated[str, typer.Option(metavar="LIST", help=f"Of: all, {', '.join(SCHEMES)}.")] = "all",
+    schemes: Annotated[str, typer.Option(metavar="LIST", help=SCHEMES_HELP)] = "all",
     engine: EngineOption = registry.DEFAULT,
     preset: PresetOption = None,
     config_file: ConfigOption = None,
@@ -199,9 +200,11 @@ def main(
     Examples:
       python -m sim.figure10 --layers mnist-l1,mnist-l2
       python -m sim.figure10 --sources random --schemes original,fused --workers 2
+      python -m sim.figure10 --layers mnist-l1 --sources random --schemes all,stream16,list,list-stream16
     """
     names = _chosen("--layers", layers, tuple(LAYERS))
     chosen_sources = _chosen("--sources", sources, SOURCES)
+    chosen_schemes = _chosen("--schemes", schemes, SCHEMES, tuple(OURS))
     wanted = frozenset(names)
     json, plot = json or OUT / "figure10.json", plot or OUT / "figure10.png"
     console = Console(stderr=True)
@@ -219,9 +222,7 @@ def main(
     try:
         simulator = registry.get("accelerator", engine)
         with console.status("") as status:
-            runs = prepare(
-                names, chosen_sources, _chosen("--schemes", schemes, SCHEMES), config, trained, seed, status.update
-            )
+            runs = prepare(names, chosen_sources, chosen_schemes, config, trained, seed, status.update)
             if not runs:
                 raise UserError("nothing to run: no trained network of these layers was found")
             status.update("building the simulator")

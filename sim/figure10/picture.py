@@ -8,7 +8,9 @@ import numpy as np
 from sim.layers.table2 import LAYERS
 from sim.results.result import LayerRun
 
+PAPER = ["original", "sparse", "fused"]
 COLORS = {"original": "#9aa5b1", "sparse": "#4c8dae", "fused": "#d1495b"}
+COLORS |= {"stream16": "#edae49", "list": "#66a182", "list-stream16": "#2e4057", "list-stream8": "#8d5a97"}
 
 
 def groups_of(rows: Sequence[LayerRun]) -> dict[tuple[str, str], dict[str, list[LayerRun]]]:
@@ -43,18 +45,21 @@ def picture(rows: Sequence[LayerRun], title: str) -> bytes:
         labelled.add(label)
         return label
 
-    width = 0.27
+    drawn = [scheme for scheme in COLORS if any(scheme in schemes for schemes in groups.values())]
+    bars = drawn if len(drawn) > len(PAPER) else PAPER
+    width = 0.81 / len(bars)
     for place, ((name, source), schemes) in enumerate(groups.items()):
         paper = LAYERS[name]
         base = mean_cycles(schemes["original"])
-        for offset, (scheme, color) in enumerate(COLORS.items()):
+        for offset, scheme in enumerate(bars):
             if scheme not in schemes:
                 continue
-            at = place + (offset - 1) * width
+            color = COLORS[scheme]
+            at = place + (offset - (len(bars) - 1) / 2) * width
             speedup = base / mean_cycles(schemes[scheme])
             axes.bar(at, speedup, width * 0.92, color=color, label=once(f"RTL, {scheme}"))
             axes.text(at, 0.04, f"{speedup:.2f}", ha="center", va="bottom", fontsize=7, color="white")
-            if scheme == "original":
+            if scheme == "original" or not schemes[scheme][0].published_model_cycles:
                 continue
             model = mean_cycles(schemes["original"], "published_model_cycles")
             model /= mean_cycles(schemes[scheme], "published_model_cycles")
@@ -64,7 +69,7 @@ def picture(rows: Sequence[LayerRun], title: str) -> bytes:
                     at, paper.original / bar, "_", color="black", markersize=14, label=once("the paper's Figure 10")
                 )
         bound = base / mean_cycles(schemes[list(schemes)[-1]], "bound_cycles")
-        axes.plot([place - 1.4 * width, place + 1.4 * width], [bound] * 2, ":", color="grey", label=once("bound"))
+        axes.plot([place - 0.378, place + 0.378], [bound] * 2, ":", color="grey", label=once("bound"))
     axes.set_xticks(range(len(groups)), [f"{LAYERS[name].title}\n{source}" for name, source in groups], fontsize=8)
     axes.set(title=title, ylabel="speed-up over original", ylim=(0, None))
     figure.legend(fontsize=7, ncols=6, loc="outside lower center")

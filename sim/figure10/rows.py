@@ -3,16 +3,19 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
 
 from golden.config import AcceleratorConfig
-from golden.isa import Flags
+from golden.cycles import LIST
+from golden.formats import stored
+from golden.isa import Flags, Format, Schedule
 from golden.layer import Layer, LayerResult
 from sim.engines.wire.accelerator import encode_job
 from sim.layers.jobs import LayerCall, layer_job
+from sim.layers.plan import Plan, ScheduleChoice
 from sim.layers.record import RunWords, predicted, simulate
 from sim.layers.table2 import Case
 from sim.protocol.accelerator import AcceleratorJob
@@ -23,6 +26,24 @@ from sim.threads import simulations
 
 SCHEMES = ("original", "sparse", "fused")
 """original: N_fuse 1 and every block kept; sparse: N_fuse 1; fused: the best N_fuse within the capacity."""
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A scheme beside the paper's: in which format, and whether under the list, which skips zero x with ``x_skip``."""
+
+    weights: Format
+    listed: bool = False
+    x_skip: bool = False
+
+
+OURS = {
+    "stream16": Ours(Format.STREAM16),
+    "list": Ours(Format.ESELL, listed=True),
+    "list-stream16": Ours(Format.STREAM16, listed=True, x_skip=True),
+    "list-stream8": Ours(Format.STREAM8, listed=True, x_skip=True),
+}
+"""Each move alone, then all of them; the last on PEs of 8 MACs. The data and thresholds are those of ``fused``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +70,9 @@ def runs_of(case: Case, schemes: tuple[str, ...], config: AcceleratorConfig) -> 
     runs = []
     layer = Layer(case.packed)
     for scheme in schemes:
+        if scheme in OURS:
+            runs.append(_ours(case, scheme, config))
+            continue
         threshold = 0.0 if scheme == "original" else case.threshold
         golden = layer.run(case.x, threshold)
         call = LayerCall(case.packed, case.x, threshold, 1, Flags.H_SEQ | Flags.H_PRUNED)
@@ -56,6 +80,28 @@ def runs_of(case: Case, schemes: tuple[str, ...], config: AcceleratorConfig) -> 
             call = LayerCall(case.packed, case.x, threshold, RunWords.of(call, golden).best_n_fuse(config), call.flags)
         runs.append(Run(case, scheme, call, golden, predicted(call, golden, config).word.cycles))
     return runs
+
+
+def _ours(case: Case, scheme: str, config: AcceleratorConfig) -> Run:
+    """The run of a scheme of OURS. Raises ValueError where the configuration lacks what it needs."""
+    ours = OURS[scheme]
+    needed = {Schedule.LIST} if ours.listed else set()
+    if ours.weights not in config.formats or not needed <= set(config.schedules):
+        name = stored(ours.weights).name
+        raise ValueError(f"scheme {scheme} needs {name}{' and the list' if ours.listed else ''}, which are not built")
+    form = stored(ours.weights)
+    w, u = (
+        form.pack(stored(m.format).unpack(m.words, m.rows, m.cols, m.offsets, m.parameters))
+        for m in (case.packed.w, case.packed.u)
+    )
+    packed = replace(case.packed, w=w, u=u)
+    golden = Layer(packed).run(case.x, case.threshold)
+    choice = ScheduleChoice(1, LIST.name, None, ours.x_skip) if ours.listed else ScheduleChoice()
+    plan = choice.plan(packed, case.x, case.threshold, golden, config)
+    if not ours.listed:
+        plan = Plan(RunWords.of(plan.call(packed, case.x, case.threshold), golden).best_n_fuse(config))
+    call = plan.call(packed, case.x, case.threshold)
+    return Run(case, scheme, call, golden, predicted(call, golden, config).word.cycles)
 
 
 class Runner:

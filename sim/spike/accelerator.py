@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import isa
-from golden.config import BLOCK_COLS, GATES, WORD_BYTES, AcceleratorConfig
+from golden.config import GATES, WORD_BYTES, AcceleratorConfig
 from golden.cycles import SCHEDULES, u_words_of_steps
 from golden.formats import OPEN, FormatError, Packed, Parameters, stored, unpack_halves
 from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule
@@ -208,8 +208,6 @@ class Accelerator:
                 number and number in config.formats and not stored(number).takes(self._parameters(name))
                 for name, number in (("w", w_format), ("u", u_format))
             )
-            # columns of U are read by fours
-            or (u_format != Format.ESELL and self._parameters("u").unit_cols != BLOCK_COLS)
             or (uses_state and not self._address["state"])
             or (knows_w and not self._address["w_offsets"])
             or (uses_tables and not self._address["tables"]),

@@ -1,10 +1,11 @@
 """One point of a sweep, computed in whatever process and on whatever machine it comes to."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,10 +219,14 @@ def _word_values(name: str) -> int:
     return form.word_values if isinstance(form, StoredFormat) else CHUNK_ROWS
 
 
-def _simulated(point: Point, facts: _Facts, n_fuse: int, sha256: str) -> LayerRun:
+def _simulated(point: Point, facts: _Facts, named: Mapping[str, Any], sha256: str) -> LayerRun:
     """The RTL's run. Raises RunFailed when an h or a counter differs from golden's, or the Verilog from ``sha256``."""
     packed, x = _data(point)
-    call = LayerCall(packed, x, facts.threshold, n_fuse, _FLAGS)
+    number = SCHEDULES[point.schedule].number
+    assert number is not None
+    call = LayerCall(
+        packed, x, facts.threshold, named.get("n_fuse") or 1, _FLAGS, None, number, tuple(named.get("sizes") or ())
+    )
     engine, design = registry.get("accelerator", point.engine), Design("accelerator", point.config)
     if (found := engine.verilog_sha256(design)) != sha256:
         raise RunFailed(f"the Verilog here is {found[:16]}, the sweep is of {sha256[:16]}")
@@ -240,7 +245,7 @@ def _row(point: Point, sha256: str | None) -> Row:
     named = schedule.named(values)
     n_fuse, sizes = named.get("n_fuse"), named.get("sizes")
     model = schedule.model(facts.words, config, values, permille)
-    run = None if sha256 is None else _simulated(point, facts, n_fuse or 1, sha256)
+    run = None if sha256 is None else _simulated(point, facts, named, sha256)
     return Row(
         engine=point.engine,
         layer=point.layer,

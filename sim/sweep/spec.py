@@ -17,7 +17,7 @@ from typing import Any
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig, LayerShape
 from golden.cycles import FULL_PORT, SCHEDULES
 from golden.formats import FORMATS
-from golden.isa import BUILT_FORMATS, BUILT_SCHEDULES
+from golden.isa import BUILT_FORMATS, BUILT_SCHEDULES, Format, Schedule
 from golden.settings import PRESET, Configuration
 from sim.engines import registry
 from sim.layers.table2 import LAYERS
@@ -218,6 +218,17 @@ def _check_built(chosen: Mapping[str, Any]) -> None:
         raise _LeftOut(("n_fuse", "schedule"), f"n_fuse without meaning: schedule {schedule.name} has none")
 
 
+def _with_what_runs(config: AcceleratorConfig, chosen: Mapping[str, Any]) -> AcceleratorConfig:
+    """For a simulator the configuration with the schedule and the format of the point."""
+    if chosen["engine"] == MODEL:
+        return config
+    listed = SCHEDULES[chosen["schedule"]].number == Schedule.LIST
+    switches = {Format.STREAM16: "stream16", Format.STREAM8: "stream8", Format.ESELL: "esell"}
+    number = getattr(FORMATS[chosen["format"]], "number", None)
+    more = {name: True for form, name in switches.items() if form == number}
+    return replace(config, group_list=config.group_list or listed, **more)
+
+
 def _point(chosen: Mapping[str, Any], label: str, start: Base) -> Point:
     layer, shape = chosen["layer"]
     sizes = {key: chosen[key] for key in ("n_pe", "slots", "window") if key in chosen}
@@ -234,8 +245,8 @@ def _point(chosen: Mapping[str, Any], label: str, start: Base) -> Point:
         raise _LeftOut(
             ("n_pe", "slots"), f"fewer slots than 2 (n_pe - 1): n_pe {n_pe} needs {least}, there are {slots}"
         )
-    config = replace(base, **sizes)
     _check_built(chosen)
+    config = _with_what_runs(replace(base, **sizes), chosen)
     if chosen["n_fuse"] > config.fuse_capacity:
         raise _LeftOut(
             ("n_pe", "slots", "n_fuse"),

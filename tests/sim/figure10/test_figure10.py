@@ -178,3 +178,16 @@ def test_sentences_are_embedded_by_the_checkpoint_in_the_data_folder(tmp_path):
     np.savez(path, **arrays, embedding=embedding[:-1], thresholds=np.full(2, 0.5, np.float32), meta="{}")
     with pytest.raises(UserError, match=f"knows {words - 1} words, the sentences have word {words - 1}"):
         ptb_cases(frozenset({"ptb-l1"}), 1, tmp_path)
+
+
+def test_our_schemes_stand_beside_the_papers(command):
+    code, out, _ = command("--layers", "mnist-l1", "--sources", "random", "--schemes", "original,fused,list-stream16")
+    assert code == 0 and "list-stream16" in out
+    rows = from_json(Path("build/figure10/figure10.json").read_text()).rows
+    assert [row.scheme for row in rows] == ["original", "fused", "list-stream16"]
+    assert [(row.schedule, row.format, row.x_skip) for row in rows[1:]] == [(0, "eSELL", False), (1, "stream-16", True)]
+    assert rows[2].group_sizes and rows[2].word_model_cycles < rows[1].word_model_cycles
+    assert rows[2].threshold == rows[1].threshold and rows[2].paper_cycles is None
+    assert Path("build/figure10/figure10.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = command("--layers", "mnist-l1", "--sources", "random", "--schemes", "list-stream8")
+    assert (code, err) == (2, "error: scheme list-stream8 needs stream-8 and the list, which are not built\n")

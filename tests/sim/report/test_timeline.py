@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from golden.config import AcceleratorConfig, preset
-from golden.isa import Counter, Error
+from golden.isa import Counter, Error, Flags, Schedule
 from golden.layer import Layer
 from sim import run
 from sim.commands import timeline as timeline_command
@@ -18,7 +18,7 @@ from sim.engines.build_cache import cache_root
 from sim.engines.compiled import CompiledAccelerator
 from sim.engines.native.vcd import read_rows
 from sim.layers.jobs import LayerCall, layer_job
-from sim.layers.random_layer import CONFIGS, RandomLayer, Traits, calls, generate
+from sim.layers.random_layer import CONFIGS, FULL_CONFIGS, RandomLayer, Traits, calls, generate
 from sim.layers.table2 import LAYERS, random_case
 from sim.protocol.base import Design, EngineError, WaveRequest
 from sim.protocol.timing import MemoryTiming
@@ -61,6 +61,25 @@ def test_cycles_add_up_for_every_number_of_pes(config):
         assert found.verdict.exact, case.text
         assert found.problems == [], case.text
         assert len(found.timeline.tracks) == config.n_pe + 2
+
+
+@pytest.mark.slow
+def test_pes_of_the_pool_add_up_and_take_the_steps_of_their_banks():
+    config = FULL_CONFIGS[1]
+    for seed in range(300, 312):
+        case = generate(seed, traits=Traits(full=True, n_pe=3, schedule=Schedule.LIST))
+        found = recorded(case, config)
+        assert found.verdict.exact, case.text
+        assert found.problems == [], case.text
+        assert [track.name for track in found.timeline.tracks][1:4] == ["PE 0", "PE 1", "PE 2"]
+        steps = len(np.asarray(calls(case)[0].x))
+        of_w = set()
+        for pe, track in enumerate(found.timeline.tracks[1:4]):
+            taken = track.steps[track.codes == 1].astype(int) - 1
+            assert set(taken % 3) <= {pe} and set(taken) <= set(range(steps)), case.text
+            of_w |= set(taken)
+        if not case.flags & Flags.X_SKIP and len(case.packed.w.words) > case.packed.w.offsets.size:
+            assert of_w in (set(), set(range(steps))), case.text
 
 
 def test_steps_are_those_of_the_schedule():

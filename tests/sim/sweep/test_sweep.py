@@ -270,12 +270,22 @@ def test_a_list_is_swept_by_its_model_with_the_sizes_it_finds(sweep_command):
         assert row["macs"] == {"eSELL": "12", "stream-8": "24"}[row["format"]]
 
 
+@pytest.mark.slow
+def test_a_list_on_the_rtl_is_exact_with_the_sizes_it_finds(sweep_command):
+    text = "[grid]\nlayer = { x = 16, h = 24, t = 9 }\nw_sparsity = 0.3\nu_sparsity = 0.5\nh_sparsity = 0.4\n"
+    text += 'preset = "tiny"\nengine = "native"\nschedule = "list"\nformat = "stream-16"\n'
+    assert sweep_command(text)[0] == 0
+    (row,) = rows_of()
+    assert (row["schedule"], row["format"], row["exact"]) == ("list", "stream-16", "True")
+    assert row["group_sizes"] and int(row["cycles"]) > 0.8 * int(row["word_model_cycles"])
+
+
 def test_bandwidth_is_that_of_the_word_model(sweep_command):
     assert sweep_command('[grid]\nlayer = "mnist-l2"\npreset = "mnist"\nbandwidth = [1, 0.25]')[0] == 0
     full, slow = rows_of()
     case = random_case(LAYERS["mnist-l2"], 1)
     (run,) = runs_of(case, ("fused",), replace(load_spec(EXAMPLES / "sweep-small.toml").points[0].config, n_pe=3))
-    assert int(full["cycles"]) == predicted(run.call, run.golden, preset("default")).word.cycles
+    assert int(full["cycles"]) == predicted(replace(run.call, n_fuse=3), run.golden, preset("default")).word.cycles
     assert int(slow["cycles"]) >= 4 * int(slow["port_words"])
     assert int(slow["cycles"]) < 4 * int(full["cycles"])
     assert (full["published_cycles"], slow["published_cycles"] == "") == (full["published_cycles"], True)

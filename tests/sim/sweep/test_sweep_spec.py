@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from golden.config import AcceleratorConfig, LayerShape
+from golden.config import LayerShape, preset
 from golden.cycles import SCHEDULES
 from golden.formats import FORMATS
 from sim.sweep.axes import AXES
@@ -44,7 +44,7 @@ def test_the_page_names_every_key_and_column():
 def test_what_a_file_does_not_say():
     (point,) = spec_of({"grid": {"layer": "ptb-l2"}}, "a", "a").points
     assert point == Point(
-        "model", "ptb-l2", LayerShape(800, 800, 35), 0.2, 0.6, 0.41, 1, AcceleratorConfig(), 0, "cell-fusion", "eSELL",
+        "model", "ptb-l2", LayerShape(800, 800, 35), 0.2, 0.6, 0.41, 1, preset("default"), 0, "cell-fusion", "eSELL",
         None, 1000,
     )  # fmt: skip
     (point,) = spec_of({"points": [{"layer": "ptb-l2", "engine": "native"}]}, "a", "a").points
