@@ -46,7 +46,6 @@ from software.options import ConfigOption, SetOption, accelerator, check_fits
 from software.progress import bars
 from software.provenance import commit
 from software.weight_formats import (
-    ALL_ESELL,
     ESELL,
     FormatChoice,
     GapBitsOption,
@@ -54,7 +53,7 @@ from software.weight_formats import (
     UnitOption,
     WFormatOption,
     check_built,
-    formats_line,
+    tell_formats,
 )
 
 Float32 = NDArray[np.float32]
@@ -185,9 +184,7 @@ def run_layer(
     given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
     check_fits([packed for packed, _ in layers], given.shape[1], asked)
     check_built([packed for packed, _ in layers])
-    if formats != ALL_ESELL:
-        for number, (packed, _) in enumerate(layers, 1):
-            print(f"layer {number}: {formats_line(packed)}")
+    tell_formats(formats, [packed for packed, _ in layers])
     setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse)
     start = time.monotonic()
     with bars() as bar:

@@ -52,7 +52,7 @@ from software.weight_formats import (
     UFormatOption,
     UnitOption,
     WFormatOption,
-    formats_line,
+    tell_formats,
 )
 
 SYSTEMS = ("soc", "accelerator")
@@ -172,9 +172,7 @@ def run_mnist(
                 print(f"digit {run.record.index} | {line}", flush=True)
 
         runs = network.run(workers, done, lambda layer: wanted if layer + 1 == wave_layer else None)
-    if formats != FormatChoice():
-        for number, (packed, _) in enumerate(network.layers, 1):
-            print(f"layer {number}: {formats_line(packed)}")
+    tell_formats(formats, [packed for packed, _ in network.layers])
     result = _result(network, runs, engine, asked.name, seed, sha256, time.monotonic() - start)
     wrong = [run for run in runs if not run.record.exact]
     if wrong:
