@@ -217,9 +217,11 @@ class Layer:
             self.errors.add(Error.BAD_BIAS)
         # A unit that is never loaded is never seen
         self.u_errors = self._unit_errors(u, self.unit_cols)
-        self.w_errors = self._unit_errors(w, packed.w.parameters.unit_cols)
+        # Of W what is wrong somewhere: hardly ever anything, so that steps need not look at their x for it
+        w_errors = self._unit_errors(w, packed.w.parameters.unit_cols)
+        self.w_errors = {error: bad for error, bad in w_errors.items() if bad.any()}
         if not x_skip:
-            self.errors |= {error for error, bad in self.w_errors.items() if bad.any()}
+            self.errors |= self.w_errors.keys()
 
     @staticmethod
     def _unit_errors(decoded: Decoded, unit_cols: int) -> dict[Error, NDArray[np.bool_]]:
@@ -231,6 +233,8 @@ class Layer:
 
     def _errors_of_w(self, x: Float16) -> set[Error]:
         """Those of the units of W that steps x (..., X) need."""
+        if self.w_errors.keys() <= self.errors:
+            return set()
         units = len(next(iter(self.w_errors.values())))
         needed = (x != 0).reshape(-1, units, self.packed.x // units).any(axis=(0, 2))
         return {error for error, bad in self.w_errors.items() if (needed & bad).any()}

@@ -102,6 +102,13 @@ class FormatChoice:
 ALL_ESELL = FormatChoice()
 
 
+def tell_formats(formats: FormatChoice, layers: Sequence[PackedLayer]) -> None:
+    """Print what each layer is packed in, unless nothing but eSELL was asked for."""
+    if formats != ALL_ESELL:
+        for number, packed in enumerate(layers, 1):
+            print(f"layer {number}: {formats_line(packed)}")
+
+
 def check_built(layers: Sequence[PackedLayer], formats: Sequence[Format] = tuple(Format)) -> None:
     """Raise UserError naming the first matrix that no RTL reads, or none with these formats."""
     numbers = [number for number in BUILT_FORMATS if number in formats]

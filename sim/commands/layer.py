@@ -48,7 +48,6 @@ from software.options import ConfigOption, SetOption, accelerator, check_fits
 from software.progress import bars
 from software.provenance import commit
 from software.weight_formats import (
-    ALL_ESELL,
     ESELL,
     FormatChoice,
     GapBitsOption,
@@ -56,7 +55,7 @@ from software.weight_formats import (
     UnitOption,
     WFormatOption,
     check_built,
-    formats_line,
+    tell_formats,
 )
 
 Float32 = NDArray[np.float32]
@@ -196,9 +195,7 @@ def run_layer(
     given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
     check_fits([packed for packed, _ in layers], given.shape[1], asked)
     check_built([packed for packed, _ in layers], asked.config.formats)
-    if formats != ALL_ESELL:
-        for number, (packed, _) in enumerate(layers, 1):
-            print(f"layer {number}: {formats_line(packed)}")
+    tell_formats(formats, [packed for packed, _ in layers])
     setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse, formats, choice)
     start = time.monotonic()
     with bars() as bar:

@@ -54,7 +54,7 @@ from software.weight_formats import (
     UFormatOption,
     UnitOption,
     WFormatOption,
-    formats_line,
+    tell_formats,
 )
 
 SYSTEMS = ("soc", "accelerator")
@@ -182,9 +182,7 @@ def run_mnist(
                 print(f"digit {run.record.index} | {line}", flush=True)
 
         runs = network.run(workers, done, lambda layer: wanted if layer + 1 == wave_layer else None)
-    if formats != FormatChoice():
-        for number, (packed, _) in enumerate(network.layers, 1):
-            print(f"layer {number}: {formats_line(packed)}")
+    tell_formats(formats, [packed for packed, _ in network.layers])
     if isinstance(network, Network) and not choice.plain:
         for number, plan in enumerate(network.plans, 1):
             print(f"layer {number}: {plan_line(plan)}")

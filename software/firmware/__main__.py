@@ -22,7 +22,7 @@ from software.weight_formats import (
     UFormatOption,
     UnitOption,
     WFormatOption,
-    formats_line,
+    tell_formats,
 )
 
 NETWORK_PROGRAMS = ("network", "streaming", "nofence")
@@ -131,9 +131,7 @@ def main(
         if asked:
             check_fits([packed for packed, _ in network.layers], network.steps, asked)
         build_network(network, program, path, compiler, flags)
-        if formats != ALL_ESELL:
-            for number, (weights, _) in enumerate(network.layers, 1):
-                print(f"layer {number}: {formats_line(weights)}")
+        tell_formats(formats, [weights for weights, _ in network.layers])
     else:
         build(sources(program), path, compiler, flags)
     print(path)
