@@ -148,13 +148,13 @@ def plan_layers(
         packed = formats.packings(layer.w, layer.u, layer.b, config.formats)
         check_built([*(below.packed for below in found), packed[0]], config.formats)
         results = [Layer(one).run(x, layer.threshold) for one in packed]
-        if results[0].error != Error.NONE:
-            raise UserError(f"layer {number} stops: {ERROR_MEANINGS[results[0].error]}")
         tried = [
             (*schedule.planned(one, x, result, config), one, result)
             for one, result in zip(packed, results, strict=True)
             if result.error == Error.NONE
         ]
+        if not tried:
+            raise UserError(f"layer {number} stops: {ERROR_MEANINGS[results[0].error]}")
         plan, _, best, result = min(tried, key=lambda one: one[1])
         found.append(PlannedLayer(best, layer.threshold, plan))
         x = result.h_pruned
