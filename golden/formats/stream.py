@@ -127,7 +127,9 @@ class Stream(StoredFormat):
     def decode(
         self, words: ArrayLike, rows: int, cols: int, offsets: ArrayLike | None = None, parameters: Parameters = OPEN
     ) -> Decoded:
-        """Read an array as the decoder does; a unit that the array lacks words of is faulty, too."""
+        """Read an array as the hardware does; a unit of more words than places, or that the array lacks words of, is
+        faulty, too.
+        """
         lengths = self._lengths(rows, cols, offsets, parameters)
         ends = np.cumsum(lengths)
         w = np.ascontiguousarray(words, dtype=np.uint64)[: int(ends[-1])]
@@ -137,13 +139,18 @@ class Stream(StoredFormat):
         width, streams = parameters.unit_cols, self.streams
         places = rows // streams * width
         faults: dict[int, FormatError] = {}
-        used = np.full(len(lengths), code.size)
+        limits = ends - lengths + places
+        used = np.minimum(limits * streams, code.size)
         outside = np.flatnonzero((code != 0) & (place >= places))
+        outside = outside[outside // streams < limits[unit[outside // streams]]]
         faulty, first = np.unique(unit[outside // streams], return_index=True)
         used[faulty] = outside[first]
         for number, at in zip(faulty.tolist(), outside[first].tolist(), strict=True):
             reason = f"a value at place {place.flat[at]} of a unit that has {places}"
             faults[number] = StreamFault(number, at % streams, at // streams, reason)
+        for number in np.flatnonzero((lengths > places) & (limits <= len(w))).tolist():
+            reason = f"{lengths[number]} words of a unit that has {places} places"
+            faults.setdefault(number, StreamFault(number, 0, int(limits[number]), reason))
         for number in np.flatnonzero((ends > len(w)) & (lengths > 0)).tolist():
             reason = f"the array ends before the {lengths[number]} words of this unit do"
             faults.setdefault(number, StreamFault(number, 0, len(w), reason))

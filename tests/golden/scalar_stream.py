@@ -57,6 +57,9 @@ def decode(
     for unit, length in enumerate(lengths):
         place = [-1] * streams
         for word in range(at, at + length):
+            if word == at + end:
+                faults.setdefault(unit, (0, word))
+                break
             if word >= len(words):
                 faults.setdefault(unit, (0, len(words)))
                 break

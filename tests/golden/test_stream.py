@@ -247,6 +247,17 @@ def test_codes_that_are_zero_count_as_values_only_where_they_lie() -> None:
     assert str(late.faults[0]) == "unit 0, stream 0, word 1: a value at place 8 of a unit that has 8"
 
 
+@pytest.mark.parametrize(("entry_bits", "unit", "places"), [(16, 4, 16), (16, 1, 4), (8, 4, 8), (8, 1, 2)])
+def test_a_unit_has_no_more_words_than_places(entry_bits: int, unit: int, places: int) -> None:
+    """Not even words without a value."""
+    form = Stream16() if entry_bits == 16 else Stream8()
+    parameters = Parameters(4, unit, None if entry_bits == 16 else np.zeros((4, 16), np.float16))
+    words = np.zeros(2 * places + 1, np.uint64)
+    assert not form.decode(words[:-1], 16, 2 * unit, [places, places], parameters).faults
+    (fault,) = form.decode(words, 16, 2 * unit, [places, places + 1], parameters).faults.values()
+    assert str(fault) == (f"unit 1, stream 0, word {2 * places}: {places + 1} words of a unit that has {places} places")
+
+
 def test_a_value_that_is_not_finite_is_a_bad_weight_of_its_unit() -> None:
     decoded = Stream16().decode([0, 0x7C00, 0xFFF0 << 16], 16, 12, [1, 1, 1], Parameters(4))
     assert decoded.bad_columns.tolist() == [1, 2] and not decoded.faults

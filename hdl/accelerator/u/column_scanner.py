@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Const, Module, Mux, Signal
+from amaranth import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -62,20 +62,24 @@ class ColumnScanner(Component):
         units: Any = p.h_blocks
         keep_bit: Any = self.keep.keep
         leaves_block: Any = Const(1)
-        longest = p.h_blocks << 4
+        of_stream: Any = p.h_blocks << 4
         if cfg.streams:
             single = p.u_matrix.single
             block = Mux(single, unit >> 2, unit)
             units = Mux(single, p.h_blocks << 2, p.h_blocks)
             keep_bit = self.keep.keep.bit_select(column[:2], 1)
             leaves_block = ~single | unit[:2].all()
-            longest = p.h_blocks << Mux(single, 2, 4)
+            of_stream = (p.h_blocks << 4) >> Cat(p.u_matrix.narrow, single)
         m.d.comb += [
             self.keep.addr.eq(block),
             self.offset_addr.eq(unit >> 2),
             keep.eq(looked & Mux(zeros, p.threshold == 0, keep_bit)),
             words.eq(Array(self.offsets[i] for i in range(4))[column[:2]]),
         ]
+        longest = Signal(16)
+        # an eSELL block is at most a head and eight value words, a stream has no more words than a unit places for
+        # one; the decoder finds what else cannot be
+        m.d.sync += longest.eq(Mux(p.u_matrix.stream, of_stream, p.h_blocks * 18))
         segment, entry = self.segments.payload, self.columns.payload
         m.d.comb += [
             self.segments.valid.eq(keep),
@@ -88,9 +92,7 @@ class ColumnScanner(Component):
             entry.mark.half.eq(half),
             self.kept.eq(keep),
             self.skipped.eq(looked & ~keep),
-            # an eSELL block is at most a head and eight value words, a stream has no more words than a unit places for
-            # one; the decoder finds what else cannot be
-            self.bad_format.eq(keep & (words > Mux(p.u_matrix.stream, longest, p.h_blocks * 18))),
+            self.bad_format.eq(keep & (words > longest)),
         ]
         m.d.sync += [
             looked.eq(look),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -45,6 +45,10 @@ class UnitWalker(Component):
         addr = Signal.like(self.segments.payload.addr)
         words = Signal(16)
         needed = Signal()
+        longest = Signal(16)
+        # of a stream as many as places, of eSELL heads and values; the decoder finds what else cannot be
+        of_stream = (p.h_blocks << 4) >> Cat(p.w_matrix.narrow, p.w_matrix.single)
+        m.d.sync += longest.eq(Mux(p.w_matrix.stream, of_stream, p.h_blocks * 18))
         m.d.comb += [
             self.units.ready.eq(self.room),
             self.offset_addr.eq(self.units.payload.unit >> 2),
@@ -62,10 +66,7 @@ class UnitWalker(Component):
             column.words.eq(words),
             column.mark.eq(unit.mark),
             column.end.eq(unit.end),
-            # of a stream as many as places, of eSELL heads and values; the decoder finds what else cannot be
-            self.bad_format.eq(
-                needed & (words > Mux(p.w_matrix.stream, p.h_blocks << Mux(p.w_matrix.single, 2, 4), p.h_blocks * 18))
-            ),
+            self.bad_format.eq(needed & (words > longest)),
         ]
         with m.If(~begun | (taken & unit.end)):
             m.d.sync += addr.eq(p.w)

@@ -96,9 +96,20 @@ def test_kept_columns_are_asked_for(
     assert counts == {"kept": int(looked.sum()), "skipped": int((~looked).sum())}
 
 
-@pytest.mark.parametrize(("words", "bad"), [(36, 0), (37, 1)])
-def test_a_column_longer_than_its_blocks_can_be_is_told(words: int, bad: int) -> None:
-    dut = ColumnScanner(CFG)
+@pytest.mark.parametrize("bad", [0, 1])
+@pytest.mark.parametrize(
+    ("packing", "longest"),
+    [
+        ({}, 36),
+        ({"stream": 1}, 32),
+        ({"stream": 1, "single": 1}, 8),
+        ({"stream": 1, "narrow": 1}, 16),
+        ({"stream": 1, "narrow": 1, "single": 1}, 4),
+    ],
+)
+def test_a_unit_longer_than_it_can_be_is_told(packing: dict[str, int], longest: int, bad: int) -> None:
+    """Of H = 8: a word for each place of a unit of a stream, of eSELL as many as its blocks can have."""
+    dut = ColumnScanner(replace(STREAMS, stream8=True) if packing else CFG)
     seen: list[int] = []
 
     async def bench(ctx: Any) -> None:
@@ -106,7 +117,9 @@ def test_a_column_longer_than_its_blocks_can_be_is_told(words: int, bad: int) ->
         parameters(ctx, dut, h_blocks=2, steps=1, threshold=0)
         ctx.set(dut.enable, 1)
         ctx.set(dut.room, 1)
-        ctx.set(dut.offsets, [words, 0, 0, 0])
+        for name, value in packing.items():
+            ctx.set(getattr(dut.parameters.u_matrix, name), value)
+        ctx.set(dut.offsets, [longest + bad, 0, 0, 0])
         async for _ in cycles(ctx, lambda: "the end of the columns", 50):
             seen.append(ctx.get(dut.bad_format))
             if ctx.get(dut.columns.valid) and ctx.get(dut.columns.payload.end):

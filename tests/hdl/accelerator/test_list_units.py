@@ -169,12 +169,23 @@ def test_addresses_pass_the_units_that_are_left_out(seed: int, stall: float, sin
 
 
 @pytest.mark.parametrize(
-    ("stream", "single", "words", "bad"),
-    [(1, 0, 32, 0), (1, 0, 33, 1), (1, 1, 8, 0), (1, 1, 9, 1), (0, 0, 36, 0), (0, 0, 37, 1)],
+    ("packing", "words", "bad"),
+    [
+        ({"stream": 1}, 32, 0),
+        ({"stream": 1}, 33, 1),
+        ({"stream": 1, "single": 1}, 8, 0),
+        ({"stream": 1, "single": 1}, 9, 1),
+        ({"stream": 1, "narrow": 1}, 16, 0),
+        ({"stream": 1, "narrow": 1}, 17, 1),
+        ({"stream": 1, "narrow": 1, "single": 1}, 4, 0),
+        ({"stream": 1, "narrow": 1, "single": 1}, 5, 1),
+        ({}, 36, 0),
+        ({}, 37, 1),
+    ],
 )
 @pytest.mark.parametrize("needed", [0, 1])
 def test_a_unit_too_long_is_told_if_it_is_to_be_loaded(
-    stream: int, single: int, words: int, bad: int, needed: int
+    packing: dict[str, int], words: int, bad: int, needed: int
 ) -> None:
     """Of H = 8: a word for each place of a unit, or two heads and eight values for each 4 columns of 16 rows."""
     dut = UnitWalker(STREAMS)
@@ -182,8 +193,8 @@ def test_a_unit_too_long_is_told_if_it_is_to_be_loaded(
 
     async def bench(ctx: Any) -> None:
         parameters(ctx, dut, h_blocks=2)
-        ctx.set(dut.parameters.w_matrix.stream, stream)
-        ctx.set(dut.parameters.w_matrix.single, single)
+        for name, value in packing.items():
+            ctx.set(getattr(dut.parameters.w_matrix, name), value)
         ctx.set(dut.room, 1)
         ctx.set(dut.offsets, [words] * 4)
         ctx.set(dut.units.payload, {"unit": 1, "needed": needed, "end": 0})

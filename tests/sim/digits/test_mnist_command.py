@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from golden.isa import Error
+from golden.isa import Error, Schedule
 from sim import run
 from sim.commands.mnist import answers_line, versions
 from sim.digits.network import whole_test_set
@@ -86,6 +86,19 @@ def test_exact_run(command, files):
     text = json.loads((files / "r.json").read_text())
     assert {"exact", "verilog_sha256", "engine", "seed", "commit"} <= set(text)
     assert {"cycles", "w_words", "u_words", "kept_blocks"} <= set(text["inputs"][0]["layers"][0])
+
+
+def test_the_tuner_chooses_schedule_and_formats(command, files):
+    built = ("--set", "group_list=true", "--set", "stream16=true")
+    code, out, _ = command("--digits", 1, *built, "--best", "--json", files / "r.json")
+    assert code == 0, out
+    for layer in from_json((files / "r.json").read_text()).inputs[0].layers:
+        number = layer.layer.removeprefix("L")
+        assert f"\nlayer {number}: W {layer.format}" in f"\n{out}" and layer.format == "stream-16"
+        assert layer.schedule == Schedule.LIST and layer.x_skip
+        assert f"\nlayer {number}: list, groups of {', '.join(map(str, layer.group_sizes))}, units of W skip" in out
+    code, out, _ = command("--digits", 1, *built, "--best", "--w-format", "esell", "--u-format", "esell")
+    assert code == 0 and "layer 1: W eSELL" not in out and "\nlayer 2: list, groups of " in f"\n{out}"
 
 
 def test_the_headline_is_of_the_whole_test_set_and_names_the_wrong_digit():
