@@ -2,7 +2,7 @@
 NumPy, in ``sim.digits.soc`` all of it by a program on the SoC."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from golden.config import AcceleratorConfig
-from golden.layer import Layer, LayerResult
+from golden.isa import Format
+from golden.layer import Layer, LayerResult, PackedLayer
 from sim.engines.compiled import CompiledAccelerator
 from sim.layers.compare import expected_h, judge
 from sim.layers.float_check import float_checks
@@ -171,10 +172,14 @@ class Network(DigitNetwork):
         return run
 
 
-def whole_test_set(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult."""
+def whole_test_set(checkpoint: Checkpoint, layers: Sequence[PackedLayer]) -> dict[str, Any]:
+    """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult.
+
+    It is said of the weights as they are stored: nothing is known of ``layers`` in a format that rounds them.
+    """
     said = checkpoint.meta.get("golden")
-    if not isinstance(said, dict):
+    rounded = any(matrix.format != Format.ESELL for layer in layers for matrix in (layer.w, layer.u))
+    if not isinstance(said, dict) or rounded:
         return {}
     accuracy, inputs = said.get("accuracy"), said.get("digits")
     if not isinstance(accuracy, float) or not isinstance(inputs, int):
