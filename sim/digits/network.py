@@ -2,7 +2,7 @@
 NumPy, in ``sim.digits.soc`` all of it by a program on the SoC."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from golden.config import AcceleratorConfig
+from golden.isa import Format
 from golden.layer import Layer, LayerResult
 from sim.engines.compiled import CompiledAccelerator
 from sim.layers.compare import expected_h, judge
@@ -24,7 +25,7 @@ from sim.results.result import FloatCheck, InputRun
 from sim.threads import simulations
 from software.checkpoint import Checkpoint, CheckpointError, Digits
 from software.places import whole
-from software.tuning.schedule_choice import USUAL_SCHEDULE, ScheduleChoice, plan_layers
+from software.tuning.schedule_choice import USUAL_SCHEDULE, PlannedLayer, ScheduleChoice, plan_layers
 from software.weight_formats import ALL_ESELL, FormatChoice
 
 BEFORE, AFTER = 400, 40
@@ -171,10 +172,14 @@ class Network(DigitNetwork):
         return run
 
 
-def whole_test_set(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult."""
+def whole_test_set(checkpoint: Checkpoint, layers: Sequence[PlannedLayer] = ()) -> dict[str, Any]:
+    """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult.
+
+    It says it of its own weights: nothing is known of ``layers`` in a format that rounds them.
+    """
     said = checkpoint.meta.get("golden")
-    if not isinstance(said, dict):
+    kept = all(matrix.format == Format.ESELL for layer in layers for matrix in (layer.packed.w, layer.packed.u))
+    if not isinstance(said, dict) or not kept:
         return {}
     accuracy, inputs = said.get("accuracy"), said.get("digits")
     if not isinstance(accuracy, float) or not isinstance(inputs, int):

@@ -14,6 +14,9 @@ from sim.engines import registry
 from sim.results.result import InputRun, RunResult, from_json
 from software import checkpoint
 from software.checkpoint import MNIST_CHECKPOINT, load_checkpoint
+from software.tuning.plan import Plan
+from software.tuning.schedule_choice import PlannedLayer
+from software.weight_formats import FormatChoice
 from tests.sim.golden_engine import GoldenEngine
 
 SEED = 4
@@ -108,6 +111,16 @@ def test_the_headline_is_of_the_whole_test_set_and_names_the_wrong_digit():
     assert answers_line(RunResult(**result)) == (
         "1 of 2 answers right, all but digit 8 (a 5, answer 8); of all 10,000 test digits golden answers 99.09% right"
     )
+
+
+def test_of_rounded_weights_the_whole_test_set_is_not_known():
+    network = load_checkpoint(MNIST_CHECKPOINT)
+    for form, fields in (("esell", {"tested_accuracy", "tested_inputs"}), ("stream16", set())):
+        packed = FormatChoice("esell", form)
+        layers = [
+            PlannedLayer(packed.pack(layer.w, layer.u, layer.b), layer.threshold, Plan()) for layer in network.layers
+        ]
+        assert set(whole_test_set(network, layers)) == fields
 
 
 def result_of(**fields):
