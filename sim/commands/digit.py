@@ -99,8 +99,7 @@ def run_digit(
         x = story.records[-1].rtl.h
     logits, label = network.logits(x[-1]), int(known.labels[digit])
     golden_answer = int(network.logits(golden_x[-1]).argmax())
-    said = whole_test_set(network, [layer.packed for layer in layers])
-    view = digit_view(known.images[digit], label, logits, golden_answer, said)
+    view = digit_view(known.images[digit], label, logits, golden_answer, whole_test_set(network, layers))
     if view.prediction != view.golden:
         story.problems.append(f"the answer is {view.prediction}, golden's {view.golden}")
     record_ = InputRun(digit, not story.problems, story.runs, label, view.prediction, view.golden)

@@ -226,7 +226,7 @@ def _result(
         versions=versions(network.program if isinstance(network, SocNetwork) else None),
         inputs=[run.record for run in runs],
         accuracy=right / len(runs),
-        **whole_test_set(network.checkpoint, [packed for packed, _ in network.layers]),
+        **whole_test_set(network.checkpoint, network.planned),
         simulated_cycles=cycles,
         wall_seconds=seconds,
         cycles_per_second=cycles / simulating if simulating else 0.0,

@@ -12,7 +12,7 @@ import numpy as np
 
 from golden.config import AcceleratorConfig
 from golden.isa import Format
-from golden.layer import Layer, LayerResult, PackedLayer
+from golden.layer import Layer, LayerResult
 from sim.engines.compiled import CompiledAccelerator
 from sim.layers.compare import expected_h, judge
 from sim.layers.float_check import float_checks
@@ -25,7 +25,7 @@ from sim.results.result import FloatCheck, InputRun
 from sim.threads import simulations
 from software.checkpoint import Checkpoint, CheckpointError, Digits
 from software.places import whole
-from software.tuning.schedule_choice import USUAL_SCHEDULE, ScheduleChoice, plan_layers
+from software.tuning.schedule_choice import USUAL_SCHEDULE, PlannedLayer, ScheduleChoice, plan_layers
 from software.weight_formats import ALL_ESELL, FormatChoice
 
 BEFORE, AFTER = 400, 40
@@ -172,14 +172,14 @@ class Network(DigitNetwork):
         return run
 
 
-def whole_test_set(checkpoint: Checkpoint, layers: Sequence[PackedLayer]) -> dict[str, Any]:
+def whole_test_set(checkpoint: Checkpoint, layers: Sequence[PlannedLayer] = ()) -> dict[str, Any]:
     """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult.
 
-    It is said of the weights as they are stored: nothing is known of ``layers`` in a format that rounds them.
+    It says it of its own weights: nothing is known of ``layers`` in a format that rounds them.
     """
     said = checkpoint.meta.get("golden")
-    rounded = any(matrix.format != Format.ESELL for layer in layers for matrix in (layer.w, layer.u))
-    if not isinstance(said, dict) or rounded:
+    kept = all(matrix.format == Format.ESELL for layer in layers for matrix in (layer.packed.w, layer.packed.u))
+    if not isinstance(said, dict) or not kept:
         return {}
     accuracy, inputs = said.get("accuracy"), said.get("digits")
     if not isinstance(accuracy, float) or not isinstance(inputs, int):
