@@ -12,6 +12,8 @@ from golden.config import BLOCK_COLS, GATES, LayerShape
 from golden.formats import OPEN, Decoded, Packed, Parameters, stored
 from golden.isa import Error, Format
 from golden.numbers import Float16
+from golden.recurrence import Changes, Held, Pruned, Recurrence, State
+from golden.sends import Int32, sends
 from golden.spmv import Matrix
 
 Overflow = Literal["none", "may", "must"]
@@ -52,45 +54,13 @@ class PackedLayer:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """What one call hands to the next: h (H,) or (N, H) float32, unpruned; c int32 in Q12.20, same shape."""
-
-    h: NDArray[np.float32]
-    c: NDArray[np.int32]
-
-    def __post_init__(self) -> None:
-        if (self.h.dtype, self.c.dtype) != (np.float32, np.int32) or self.h.shape != self.c.shape:
-            raise TypeError(
-                "a state is h float32 and c int32 of one shape, "
-                f"not {self.h.dtype} {self.h.shape} and {self.c.dtype} {self.c.shape}"
-            )
-
-    @classmethod
-    def zeros(cls, *shape: int) -> "State":
-        return cls(np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.int32))
-
-    def to_bytes(self) -> bytes:
-        """8 H bytes of one sequence: h, then c, little-endian. Raises ValueError for a batch."""
-        if self.h.ndim != 1:
-            raise ValueError(f"a state in memory is one sequence's, not shape {self.h.shape}")
-        return self.h.astype("<f4").tobytes() + self.c.astype("<i4").tobytes()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "State":
-        """Raises ValueError when the length is no multiple of 8."""
-        if len(data) % 8:
-            raise ValueError(f"a state has 8 bytes a unit, not {len(data)} bytes")
-        half = len(data) // 2
-        return cls(np.frombuffer(data[:half], "<f4").copy(), np.frombuffer(data[half:], "<i4").copy())
-
-
-@dataclass(frozen=True, eq=False)
 class LayerResult:
     """What the layer computes; ``...`` is nothing for x of (T, X) and N for x of (N, T, X). H is the padded size.
 
-    h: (..., T, H) float32, unpruned; h_pruned: the same with +0 in every unit that the next step drops;
-    c: (..., T, H) int32 Q12.20; kept: (..., T, H/u) bool for U's units of u columns (4; a stream format's may be 1),
-    the mask applied to h of the step before;
+    h: (..., T, H) float32, unpruned; h_pruned: the same with +0 in every unit that the next step drops, with DELTA what
+    it holds; c: (..., T, H) int32 Q12.20; kept: (..., T, H/u) bool for U's units of u columns (4; a stream format's
+    may be 1), the mask applied to h of the step before, with DELTA what is sent of it;
+    x_sent: (..., T, X/u) with events, for W's units, else (..., T, 0);
     w_words, u_words: words of the arrays; u_words_loaded, kept_blocks: (...,) int64, over all computed steps;
     overflow: whether ACC_OVERFLOW is out of the question, allowed or required (the worst of all sequences);
     error: the error that ends the run, or NONE; errors: all that apply, of which the hardware may report any;
@@ -102,6 +72,7 @@ class LayerResult:
     h_pruned: NDArray[np.float32]
     c: NDArray[np.int32]
     kept: NDArray[np.bool_]
+    x_sent: NDArray[np.bool_]
     w_words: int
     u_words: int
     u_words_loaded: NDArray[np.int64]
@@ -121,7 +92,7 @@ class LayerResult:
         return self._each(lambda values: np.asarray(values)[None])
 
     def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "LayerResult":
-        names = ("h", "h_pruned", "c", "kept", "u_words_loaded", "kept_blocks")
+        names = ("h", "h_pruned", "c", "kept", "x_sent", "u_words_loaded", "kept_blocks")
         changed: dict[str, Any] = {name: change(getattr(self, name)) for name in names}
         return replace(self, **changed)
 
@@ -201,12 +172,15 @@ class Layer:
 
     ``w``, ``u``: the weights as the hardware reads them; ``unit_cols``: columns of U, and so elements of h, that are
     kept or dropped together. With ``x_skip`` a unit of W is read, by its offset, for steps whose x there is not all
-    +-0, and so are its faults.
+    +-0, and so are its faults. With ``delta`` the changes of h are sent instead of h, with ``events`` those of x too.
     """
 
-    def __init__(self, packed: PackedLayer, *, x_skip: bool = False) -> None:
-        self.packed = packed
-        w, u = self._decode(packed.w, known=x_skip), self._decode(packed.u, known=True)
+    def __init__(self, packed: PackedLayer, *, x_skip: bool = False, delta: bool = False, events: bool = False) -> None:
+        if events and not delta:
+            raise ValueError("events are changes of x beside those of h: they need delta")
+        self.packed, self.delta, self.events = packed, delta, events
+        by_need = x_skip or events
+        w, u = self._decode(packed.w, known=by_need), self._decode(packed.u, known=True)
         self.unit_cols = packed.u.parameters.unit_cols
         self.w, self.u = Matrix(w), Matrix(u)
         self.bias = numbers.bias_q20(packed.bias).astype(np.int32)
@@ -220,7 +194,7 @@ class Layer:
         # Of W what is wrong somewhere: hardly ever anything, so that steps need not look at their x for it
         w_errors = self._unit_errors(w, packed.w.parameters.unit_cols)
         self.w_errors = {error: bad for error, bad in w_errors.items() if bad.any()}
-        if not x_skip:
+        if not by_need:
             self.errors |= self.w_errors.keys()
 
     @staticmethod
@@ -232,7 +206,7 @@ class Layer:
         return errors
 
     def _errors_of_w(self, x: Float16) -> set[Error]:
-        """Those of the units of W that steps x (..., X) need."""
+        """Those of the units of W that steps x (..., X), or their changes, need."""
         if self.w_errors.keys() <= self.errors:
             return set()
         units = len(next(iter(self.w_errors.values())))
@@ -246,116 +220,166 @@ class Layer:
         offsets = packed.offsets if known or form.needs_offsets else None
         return form.decode(packed.words, packed.rows, packed.cols, offsets, packed.parameters)
 
-    def _sums(self, x: Float16, s: Float16) -> tuple[NDArray[np.int32], Overflow]:
-        """z (N, 4H) of x (N, X) and the pruned h (N, H), and the worst overflow class."""
-        bound = np.ldexp(self.w.bound(x) + self.u.bound(s), 20) + x.shape[1] + s.shape[1]
+    def _sums(self, x: Float16, s: Float16, before: Int32 | None) -> tuple[NDArray[np.int32], Int32, Overflow]:
+        """z (N, 4H) of x (N, X), of s (N, H), by which U is multiplied, and of the sums ``before`` (N, 4H); those sums
+        afterwards, with U s and with events W x; the worst overflow class."""
+        old = np.zeros((len(x), self.w.rows), dtype=np.int32) if before is None else before
+        bias = self.bias.astype(np.int64)
+        most = np.abs(old.astype(np.int64)).max(axis=1) + np.abs(bias).max()
+        bound = np.ldexp(self.w.bound(x) + self.u.bound(s), 20) + x.shape[1] + s.shape[1] + most
         # The slow way only where a sum could come near the limit of int32
-        safe = bound + np.abs(self.bias.astype(np.int64)).max() < (1 << 31) - 1024
-        z = np.empty((len(x), self.w.rows), dtype=np.int32)
-        z[safe] = self.w.multiply(x[safe]) + self.u.multiply(s[safe]) + self.bias
+        safe = bound < (1 << 31) - 1024
+        z, after = np.empty_like(old), np.empty_like(old)
+        of_x = self.w.multiply(x[safe])
+        after[safe] = old[safe] + self.u.multiply(s[safe]) + (of_x if self.events else 0)
+        z[safe] = after[safe] + (0 if self.events else of_x) + self.bias
         worst = 0
         for n in np.flatnonzero(~safe):
             a, b = self.w.multiply_checked(x[n]), self.u.multiply_checked(s[n])
-            total = a.total + b.total + self.bias
-            absolute = a.absolute + b.absolute + np.abs(self.bias.astype(np.int64))
-            z[n] = total.astype(np.int32)
-            if not (a.inside and b.inside) or (z[n] != total).any():
+            sums = old[n] + b.total + (a.total if self.events else 0)
+            total = sums + bias + (0 if self.events else a.total)
+            absolute = a.absolute + b.absolute + np.abs(bias) + np.abs(old[n].astype(np.int64))
+            after[n], z[n] = sums.astype(np.int32), total.astype(np.int32)
+            lost = (z[n] != total).any() or (self.delta and (after[n] != sums).any())
+            if not (a.inside and b.inside) or lost:
                 worst = 2
             elif absolute.max() >= 1 << 31:
                 worst = max(worst, 1)
-        return z, _CLASSES[worst]
+        return z, after, _CLASSES[worst]
 
-    def _unfinished_sums_overflow(self, x: Float16, s: Float16) -> bool:
+    def _unfinished_sums_overflow(self, x: Float16, s: Float16, before: Int32 | None) -> bool:
         """Whether ACC_OVERFLOW can be reported by a run that another error ends anyway.
 
-        x (N, T, X): the steps not computed. The hardware sums W x of several steps ahead, and U s(h), s (N, H), of the
+        x (N, T, X): the steps not computed. The hardware sums W x of several steps ahead, and U s, s (N, H), of the
         first, before it may come to what ends the run; words and operands that it cannot use add nothing.
         """
         for t in range(x.shape[1]):
             usable = np.isfinite(x[:, t]).all(axis=1)
-            if usable.any() and self._sums(x[usable, t], s[usable])[1] != "none":
+            old = None if before is None else before[usable]
+            if usable.any() and self._sums(x[usable, t], s[usable], old)[2] != "none":
                 return True
             s = np.zeros_like(s)
         return False
 
-    def run(self, x: ArrayLike, threshold: float, state: State | None = None) -> LayerResult:
+    def _changes_of_x(self, half: Float16, held: Int32, threshold: int) -> tuple[Float16, NDArray[np.bool_], Int32]:
+        """What is sent of x (N, T, X), which units of W (N, T, X/u) that takes, and what is held after each step."""
+        n, steps, _ = half.shape
+        cols = self.packed.w.parameters.unit_cols
+        changes, all_held = np.zeros_like(half), np.zeros(half.shape, np.int32)
+        sent = np.zeros((n, steps, self.packed.x // cols), dtype=bool)
+        # what cannot be used ends the run; it changes nothing
+        q24 = numbers.q24_of_fp16(np.where(np.abs(half) <= 1, half, np.float16(0)))
+        for t in range(steps):
+            found = sends(q24[:, t], held, threshold, cols)
+            changes[:, t], sent[:, t], held = found.change, found.sent, found.held
+            all_held[:, t] = held
+        return changes, sent, all_held
+
+    def _old_state(self, state: State | None, n: int) -> tuple[Float16, NDArray[np.int64], Held]:
+        """h, c and what is held at first, each for n sequences. Raises ValueError for shapes that do not fit."""
+        packed = self.packed
+        old = State.zeros(n, packed.h) if state is None else state
+        held = old.held or Held.zeros(*old.h.shape, inputs=packed.x)
+        wanted: list[tuple[str, NDArray, int]] = [("h", old.h, packed.h)]
+        if self.delta:
+            wanted += [("what is held of h", held.h, packed.h), ("the sums", held.sums, 4 * packed.h)]
+        if self.events:
+            wanted.append(("what is held of x", np.zeros(0) if held.x is None else held.x, packed.x))
+        for name, array, width in wanted:
+            if array.shape not in ((width,), (n, width)):
+                prefix = "state" if name == "h" else f"state: {name}"
+                raise ValueError(f"{prefix} must have shape ({width},) or ({n}, {width}), not {array.shape}")
+
+        def each(array: NDArray, width: int) -> NDArray:
+            return np.broadcast_to(array, (n, width))
+
+        x_held = each(held.x, packed.x) if self.events and held.x is not None else None
+        sums = each(held.sums, 4 * packed.h) if self.delta else held.sums
+        kept = Held(each(held.h, packed.h) if self.delta else held.h, sums, x_held)
+        return each(numbers.to_fp16(old.h), packed.h), each(old.c, packed.h).astype(np.int64), kept
+
+    def run(self, x: ArrayLike, threshold: float, state: State | None = None, x_threshold: float = 0.0) -> LayerResult:
         """Run over x, (T, X) or (N, T, X) float32 (X with or without padding), threshold in fp32.
 
-        ``state`` continues a sequence (h = c = 0 without it). What the hardware reports as an error is in the result;
-        ValueError and TypeError are for arrays that do not fit the layer.
+        ``state`` continues a sequence (all zero without it); ``x_threshold`` is that of x with events. What the
+        hardware reports as an error is in the result; ValueError and TypeError are for arrays that do not fit.
         """
-        packed = self.packed
+        packed, cols = self.packed, self.unit_cols
         half, single = _prepare_x(packed, x)
         n, steps, _ = half.shape
-        old = State.zeros(n, packed.h) if state is None else state
-        if old.h.shape not in ((packed.h,), (n, packed.h)):
-            raise ValueError(f"state must have shape ({packed.h},) or ({n}, {packed.h}), not {old.h.shape}")
+        h, c, held = self._old_state(state, n)
         errors = set(self.errors)
         overflow: Overflow = "none"
-        finite = np.atleast_1d(np.isfinite(half).all(axis=(0, 2)))
+        usable = np.abs(half) <= 1 if self.events else np.isfinite(half)
+        finite = np.atleast_1d(usable.all(axis=(0, 2)))
         if not finite.all():
             errors.add(Error.BAD_X)
-        if not numbers.state_h_valid(old.h).all():
+        if state is not None and not (numbers.state_h_valid(state.h).all() and held.valid):
             errors.add(Error.BAD_STATE)
-        if np.isnan(threshold):
+        if np.isnan(threshold) or np.isnan(x_threshold):
             errors = {Error.BAD_THRESHOLD}
         startable = not errors & {Error.BAD_STATE, Error.BAD_THRESHOLD}
-        limit = numbers.threshold_q24(threshold) if startable else 0
+        limit, x_limit = (numbers.threshold_q24(each) if startable else 0 for each in (threshold, x_threshold))
+        x_sent, x_held = np.zeros((n, steps, 0), dtype=bool), None
+        if self.events and held.x is not None:
+            half, x_sent, x_held = self._changes_of_x(half, held.x, x_limit)
+        hidden: Recurrence = Changes(limit, cols, held.h, held.sums) if self.delta else Pruned(limit, cols)
 
         all_h = np.full((n, steps, packed.h), np.nan, dtype=np.float16)
+        all_rows = all_h.copy()
         all_c = np.zeros((n, steps, packed.h), dtype=np.int32)
-        kept = np.zeros((n, steps, packed.h // self.unit_cols), dtype=bool)
-        h = np.broadcast_to(numbers.to_fp16(old.h), (n, packed.h))
-        c = np.broadcast_to(old.c, (n, packed.h)).astype(np.int64)
+        kept = np.zeros((n, steps, packed.h // cols), dtype=bool)
         rows = 0
-        pruned = np.zeros_like(h)
+        read = hidden.read(h if startable else np.zeros_like(h))
         for t in range(steps if startable else 0):
-            keep = numbers.keep_units(h, limit, self.unit_cols)
-            errors |= {error for error, bad in self.u_errors.items() if (keep & bad).any()}
+            errors |= {error for error, bad in self.u_errors.items() if (read.kept & bad).any()}
             errors |= self._errors_of_w(half[:, t])
-            pruned = np.where(np.repeat(keep, self.unit_cols, axis=1), h, np.float16(0))
             if errors - {Error.BAD_X} or not finite[t]:
                 break
-            z, overflow_now = self._sums(half[:, t], pruned)
+            z, sums, overflow_now = self._sums(half[:, t], read.operand, hidden.sums)
             overflow = max(overflow, overflow_now, key=_CLASSES.index)
             if overflow == "must":
                 errors.add(Error.ACC_OVERFLOW)
                 break
+            hidden.take(h, sums)
             c, h = numbers.gates(z.reshape(n, GATES, packed.h), c)
-            all_h[:, t], all_c[:, t], kept[:, t] = h, c, keep
+            all_h[:, t], all_c[:, t], kept[:, t] = h, c, read.kept
+            read = hidden.read(h)
+            all_rows[:, t] = read.row
             rows = t + 1
 
         if startable and errors:
             # W is read ahead of the step that ends the run
             errors |= self._errors_of_w(half[:, rows:])
         others = errors - {Error.ACC_OVERFLOW, Error.BAD_THRESHOLD}
-        if others and self._unfinished_sums_overflow(half[:, rows:], pruned):
+        if others and self._unfinished_sums_overflow(half[:, rows:], read.operand, hidden.sums):
             errors.add(Error.ACC_OVERFLOW)
             overflow = max(overflow, "may", key=_CLASSES.index)
-
-        last = numbers.keep_units(all_h[:, :rows], limit, self.unit_cols)
-        all_pruned = all_h.copy()
-        all_pruned[:, :rows][~np.repeat(last, self.unit_cols, axis=2)] = 0
-        loaded = (kept @ packed.u.offsets.astype(np.int64)).sum(axis=1)
-        final = State(h.astype(np.float32), c.astype(np.int32)) if startable else State.zeros(n, packed.h)
 
         def lead(a: NDArray) -> NDArray:
             return a[0] if single else a
 
+        if not startable:
+            h, c = np.zeros_like(h), np.zeros_like(c)
+        after = None
+        if isinstance(hidden, Changes):
+            x_after = held.x if x_held is None or not rows else x_held[:, rows - 1]
+            after = Held(lead(hidden.held), lead(hidden.sums), None if x_after is None else lead(x_after))
         return LayerResult(
             h=lead(all_h.astype(np.float32)),
-            h_pruned=lead(all_pruned.astype(np.float32)),
+            h_pruned=lead(all_rows.astype(np.float32)),
             c=lead(all_c),
             kept=lead(kept),
+            x_sent=lead(x_sent),
             w_words=len(packed.w.words),
             u_words=len(packed.u.words),
-            u_words_loaded=lead(loaded),
+            u_words_loaded=lead((kept @ packed.u.offsets.astype(np.int64)).sum(axis=1)),
             kept_blocks=lead(kept.sum(axis=(1, 2))),
             overflow=overflow,
             error=min(errors, default=Error.NONE),
             errors=frozenset(errors),
             rows=rows,
-            state=State(lead(final.h), lead(final.c)),
+            state=State(lead(h.astype(np.float32)), lead(c.astype(np.int32)), after),
         )
 
 

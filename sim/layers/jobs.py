@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from golden.config import WORD_BYTES
 from golden.formats import stored
 from golden.isa import Counter, Flags, Funct, Schedule, StatusWord, group_words, start_word
-from golden.layer import PackedLayer, State
+from golden.layer import PackedLayer
 from golden.memory import h_from_bytes, layer_bytes, streams_word, x_bytes
+from golden.recurrence import State
 from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Step, WaitIdle
 from sim.protocol.base import Segment
 from sim.protocol.timing import MemoryTiming

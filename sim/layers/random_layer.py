@@ -14,7 +14,8 @@ from golden.config import BLOCK_COLS, AcceleratorConfig
 from golden.formats import Parameters, stored
 from golden.formats.stream import Stream
 from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, Flags, Format, Schedule
-from golden.layer import Layer, LayerResult, PackedLayer, Packer, State, pack_layer_with
+from golden.layer import Layer, LayerResult, PackedLayer, Packer, pack_layer_with
+from golden.recurrence import State
 from golden.tables import STREAM_UNIT_COLS
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, RunFailed, decode, layer_job

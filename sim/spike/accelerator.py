@@ -19,9 +19,10 @@ from golden.config import GATES, WORD_BYTES, AcceleratorConfig
 from golden.cycles import CELL_FUSION, SCHEDULES, u_words_of_steps
 from golden.formats import OPEN, FormatError, Packed, Parameters, stored, unpack_halves
 from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule
-from golden.layer import Layer, LayerResult, PackedLayer, State
+from golden.layer import Layer, LayerResult, PackedLayer
 from golden.memory import h_bytes
 from golden.numbers import fp16_from_bits
+from golden.recurrence import State
 from sim.layers.counters import expected
 from sim.layers.jobs import LayerCall
 from sim.layers.words import RunWords, parameters

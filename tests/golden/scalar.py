@@ -135,6 +135,10 @@ class Cell:
                 if keep[j // 4]:
                     total += round_half_up(half(self.u[row][j]) * half(value) * 2**20)
             z.append(wrap(total))
+        return self.gates(z, c)
+
+    def gates(self, z: list[int], c: list[int]) -> tuple[list[int], list[int]]:
+        """The new h and c of the gates' sums."""
         new_h, new_c = [], []
         for k in range(self.hidden):
             f, i, o = (self.sigmoid(z[g * self.hidden + k]) for g in (0, 1, 3))

@@ -8,7 +8,8 @@ import pytest
 from golden import numbers
 from golden.formats import esell
 from golden.isa import Error
-from golden.layer import Layer, LayerResult, PackedLayer, State, pack_layer, run
+from golden.layer import Layer, LayerResult, PackedLayer, pack_layer, run
+from golden.recurrence import State
 from golden.tables import TANH
 from tests.golden import scalar
 

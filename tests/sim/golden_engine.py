@@ -7,8 +7,9 @@ import numpy as np
 
 from golden.config import AcceleratorConfig
 from golden.isa import COUNTER_SUMS, SCHEDULE_FIELD, Counter, Error, Flags, Funct, Schedule, group_sizes
-from golden.layer import Layer, PackedLayer, State
+from golden.layer import Layer, PackedLayer
 from golden.memory import h_bytes
+from golden.recurrence import State
 from sim.layers.counters import expected
 from sim.layers.jobs import LayerCall
 from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Response

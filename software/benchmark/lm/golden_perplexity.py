@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer, State
+from golden.layer import Layer
+from golden.recurrence import State
 from software.checkpoint import LanguageModel
 from software.weight_formats import ALL_ESELL, FormatChoice
 

@@ -13,8 +13,9 @@ from golden.config import GATES
 from golden.formats import Packed, stored
 from golden.formats.words import Words
 from golden.isa import Counter, Error, Flags, Funct
-from golden.layer import Layer, LayerResult, State
+from golden.layer import Layer, LayerResult
 from golden.numbers import to_fp16
+from golden.recurrence import State
 from golden.tables import TABLE_VALUES
 from sim.engines import registry
 from sim.layers.compare import judge

@@ -8,8 +8,9 @@ import pytest
 
 from golden.config import preset
 from golden.isa import Counter, Error, Flags, Funct, StatusWord, encode
-from golden.layer import Layer, PackedLayer, State, pack_layer
+from golden.layer import Layer, PackedLayer, pack_layer
 from golden.memory import h_from_bytes
+from golden.recurrence import State
 from sim.engines import registry
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, decode, layer_job, layer_segments, start_steps

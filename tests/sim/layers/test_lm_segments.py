@@ -5,7 +5,8 @@ import pytest
 
 from golden.config import preset
 from golden.isa import Error, Flags
-from golden.layer import Layer, State, pack_layer
+from golden.layer import Layer, pack_layer
+from golden.recurrence import State
 from sim.engines import registry
 from sim.layers.jobs import LayerCall, decode, layer_job
 from sim.protocol.base import Design

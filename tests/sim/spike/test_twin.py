@@ -15,7 +15,8 @@ from golden.config import AcceleratorConfig, preset
 from golden.cycles import published_cycles, u_words_of_steps
 from golden.formats import stored
 from golden.isa import BUILT_FORMATS, Counter, Error, Flags, Format, Funct, Schedule, StatusWord, start_word
-from golden.layer import Layer, State, pack_layer
+from golden.layer import Layer, pack_layer
+from golden.recurrence import State
 from sim.digits import stored as network_results
 from sim.layers import counters
 from sim.layers.jobs import LayerCall, layer_segments, start_steps
