@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,20 +172,24 @@ def test_an_example_is_one_file_and_one_row(heading: str) -> None:
     assert added[0].startswith("+from golden.") and re.fullmatch(r"\+    \w+\(\),", added[1])
 
 
+def slow(*case: str) -> Any:
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("heading", "right", "wrong", "said"),
     [
-        (FORMAT, "+    Bitmap(),\n", "", "error: build/formats.toml: grid: format = 'bitmap': there is: dense, "),
+        slow(FORMAT, "+    Bitmap(),\n", "", "error: build/formats.toml: grid: format = 'bitmap': there is: dense, "),
         (FORMAT, "matrix.size + ", "", "assert"),
-        (FORMAT, "VALUE_BITS *", "(VALUE_BITS + 1) *", "assert"),
-        (
+        slow(FORMAT, "VALUE_BITS *", "(VALUE_BITS + 1) *", "assert"),
+        slow(
             SCHEDULE,
             "+    Sequential(),\n",
             "",
             "error: build/schedules.toml: grid: schedule = 'sequential': there is: ",
         ),
         (SCHEDULE, "shape.t * step", "(shape.t - 1) * step", "assert"),
-        (SCHEDULE, "moved(loaded, port_permille)", "loaded", "assert"),
+        slow(SCHEDULE, "moved(loaded, port_permille)", "loaded", "assert"),
     ],
 )
 def test_a_mistake_in_an_example_is_found(heading: str, right: str, wrong: str, said: str, tmp_path: Path) -> None:
