@@ -18,13 +18,15 @@ Made from `golden/isa` by `make docs`; a test keeps it up to date.
 
 The instruction COUNTER ([isa.md](isa.md)) reads them, at any time; `sim.run` and `sim.report` show those of each run.
 Each is {isa.COUNTER_BITS} bits wide. All but VERSION are cleared at START and hold after the run, so that they are read
-at leisure. They count cycles of the accelerator's clock, words of 64 bits, or blocks of 4 units of h.
+at leisure. They count cycles of the accelerator's clock, words of 64 bits, or blocks of h: 4 elements, or as many as
+a unit of U's format has columns.
 """
 
 SUMS = """## The sums
 
 Every cycle of a run has one reason at each of four places: the memory port, the W PEs, the U PE, the gate unit. So the
-counters of a place add up to CYCLES. A sum marked with * holds in a run that ends without an error.
+counters of a place add up to CYCLES. Under the list all PEs are one pool: the W PEs are then those that have a word of
+W, the U PE the one that has U's. A sum marked with * holds in a run that ends without an error.
 """
 
 READING = """## Reading them
@@ -33,13 +35,14 @@ READING = """## Reading them
   it idle by itself. PORT_STALLED is memory refusing requests. PORT_FULL says that the window is too small for the
   latency: all tags are out. PORT_IDLE is the accelerator having nothing to ask for.
 - **Are the PEs the limit?** PE_BUSY / (N_pe x CYCLES) is their use. W_BUSY of CYCLES is W's share. W_IDLE is mostly
-  waiting for U: both halves of the slots are full, and free up as steps complete.
+  waiting for U: the slots are full, and free up as steps complete.
 - **Who waits for whom?** U_STARVED: the U PE waits while W has the port. GATE_WAIT_W: a step has its U sums, and W is
   not through with the group yet. GATE_WAIT_STORE: rows of h are written more slowly than they are made.
 - **Is W loaded too often?** W_WORDS of PORT_BUSY is W's share of the port. W is loaded once per group of steps, so that
-  W_WORDS / (words of W) = ceil(T / (N_FUSE x (N_pe - 1))), exactly; a larger N_fuse, and slots for it, lower it.
+  W_WORDS / (words of W) = ceil(T / (N_FUSE x (N_pe - 1))), exactly, under cell fusion, and under the list at most the
+  number of its groups, less what X_SKIP left out; larger groups, and slots for them, lower it.
 - **What did pruning save?** SKIPPED_BLOCKS of KEPT_BLOCKS + SKIPPED_BLOCKS are the columns of U that were never loaded;
-  their sum is T x H / 4.
+  their sum is T x H / 4, or T x H where U's units are single columns.
 
 [performance.md](performance.md) reads them for the layers of the paper.
 """

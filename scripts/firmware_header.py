@@ -7,7 +7,7 @@ import typer
 
 from golden import isa
 from golden.fields import Layout
-from golden.isa import Counter, Error, Funct, Instruction
+from golden.isa import Counter, Error, Format, Funct, Instruction
 from software.cli import run, write_all
 
 HEADER = Path(__file__).parents[1] / "software" / "firmware" / "elstm.h"
@@ -35,7 +35,9 @@ static inline uint64_t elstm_wait(void) {
 
 /* The weights of a layer. x, h: sizes in elements, multiples of 4; threshold: bits of an fp32; w_offsets: may be 0.
    formats: of W and U, in the fields of START's flags, 0 for eSELL; streams: gap bits and columns of a unit less 1, of
-   W in bits 3:0 and 5:4, of U in 11:8 and 13:12; tables: of the values of stream-8, W's and then U's. */
+   W in bits 3:0 and 5:4, of U in 11:8 and 13:12; tables: of the values of stream-8, W's and then U's. schedule: its
+   number in the field of START's flags, with X_SKIP or not, 0 for cell fusion, which takes n_fuse; groups: sizes of the
+   list's groups as elstm_groups takes them, ELSTM_GROUP_BITS each, the last of which repeats. */
 struct elstm_layer {
     uint64_t x, h;
     const void *w, *u, *w_offsets, *u_offsets, *bias;
@@ -43,6 +45,8 @@ struct elstm_layer {
     uint32_t n_fuse;
     uint32_t formats, streams;
     const void *tables;
+    uint64_t groups[2];
+    uint32_t schedule;
 };
 
 /* Sets up and starts a layer over `steps` rows of x, and returns at once. x: float [steps][layer->x]; h: float
@@ -56,7 +60,8 @@ static inline void elstm_run(const struct elstm_layer *layer, const void *x, voi
     elstm_data((uint64_t)x, (uint64_t)h);
     elstm_extension((uint64_t)layer->w_offsets, (uint64_t)state);
     if (layer->formats) elstm_streams(layer->streams, (uint64_t)layer->tables);
-    elstm_start((uint64_t)layer->u, flags | layer->formats);
+    if (layer->schedule) elstm_groups(layer->groups[0], layer->groups[1]);
+    elstm_start((uint64_t)layer->u, flags | layer->formats | layer->schedule);
 }
 """
 
@@ -126,6 +131,11 @@ def header() -> str:
             constants("funct7 of each instruction", "ELSTM_FUNCT_", {f.name: f.value for f in Funct}),
             constants("flags of START", "ELSTM_", {f.name or "": f.value for f in isa.FLAG_MEANINGS}, True),
             constants("fields of the flags", "ELSTM_", shifts),
+            constants("schedules, numbers of that field", "ELSTM_SCHEDULE_", {s.name: s.value for s in isa.Schedule}),
+            constants(
+                "formats of weights, numbers of those fields", "ELSTM_FORMAT_", {f.name: f.value for f in Format}
+            ),
+            f"#define ELSTM_GROUP_BITS {isa.GROUP_SIZE_BITS}\n",
             constants("status word", "ELSTM_STATUS_", status),
             constants("error codes", "ELSTM_ERROR_", {e.name: e.value for e in Error}),
             constants("counters", "ELSTM_COUNTER_", {c.name: c.value for c in Counter}),

@@ -17,9 +17,9 @@ HEAD = f"""# Instructions
 
 Made from `golden/isa` by `make docs`; a test keeps it up to date. Version {isa.VERSION}.
 
-The accelerator is a RoCC coprocessor of a RISC-V core. A program gives it a layer with five to seven instructions,
+The accelerator is a RoCC coprocessor of a RISC-V core. A program gives it a layer with five to eight instructions,
 starts it, does other things or waits with `fence`, and reads h from memory. Sizes are in elements, addresses in bytes
-and multiples of 8; [esell.md](esell.md) says how the arrays lie in memory.
+and multiples of 8; [esell.md](esell.md) and [formats.md](formats.md) say how the arrays lie in memory.
 """
 
 FIELDS = tuple(reversed(isa.INSTRUCTION_LAYOUT.fields))
@@ -70,15 +70,17 @@ The same without the header, in assembly, the operands being in s0 to s10:
 ```
 """
 
-RULES = """## Rules
+PARTS = {name: isa.STREAMS_LAYOUT.place(name).text for name in isa.STREAMS_LAYOUT.fields}
 
-**Commands.** Functs 0 to 4 and 6 only store. Everything is checked at START, on all 64 bits of each operand (of the
-threshold the lower 32); the first check that fails is reported and memory is not touched. Registers keep their values
-after a run, so that for another x only DATA precedes the next START; reset and ABORT clear them. h and state must not
-overlap an input of the same run, but the state that is read may be the one that is written.
+RULES = f"""## Rules
 
-**Waiting.** A command of functs 0 to 6 that arrives during a run waits for its end, so starts may follow each other
-without a fence. COUNTER and ABORT never wait for a run. Commands stay in order.
+**Commands.** Functs 0 to 4, 6, 9 and 10 only store. Everything is checked at START, on all 64 bits of each operand (of
+the threshold the lower 32); the first check that fails is reported and memory is not touched. Registers keep their
+values after a run, so that for another x only DATA precedes the next START; reset and ABORT clear them. h and state
+must not overlap an input of the same run, but the state that is read may be the one that is written.
+
+**Waiting.** A command of functs 0 to 6, 9 or 10 that arrives during a run waits for its end, so starts may follow each
+other without a fence. COUNTER and ABORT never wait for a run. Commands stay in order.
 
 **Responses.** A command with xd = 1 gets exactly one: COUNTER its counter (0 when there is none of that number), every
 other the status word as it is after the command. A command without xd gets none.
@@ -96,6 +98,17 @@ itself fails.
 
 **N_fuse** never changes a result. Beyond the capacity, floor(slots / (2 (N_pe - 1))), the capacity runs, and counter
 N_FUSE says so.
+
+**List.** Under schedule 1 the steps of a run are cut into groups of the sizes that GROUPS gave
+([schedules.md](schedules.md)): {isa.GROUP_SIZE_BITS} bits each, the first lowest, rs2 standing above the \
+{isa.GROUPS_RS1_BITS} lowest bits of rs1. The
+first 0 ends the list, and the last size repeats; one over what the slots hold runs as that. Sizes change no result.
+N_fuse is not used, but may not be 0.
+
+**Streams.** A format other than eSELL takes what STREAMS gave: gap bits and columns of a unit less 1, of W in bits
+{PARTS["w_gap_bits"]} and {PARTS["w_unit"]} of rs1, of U in {PARTS["u_gap_bits"]} and {PARTS["u_unit"]}; in rs2 the \
+address of the tables of stream-8. W in such a format needs its
+offsets, from EXTENSION.
 
 **State.** With STATE_IN, x and h point at this call's first step, and the h of the state is pruned before the first
 step. STATE_OUT stores h unpruned. A sequence in several calls gives the bits of one call.
@@ -203,7 +216,7 @@ def document() -> str:
             HEAD,
             "## The instructions\n",
             table(("funct", "name", "rs1", "rs2", "effect"), instructions),
-            "Functs 0 to 5 are those of the published design; 6 to 8 are extensions.\n",
+            "Functs 0 to 5 are those of the published design, the others are extensions.\n",
             ENCODING,
             table(("funct", "name", "written", "word"), encodings),
             "## Flags of START\n\nWith 0, a run starts from h = c = 0 and writes only the last, unpruned h. Any "

@@ -7,10 +7,11 @@ from typing import Any
 
 import typer
 
+from sim.commands.digit import run_digit
 from sim.commands.elf import run_elf
 from sim.commands.layer import run_layer
 from sim.commands.mnist import run_mnist
-from sim.commands.timeline import run_digit, run_timeline
+from sim.commands.timeline import run_timeline
 from sim.commands.twin import run_twin
 from software.cli import SETTINGS, call, new_app
 

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.config import LayerShape
 from software.cli import UserError
 from software.files.content import arrays_of, instead, read_file
 
@@ -63,6 +64,10 @@ class LayerWeights:
     @property
     def hidden(self) -> int:
         return self.u.shape[1]
+
+    def shape(self, steps: int) -> LayerShape:
+        """As the hardware takes it."""
+        return LayerShape.padded(self.inputs, self.hidden, steps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,7 +142,7 @@ def checked_formats(choice: FormatChoice, best: bool, multipliers: int) -> dict[
         if name in NAMES and (values := NAMES[name].word_values) > multipliers:
             raise UserError(f"{option} {name} needs PEs of {values} multipliers (--multipliers), not {multipliers}")
     if not best:
-        return {choice.w if choice.w == choice.u else f"{choice.w}, {choice.u}": choice}
+        return {str(choice.w) if choice.w == choice.u else f"{choice.w}, {choice.u}": choice}
     if choice != ALL_ESELL:
         raise UserError("--best chooses the format: --w-format, --u-format, --gap-bits and --unit must not be given")
     return {name: FormatChoice(name, name) for name, form in NAMES.items() if form.word_values <= multipliers}
@@ -187,8 +187,8 @@ def main(
     schedule: Annotated[
         str, typer.Option(metavar="NAME", help=f"Of: {', '.join(SCHEDULES)}; {ALL} searches each.")
     ] = ALL,
-    w_format: WFormatOption = ALL_ESELL.w,
-    u_format: UFormatOption = ALL_ESELL.u,
+    w_format: WFormatOption = None,
+    u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOption = ALL_ESELL.unit,
     best: Annotated[bool, typer.Option("--best", help="Also choose the format, the same for W and U.")] = False,
@@ -221,7 +221,7 @@ def main(
     asked = accelerator(preset, config_file, settings).config if preset or config_file or settings else None
     config = configuration(asked, npe, slots, xsize, hsize, ts)
     chosen = schedules_of(schedule)
-    formats = checked_formats(FormatChoice(w_format, u_format, gap_bits, unit), best, multipliers)
+    formats = checked_formats(FormatChoice.of(w_format, u_format, gap_bits, unit), best, multipliers)
     if plot_path is not None and plot_path.suffix.lower() != ".png":
         raise UserError(f"--plot must name a .png file, not {plot_path}")
     if plot_path is not None and json_path is not None and plot_path.resolve() == json_path.resolve():

@@ -1,7 +1,8 @@
 """The C header of a packed layer: the arrays ``w w_offset u u_offset bias x`` of the published tool, exact bits.
 
 A layer with a matrix in another format than eSELL says so in two macros more, for START and for the parameters of its
-streams, and has the array ``tables`` when one is in stream-8.
+streams, and has the array ``tables`` when one is in stream-8. One that runs by another schedule than cell fusion has it
+in a macro for START, and its list in one for GROUPS.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from golden.formats import Packed, pack_offsets
 from golden.isa import start_word
 from golden.layer import PackedLayer
 from golden.memory import bias_words, padded_x, streams_word, table_words
+from software.tuning.plan import USUAL_PLAN, Plan, plan_line
 
 PER_LINE = 8
 
@@ -33,7 +35,22 @@ def _offsets(name: str, matrix: Packed) -> str:
     return _words(name, np.pad(words, (0, len(matrix.offsets) // 4 + 1 - len(words))))
 
 
-def header(packed: PackedLayer, x: ArrayLike, threshold: float) -> str:
+def _macros(packed: PackedLayer, plan: Plan) -> str:
+    """What START and what goes before it must say of formats and schedule."""
+    lines = []
+    if formats := start_word(0, w_format=packed.w.format, u_format=packed.u.format):
+        lines.append(f"#define LAYER_FORMATS {formats:#x} /* in START's flags */")
+        lines.append(
+            f"#define LAYER_STREAMS {streams_word(packed):#x} /* gap bits and columns of a unit, of W and U */"
+        )
+    if plan.start_word:
+        low, high = plan.group_words
+        lines.append(f"#define LAYER_SCHEDULE {plan.start_word:#x} /* in START's flags: {plan_line(plan)} */")
+        lines.append(f"#define LAYER_GROUPS {low:#x}, {high:#x} /* of GROUPS */")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def header(packed: PackedLayer, x: ArrayLike, threshold: float, plan: Plan = USUAL_PLAN) -> str:
     """The header of a layer and its input, (T, inputs) or (N, T, inputs), one sequence after the other.
 
     x is padded to X columns and written in hexadecimal floating point, which keeps every bit.
@@ -41,11 +58,7 @@ def header(packed: PackedLayer, x: ArrayLike, threshold: float) -> str:
     values = padded_x(packed, x)
     steps, sequences = values.shape[-2], values.size // (values.shape[-2] * packed.x)
     floats = _array(f"float x[{values.size}]", (f"{value.hex()}f" for value in values.ravel().tolist()))
-    formats = start_word(0, w_format=packed.w.format, u_format=packed.u.format)
-    macros = (
-        f"#define LAYER_FORMATS {formats:#x} /* in START's flags */\n"
-        f"#define LAYER_STREAMS {streams_word(packed):#x} /* gap bits and columns of a unit, of W and U */\n"
-    )
+    macros = _macros(packed, plan)
     tables = table_words(packed)
     return "\n".join(
         (
@@ -53,7 +66,7 @@ def header(packed: PackedLayer, x: ArrayLike, threshold: float) -> str:
             f"H = {packed.h}, T = {steps}, {sequences} sequence(s), "
             f"threshold {np.float32(threshold)};\n   before padding {packed.inputs} inputs, {packed.hidden} units */",
             "#include <stdint.h>\n",
-            *([macros] if formats else []),
+            *([macros] if macros else []),
             _words("w", packed.w.words),
             _offsets("w_offset", packed.w),
             _words("u", packed.u.words),

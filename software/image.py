@@ -9,7 +9,7 @@ Little-endian. A header of 160 bytes, then the arrays, each 8-byte aligned, in t
 | 12 | u32 | bytes of the header |
 | 16 | 4 x u32 | X, H (as the hardware takes them), T, N (sequences) |
 | 32 | 2 x u32 | inputs, hidden: sizes before padding |
-| 40 | u32 | formats of W and U, as in the flags of START (0 = both eSELL) |
+| 40 | u32 | formats of W and U, schedule and X_SKIP, as in the flags of START (0 = both eSELL, cell fusion) |
 | 44 | f32 | pruning threshold |
 | 48 | 6 x {u64, u64} | offset from the start of the image and bytes of: W, W offsets, U, U offsets, bias, x |
 | 144 | u64 | bytes of the image |
@@ -17,8 +17,9 @@ Little-endian. A header of 160 bytes, then the arrays, each 8-byte aligned, in t
 | 156 | u32 | gap bits, columns of a unit less 1: of W in bits 3:0, 5:4, of U in 11:8, 13:12 (0 = both eSELL) |
 
 Loaded at an 8-byte aligned address, every array is aligned. x holds N sequences of T rows of X fp32; an image of the
-weights alone has N = T = 0. Where a matrix is in stream-8, the last 256 bytes are the tables of its values, W's and
-then U's, zeros for a matrix in another format.
+weights alone has N = T = 0. Where a matrix is in stream-8, 256 bytes follow the arrays: the tables of its values, W's
+and then U's, zeros for a matrix in another format. Where the schedule is the list, the last 16 bytes are the sizes of
+its groups, as the operands of GROUPS. N_fuse of cell fusion is not in an image.
 """
 
 import math
@@ -31,14 +32,18 @@ from numpy.typing import ArrayLike
 from golden import isa
 from golden.config import GATES, WORD_BYTES
 from golden.formats import FORMATS, OPEN, Parameters, StoredFormat, stored
+from golden.isa import Flags, Format, Schedule
 from golden.layer import PackedLayer
 from golden.memory import LayerBytes, layer_bytes, padded_x, streams_word, x_bytes
 from golden.tables import TABLE_VALUES
+from software.tuning.plan import USUAL_PLAN, Plan
 
 MAGIC = b"eLSTMimg"
 VERSION = 1
 HEADER = struct.Struct("<8sII4I2IIf12QQII")
+GROUPS = struct.Struct("<2Q")
 _CRC_AT = 152
+_FORMATS_MASK = Flags.X_SKIP | sum(field.place.mask for field in isa.FIELDS)
 TABLES_BYTES = 2 * GATES * TABLE_VALUES * 2
 """The tables of both matrices, fp16."""
 
@@ -50,7 +55,8 @@ class ImageError(ValueError):
 @dataclass(frozen=True)
 class Image:
     """A parsed image. x, h, steps, sequences: sizes as the hardware takes them; x_data: N x T rows of X fp32; formats,
-    streams: words of the header, for START and for the parameters of streams."""
+    streams: words of the header, for START and for the parameters of streams; plan: with the schedule of ``formats``,
+    its N_fuse means nothing."""
 
     x: int
     h: int
@@ -63,13 +69,14 @@ class Image:
     x_data: bytes
     formats: int = 0
     streams: int = 0
+    plan: Plan = USUAL_PLAN
 
 
 def _crc(data: bytes) -> int:
     return zlib.crc32(data[_CRC_AT + 4 :], zlib.crc32(bytes(4), zlib.crc32(data[:_CRC_AT])))
 
 
-def build(packed: PackedLayer, x: ArrayLike | None, threshold: float) -> bytes:
+def build(packed: PackedLayer, x: ArrayLike | None, threshold: float, plan: Plan = USUAL_PLAN) -> bytes:
     """The image of a layer and its input, (T, inputs) or (N, T, inputs); None for the weights alone."""
     shape = (0, 0) if x is None else padded_x(packed, x).shape
     sequences, steps = (min(1, shape[0]), shape[0]) if len(shape) == 2 else shape[:2]
@@ -81,13 +88,12 @@ def build(packed: PackedLayer, x: ArrayLike | None, threshold: float) -> bytes:
     for array in arrays:
         table += [at, len(array)]
         at += len(array)
-    formats = isa.start_word(0, w_format=packed.w.format, u_format=packed.u.format)
+    formats = plan.start_word | isa.start_word(0, w_format=packed.w.format, u_format=packed.u.format)
     streams = streams_word(packed)
+    rest = layer.tables + (GROUPS.pack(*plan.group_words) if plan.schedule == Schedule.LIST else b"")
     sizes = packed.x, packed.h, steps, sequences, packed.inputs, packed.hidden
-    header = HEADER.pack(
-        MAGIC, VERSION, HEADER.size, *sizes, formats, threshold, *table, at + len(layer.tables), 0, streams
-    )
-    data = bytearray(header + b"".join(arrays) + layer.tables)
+    header = HEADER.pack(MAGIC, VERSION, HEADER.size, *sizes, formats, threshold, *table, at + len(rest), 0, streams)
+    data = bytearray(header + b"".join(arrays) + rest)
     struct.pack_into("<I", data, _CRC_AT, _crc(bytes(data)))
     return bytes(data)
 
@@ -99,10 +105,23 @@ def _formats(word: int) -> tuple[StoredFormat, StoredFormat]:
         found = stored(w), stored(u)
     except ValueError:
         found = None
-    if found is None or word & ~(isa.W_FORMAT_FIELD.place.mask | isa.U_FORMAT_FIELD.place.mask):
+    if found is None:
         known = ", ".join(f"{row.number} is {name}" for name, row in FORMATS.items() if row.number is not None)
         raise ImageError(f"formats {word:#x} of W and U are unknown; {known}")
     return found
+
+
+def _plan(word: int, groups: bytes) -> Plan:
+    """The plan of a header's word of formats, and of what stands at the image's end. Raises ImageError."""
+    number, skips = isa.SCHEDULE_FIELD.of(word), bool(word & Flags.X_SKIP)
+    if number not in list(Schedule) or word & ~_FORMATS_MASK or (skips and number != Schedule.LIST):
+        raise ImageError(f"formats {word:#x} of W and U are unknown: beside them only a schedule, of a list X_SKIP")
+    if number != Schedule.LIST:
+        return USUAL_PLAN
+    sizes = isa.group_sizes(*GROUPS.unpack(groups)) if len(groups) == GROUPS.size else ()
+    if not sizes or GROUPS.pack(*isa.group_words(sizes)) != groups:
+        raise ImageError(f"the sizes of groups {groups.hex()} are no list of 1 to {isa.GROUP_SIZES}")
+    return Plan(schedule=Schedule.LIST, groups=sizes, x_skip=skips)
 
 
 def _parameters(word: int, formats: tuple[StoredFormat, StoredFormat]) -> tuple[Parameters, Parameters]:
@@ -118,6 +137,21 @@ def _parameters(word: int, formats: tuple[StoredFormat, StoredFormat]) -> tuple[
         if not form.takes(found[-1]):
             raise ImageError(f"{form.name} of {name.upper()} has no gaps of {gap} bits in units of {unit + 1} columns")
     return found[0], found[1]
+
+
+def needs(header: bytes) -> tuple[Schedule, Format, Format] | None:
+    """Schedule and formats of W and U that a header asks for; None for what is no header, or of unknown numbers."""
+    if len(header) < HEADER.size or header[: len(MAGIC)] != MAGIC:
+        return None
+    word = HEADER.unpack_from(header)[9]
+    try:
+        return (
+            Schedule(isa.SCHEDULE_FIELD.of(word)),
+            Format(isa.W_FORMAT_FIELD.of(word)),
+            Format(isa.U_FORMAT_FIELD.of(word)),
+        )
+    except ValueError:
+        return None
 
 
 def parse(data: bytes) -> Image:
@@ -156,10 +190,13 @@ def parse(data: bytes) -> Image:
     for name, (array, length) in expected.items():
         if len(array) != length:
             raise ImageError(f"{name}: {len(array)} bytes, the sizes need {length}")
-    tables = data[max(at + length for at, length in places) :]
+    rest = data[max(at + length for at, length in places) :]
+    listed = GROUPS.size * (isa.SCHEDULE_FIELD.of(formats) == Schedule.LIST)
+    tables, groups = rest[: max(0, len(rest) - listed)], rest[len(rest) - listed :]
     if len(tables) != TABLES_BYTES * any(form.has_tables for form in (w_format, u_format)):
         raise ImageError(
             f"{len(tables)} bytes follow the arrays, {w_format.name} and {u_format.name} have other tables"
         )
     layer = LayerBytes(w=w, u=u, w_offsets=w_offsets, u_offsets=u_offsets, bias=bias, tables=tables)
-    return Image(x, h, steps, sequences, inputs, hidden, threshold, layer, x_data, formats, streams)
+    plan = _plan(formats, groups)
+    return Image(x, h, steps, sequences, inputs, hidden, threshold, layer, x_data, formats, streams, plan)

@@ -38,6 +38,7 @@ if not __package__:
 
 from golden import memory, numbers
 from golden.config import BLOCK_COLS
+from golden.cycles import CELL_FUSION, SCHEDULES
 from golden.formats import stored
 from golden.isa import ERROR_MEANINGS, Error
 from golden.layer import Layer, LayerResult, PackedLayer
@@ -55,9 +56,10 @@ from software.cli import UserError, check_outputs, run, write_all
 from software.files.content import arrays_of, instead, read_file
 from software.files.inputs import FP16_RANGE, check_all, check_real, to_inputs
 from software.header import header
+from software.tuning.plan import USUAL_PLAN, Plan
+from software.tuning.schedule_choice import GroupsOption, ScheduleChoice, ScheduleOption, XSkipOption, roomy
 from software.weight_formats import (
     ALL_ESELL,
-    ESELL,
     FormatChoice,
     GapBitsOption,
     UFormatOption,
@@ -177,13 +179,20 @@ def result_arrays(packed: PackedLayer, result: LayerResult, free: Reference) -> 
 
 
 def summary(
-    name: str, packed: PackedLayer, result: LayerResult, free: Reference, masked: Reference, threshold: float
+    name: str,
+    packed: PackedLayer,
+    result: LayerResult,
+    free: Reference,
+    masked: Reference,
+    threshold: float,
+    plan: Plan,
 ) -> dict[str, Any]:
     """What is printed, and written with --json, of one layer."""
     found: dict[str, Any] = {
         "name": name, "inputs": packed.x, "hidden": packed.h, "steps": result.h.shape[-2], "threshold": threshold,
         "kept_blocks": int(result.kept_blocks.sum()), "blocks": result.kept.size,
         "u_words_loaded": int(result.u_words_loaded.sum()), "overflow": result.overflow,
+        "schedule": SCHEDULES.numbered(plan.schedule).name, "groups": [*plan.groups], "x_skip": plan.x_skip,
     }  # fmt: skip
     for matrix_name, matrix in (("w", packed.w), ("u", packed.u)):
         found[matrix_name] = {
@@ -206,6 +215,9 @@ def report(found: dict[str, Any]) -> Table:
         per = f", {words / nonzeros:.3f} words per nonzero" if nonzeros else ""
         table.add_row(name.upper(), f"{words:,} words, {nonzeros:,} nonzeros{per}")
         table.add_row(f"{name.upper()}'s format", found[name]["kind"])
+    if found["groups"]:
+        sizes = ", ".join(map(str, found["groups"]))
+        table.add_row("schedule", f"{found['schedule']}, groups of {sizes}{', x skipped' if found['x_skip'] else ''}")
     table.add_row("kept blocks", f"{found['kept_blocks']:,} of {found['blocks']:,}")
     table.add_row("U words loaded", f"{found['u_words_loaded']:,}")
     for name, key in (("float64, golden's mask", "float64_golden_mask"), ("float64, free", "float64_free")):
@@ -249,8 +261,11 @@ def main(
     digits: Annotated[
         int, typer.Option(metavar="N", help="How many of them, or of a language model's own sequences.")
     ] = 10,
-    w_format: WFormatOption = ESELL,
-    u_format: UFormatOption = ESELL,
+    schedule: ScheduleOption = CELL_FUSION.name,
+    groups: GroupsOption = None,
+    x_skip: XSkipOption = False,
+    w_format: WFormatOption = None,
+    u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOption = BLOCK_COLS,
     json_path: Annotated[
@@ -260,17 +275,20 @@ def main(
     """Pack one LSTM layer, or all of a network, and run the bit-exact reference on the packed words.
 
     Weights are rounded to fp16, and further where their format has fewer bits, x to fp32. Gate rows are in the order
-    f, i, g, o. Everything is written, or nothing.
+    f, i, g, o. Everything is written, or nothing. A schedule goes into header and image; groups are searched for on
+    the default accelerator.
 
     \b
     Examples:
       python -m software.lstm_sim_esell LAYER.npz --out RESULT.npz --threshold 0.3
       python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --header layer.h --image layer.bin --json summary.json
       python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --w-format auto --u-format stream16 --gap-bits 5
+      python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --image layer.bin --schedule list --groups 3,6
     """
     if threshold is not None and np.isnan(threshold):
         raise UserError("--threshold must be a number, not nan")
-    formats = FormatChoice(w_format, u_format, gap_bits, unit)
+    formats = FormatChoice.of(w_format, u_format, gap_bits, unit)
+    choice = ScheduleChoice.of(USUAL_PLAN.n_fuse, schedule, groups, x_skip, best=False)
     if has_array(layer, "l1.w"):
         if threshold is not None:
             raise UserError(f"--threshold is for a single layer; {layer} has the thresholds of its layers")
@@ -296,15 +314,19 @@ def main(
             if result.error != Error.NONE:
                 where = f"{name}: " if name else ""
                 raise UserError(f"{where}the hardware would stop at step {result.rows}: {ERROR_MEANINGS[result.error]}")
+            plan = choice.given
+            if plan is None:
+                first, told = (x, result) if x.ndim == 2 else (x[0], result.sequence(0))
+                plan = choice.plan(packed, first, told, roomy([packed.shape(x.shape[-2])]))
             step(f"{name or 'layer'}: float64")
             free, masked = reference(packed, x, th), reference(packed, x, th, result.kept)
             prefix = f"{name}." if name else ""
             arrays |= {prefix + key: array for key, array in result_arrays(packed, result, free).items()}
             if header_path is not None:
-                files[_named(header_path, name)] = header(packed, x, th).encode()
+                files[_named(header_path, name)] = header(packed, x, th, plan).encode()
             if image_path is not None:
-                files[_named(image_path, name)] = image.build(packed, x, th)
-            found.append(summary(name, packed, result, free, masked, th))
+                files[_named(image_path, name)] = image.build(packed, x, th, plan)
+            found.append(summary(name, packed, result, free, masked, th, plan))
             x = result.h_pruned
     stream = io.BytesIO()
     np.savez(stream, **arrays)

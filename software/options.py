@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig, LayerShape
 from golden.layer import PackedLayer
 from golden.settings import PRESET, USUAL, Configuration, SettingError, configure
 from software.cli import UserError
@@ -77,7 +77,7 @@ def accelerator_if_asked(
     return accelerator(preset, file, settings, usual) if preset or file or settings else None
 
 
-def check_fits(layers: Sequence[PackedLayer], steps: int, asked: Configuration[AcceleratorConfig]) -> None:
+def check_fits(layers: Sequence[PackedLayer | LayerShape], steps: int, asked: Configuration[AcceleratorConfig]) -> None:
     """Raise UserError naming the layer, the size and the limit when one does not fit."""
     for number, packed in enumerate(layers, 1):
         if over := asked.config.exceeded(packed.x, packed.h, steps):

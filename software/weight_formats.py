@@ -1,7 +1,8 @@
-"""The format of each matrix as command lines ask for it: a name or ``auto``, gap bits, columns of a unit."""
+"""The format of each matrix as command lines ask for it: a name or ``auto``, gap bits, columns of a unit; or left to
+the tuner."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
 
@@ -32,8 +33,12 @@ _CHOICES = ", ".join(NAMES)
 _GAPS = sorted({gap for gaps in STREAM_GAP_BITS.values() for gap in gaps})
 _AUTO_HELP = f"{_CHOICES}, or {AUTO}: the one that takes the fewest words."
 
-WFormatOption = Annotated[str, typer.Option("--w-format", metavar="NAME", help=f"Of W: {_AUTO_HELP}")]
-UFormatOption = Annotated[str, typer.Option("--u-format", metavar="NAME", help=f"Of U: {_AUTO_HELP}")]
+WFormatOption = Annotated[
+    str | None, typer.Option("--w-format", metavar="NAME", help=f"Of W: {_AUTO_HELP}", show_default=ESELL)
+]
+UFormatOption = Annotated[
+    str | None, typer.Option("--u-format", metavar="NAME", help=f"Of U: {_AUTO_HELP}", show_default=ESELL)
+]
 GapBitsOption = Annotated[
     int | None,
     typer.Option(
@@ -50,19 +55,21 @@ UnitOption = Annotated[
 
 @dataclass(frozen=True)
 class FormatChoice:
-    """What W and U are packed in: names of ``NAMES`` or auto; what is said of streams holds for both matrices.
+    """What W and U are packed in: names of ``NAMES`` or auto, None where the tuner chooses among those of a build.
 
+    What is said of streams holds for both matrices, but for ``w_unit``, columns of a unit of W where they are others.
     Raises UserError for what there is not.
     """
 
-    w: str = ESELL
-    u: str = ESELL
+    w: str | None = ESELL
+    u: str | None = ESELL
     gap_bits: int | None = None
     unit: int = BLOCK_COLS
+    w_unit: int | None = None
 
     def __post_init__(self) -> None:
         for option, name in (("--w-format", self.w), ("--u-format", self.u)):
-            if name not in (*NAMES, AUTO):
+            if name not in (*NAMES, AUTO, None):
                 raise UserError(f"{option} must be {_CHOICES} or {AUTO}, not {name!r}")
         if self.unit not in STREAM_UNIT_COLS:
             raise UserError(f"--unit must be {' or '.join(map(str, STREAM_UNIT_COLS))}, not {self.unit}")
@@ -70,6 +77,19 @@ class FormatChoice:
             raise UserError(f"--gap-bits must be in {_GAPS[0]}..{_GAPS[-1]}, not {self.gap_bits}")
         if (self.w, self.u) == (ESELL, ESELL) and (self.gap_bits is not None or self.unit != BLOCK_COLS):
             raise UserError(f"--gap-bits and --unit are of stream formats, and W and U are both {ESELL}")
+        if (self.w, self.u) == (None, None) and (self.gap_bits is not None or self.unit != BLOCK_COLS):
+            raise UserError("--best chooses gap bits and units: --gap-bits and --unit are for a format that is given")
+
+    @classmethod
+    def of(cls, w: str | None, u: str | None, gap_bits: int | None, unit: int, best: bool = False) -> "FormatChoice":
+        """Of the options of a command; best: whether the tuner chooses what is not given, which else is eSELL."""
+        usual = None if best else ESELL
+        return cls(w or usual, u or usual, gap_bits, unit)
+
+    @property
+    def open(self) -> bool:
+        """Whether a format is left to the tuner."""
+        return None in (self.w, self.u)
 
     @property
     def automatic(self) -> bool:
@@ -78,19 +98,46 @@ class FormatChoice:
 
     def pack(self, w: ArrayLike, u: ArrayLike, b: ArrayLike) -> PackedLayer:
         """Pack a layer, as ``golden.layer.pack_layer``. Raises ValueError for what a format does not hold."""
-        return pack_layer_with(w, u, b, partial(self._packed, self.w), partial(self._packed, self.u))
+        if self.w is None or self.u is None:
+            raise ValueError("the formats are left to the tuner")
+        w_unit = self.w_unit or self.unit
+        return pack_layer_with(w, u, b, partial(self._packed, self.w, w_unit), partial(self._packed, self.u, self.unit))
 
-    def _packed(self, name: str, matrix: Float16) -> Packed:
+    def packings(self, w: ArrayLike, u: ArrayLike, b: ArrayLike, built: Sequence[Format]) -> list[PackedLayer]:
+        """The layer in every way that is left open: the formats ``built``, the same for W and U where both are open.
+
+        Units of W may be single columns; those of U have what is said of them, as pruning drops h by them: with
+        others the layer would be another. Gap bits are what takes the fewest words. Raises ValueError when no format
+        holds the weights.
+        """
+        if not self.open:
+            return [self.pack(w, u, b)]
+        names = [option_name(stored(number)) for number in built]
+        pairs = dict.fromkeys((self.w or name, self.u or name) for name in names)
+        found, refused = [], []
+        for pair in pairs:
+            plain = FormatChoice() if pair == (ESELL, ESELL) else replace(self, w=pair[0], u=pair[1])
+            finer = [replace(plain, w_unit=1)] if self.w is None and pair[0] != ESELL and self.unit != 1 else []
+            for choice in (plain, *finer):
+                try:
+                    found.append(choice.pack(w, u, b))
+                except ValueError as error:
+                    refused.append(error)
+        if not found:
+            raise refused[0]
+        return found
+
+    def _packed(self, name: str, unit: int, matrix: Float16) -> Packed:
         if name == ESELL:
             return NAMES[ESELL].pack(matrix)
-        wanted = Parameters(self.gap_bits, self.unit)
+        wanted = Parameters(self.gap_bits, unit)
         if name != AUTO:
             return NAMES[name].pack(matrix, wanted)
         found, refused = [], []
         for form in NAMES.values():
             try:
                 # eSELL loads four columns together, and has no gaps
-                wants = Parameters(unit_cols=self.unit) if form is NAMES[ESELL] else wanted
+                wants = Parameters(unit_cols=unit) if form is NAMES[ESELL] else wanted
                 found.append(form.pack(matrix, wants))
             except ValueError as error:
                 refused.append(error)

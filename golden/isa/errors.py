@@ -49,9 +49,12 @@ ERROR_MEANINGS: dict[Error, str] = {
     Error.BAD_COMMAND: "since the last START a command had an unknown funct or opcode, or lacked a needed operand",
     Error.BAD_SIZE: "X or H is 0, no multiple of 4, or above the build's limit",
     Error.BAD_T: "T is 0 or above the build's limit",
-    Error.BAD_N_FUSE: "N_fuse is 0",
+    Error.BAD_N_FUSE: "N_fuse is 0, or the first size of the list",
     Error.MISALIGNED: "an address in use is no multiple of 8",
-    Error.BAD_FLAGS: "an unknown or unbuilt flag, schedule or format, or a pointer that a flag needs is 0",
+    Error.BAD_FLAGS: (
+        "an unknown or unbuilt flag, schedule, format or parameter of one, X_SKIP without the list, or 0 for a pointer "
+        "that is needed"
+    ),
     Error.BAD_THRESHOLD: "the threshold is NaN",
     Error.BAD_FORMAT: (
         "a malformed eSELL head, a column whose heads disagree with its offset, or a stream's value beyond its unit"

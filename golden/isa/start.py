@@ -31,8 +31,8 @@ class Flags(IntFlag):
 FLAG_MEANINGS: dict[Flags, str] = {
     Flags.TRACE: "ignored (the original's trace flag)",
     Flags.H_SEQ: "store every row of h, not only the last",
-    Flags.H_PRUNED: "stored rows of h are pruned: +0.0 in every block below the threshold",
-    Flags.X_SKIP: "skip all-zero 4-element blocks of x; needs W's column offsets",
+    Flags.H_PRUNED: "stored rows of h are pruned: +0.0 in every block, or unit of U's format, below the threshold",
+    Flags.X_SKIP: "of the list: skip units of W in which all of x is zero; needs W's column offsets",
     Flags.STATE_IN: "start from the state in memory instead of h = c = 0",
     Flags.STATE_OUT: "store the state after the last step",
     Flags.IRQ: "raise the interrupt when the run ends",

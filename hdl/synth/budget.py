@@ -7,7 +7,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,8 +29,8 @@ KEYS = ("top", "preset", "unit", "max_ns", "arguments")
 
 @dataclass(frozen=True)
 class Limit:
-    """What a design may take: a preset of a top, or a unit ("package.module:Class") that is a component of its own,
-    made with ``arguments`` beside its configuration."""
+    """What a design may take: a preset of a top, with ``arguments`` for fields of it, or a unit
+    ("package.module:Class") that is a component of its own, made with ``arguments`` beside its configuration."""
 
     design: str
     preset: str
@@ -46,7 +46,11 @@ class Limit:
         """The design as it is synthesized. Raises UserError."""
         if self.design in TOPS:
             top = TOPS[self.design]
-            return emitted(top.elaborate(top.presets[self.preset]), top.module, top.presets[self.preset])
+            try:
+                config = replace(top.presets[self.preset], **self.arguments)
+            except (TypeError, ValueError) as error:
+                raise UserError(f"{self.design} {self.preset}: {error}") from None
+            return emitted(top.elaborate(config), top.module, config)
         package, _, name = self.design.partition(":")
         try:
             component = getattr(importlib.import_module(package), name)
@@ -81,8 +85,8 @@ def _limit(row: dict[str, Any], where: str) -> Limit:
     if not isinstance(most, int | float) or isinstance(most, bool) or not 0 < most < 1e6:
         raise UserError(f"{where}: max_ns must be a number of ns above 0, not {most!r}")
     arguments = row.get("arguments", {})
-    if not isinstance(arguments, dict) or (arguments and "unit" not in row):
-        raise UserError(f"{where}: arguments must be a table and a unit's, not {arguments!r}")
+    if not isinstance(arguments, dict):
+        raise UserError(f"{where}: arguments must be a table, not {arguments!r}")
     if "unit" in row:
         return Limit(texts["unit"], "", float(most), arguments)
     if texts["top"] not in TOPS:
@@ -90,7 +94,7 @@ def _limit(row: dict[str, Any], where: str) -> Limit:
     presets = TOPS[texts["top"]].presets
     if texts["preset"] not in presets:
         raise UserError(f"{where}: no preset {texts['preset']!r} of {texts['top']}; there are: {', '.join(presets)}")
-    return Limit(texts["top"], texts["preset"], float(most))
+    return Limit(texts["top"], texts["preset"], float(most), arguments)
 
 
 def check(limit: Limit, found: Synthesis) -> list[str]:

@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from golden.config import ACCELERATOR_PRESETS
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
+from golden.cycles import SCHEDULES
+from golden.formats import stored
 from hdl.synth.targets import ECP5
 from scripts.hardware.measure import DESIGNS, ROOT, Measured, Row, fits
 from software.cli import UserError
@@ -64,10 +66,16 @@ def cycles(design: Measured, row: Row) -> str:
     return " + ".join(f"{each:,}" for each in row["cycles"]["layers"]) + _mark(row, row["cycles"])
 
 
+def _runs(sizes: AcceleratorConfig) -> str:
+    """Schedules and formats."""
+    schedules = ", ".join(SCHEDULES.numbered(number).name for number in sizes.schedules)
+    return f"{schedules}; {', '.join(stored(number).name for number in sizes.formats)}"
+
+
 def status(rows: Mapping[str, Row]) -> str:
     """README's table: a row for each preset, and the SoC."""
-    titles = ("preset", "N_pe, slots", "X, H, T at most", "window", "registers, memory (bits)", "LUT4, MULT18, DP16KD",
-              "clock (MHz)", "cycles per MNIST digit (L1 + L2)", "verified by")  # fmt: skip
+    titles = ("preset", "runs", "N_pe, slots", "X, H, T at most", "window", "registers, memory (bits)",
+              "LUT4, MULT18, DP16KD", "clock (MHz)", "cycles per MNIST digit (L1 + L2)", "verified by")  # fmt: skip
     shown = []
     by_name = {design.name: design for design in DESIGNS}
     for name in (*(f"accelerator {preset}" for preset in ACCELERATOR_PRESETS), "soc default"):
@@ -77,6 +85,7 @@ def status(rows: Mapping[str, Row]) -> str:
         shown.append(
             (
                 f"SoC, {design.preset}" if design.top == "soc" else design.preset,
+                _runs(sizes),
                 f"{sizes.n_pe}, {sizes.slots}",
                 f"{sizes.max_x}, {sizes.max_h}, {sizes.max_t}",
                 str(sizes.window),

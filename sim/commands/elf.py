@@ -16,6 +16,7 @@ from rich.progress import Progress, TaskID
 
 from golden.config import CoreConfig, SocConfig
 from sim.commands.twin import SPIKE, run_twin
+from sim.digits.program import check_program
 from sim.engines import registry
 from sim.engines.build_cache import verilog_sha256
 from sim.options import (
@@ -155,6 +156,7 @@ def run_elf(
     \b
     Examples:
       python -m sim.run elf build/firmware/mnist-l1.elf
+      python -m sim.run elf build/firmware/network.elf --preset mnist --set group_list=true
       python -m sim.run elf mine.elf --trace build/mine.log --wave build/mine.vcd --wave-window end
       python -m sim.run elf mine.elf --system core --latency 4
       python -m sim.run elf +signature=build/mine.signature +signature-granularity=4 mine.elf
@@ -180,6 +182,8 @@ def run_elf(
             trace_file, reads_file, wave_file = (str(part.absolute()) if part else None for part in parts)
             shown = WaveRequest(wave_file, *cycles) if wave_file else None
             program = elf.load(file, ram << 20)
+            if system == "soc":
+                check_program(program, file, asked)
             if program.warning:
                 print(program.warning, file=sys.stderr)
             keep = (signature_range(program, file),) if signature else ()

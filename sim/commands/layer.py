@@ -19,14 +19,14 @@ from rich.table import Table
 from golden.config import BLOCK_COLS
 from golden.cycles import CELL_FUSION
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer, PackedLayer
+from golden.layer import Layer
 from sim.digits.network import Setup
 from sim.engines import registry
 from sim.layers.compare import judge
 from sim.layers.float_check import float_checks
 from sim.layers.inputs import STEPS, load_x, random_x
 from sim.layers.jobs import RunFailed, decode, layer_job
-from sim.layers.plan import BestOption, GroupsOption, Plan, ScheduleChoice, ScheduleOption, XSkipOption, plan_line
+from sim.layers.plan import call_of
 from sim.layers.record import layer_run
 from sim.options import (
     EngineOption,
@@ -47,22 +47,23 @@ from software.cli import UserError, check_outputs, write_all
 from software.options import ConfigOption, SetOption, accelerator, check_fits
 from software.progress import bars
 from software.provenance import commit
-from software.weight_formats import (
-    ESELL,
-    FormatChoice,
-    GapBitsOption,
-    UFormatOption,
-    UnitOption,
-    WFormatOption,
-    check_built,
-    tell_formats,
+from software.tuning.schedule_choice import (
+    BestOption,
+    GroupsOption,
+    PlannedLayer,
+    ScheduleChoice,
+    ScheduleOption,
+    XSkipOption,
+    plan_layers,
+    tell_plans,
 )
+from software.weight_formats import FormatChoice, GapBitsOption, UFormatOption, UnitOption, WFormatOption
 
 Float32 = NDArray[np.float32]
 
 
 def run_layers(
-    setup: Setup, layers: Sequence[tuple[PackedLayer, float]], x: Float32, progress: Progress | None = None
+    setup: Setup, layers: Sequence[PlannedLayer], x: Float32, progress: Progress | None = None
 ) -> tuple[list[InputRun], list[str], int, float]:
     """Every sequence of x (N, T, X) through all layers, each on the pruned h that the RTL stored in the one below.
 
@@ -73,17 +74,15 @@ def run_layers(
     problems: list[str] = []
     cycles, seconds = 0, 0.0
     task = progress.add_task("runs", total=len(x) * len(layers)) if progress else None
-    for number, (packed, threshold) in enumerate(layers, 1):
+    for number, layer in enumerate(layers, 1):
+        packed, threshold = layer.packed, layer.threshold
         name, golden = f"L{number}", Layer(packed).run(x, threshold)
         if golden.error != Error.NONE:
             raise UserError(f"layer {number} stops: {ERROR_MEANINGS[golden.error]}")
-        plan = setup.plan(packed, x[0], threshold, golden.sequence(0))
-        if plan != Plan(setup.n_fuse):
-            print(f"layer {number}: {plan_line(plan)}")
         checks = float_checks(packed, x, threshold, golden)
         below = golden.h_pruned.copy()
         for n, run in enumerate(runs):
-            call, expected = plan.call(packed, x[n], threshold), golden.sequence(n)
+            call, expected = call_of(layer.plan, packed, x[n], threshold), golden.sequence(n)
             outcome = setup.engine.run(setup.design, layer_job(call, setup.timing))
             cycles, seconds = cycles + outcome.cycles, seconds + outcome.wall_seconds
             try:
@@ -151,8 +150,8 @@ def run_layer(
     groups: GroupsOption = None,
     x_skip: XSkipOption = False,
     best: BestOption = False,
-    w_format: WFormatOption = ESELL,
-    u_format: UFormatOption = ESELL,
+    w_format: WFormatOption = None,
+    u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOption = BLOCK_COLS,
     latency: LatencyOption = 8,
@@ -182,21 +181,20 @@ def run_layer(
     for path in (json, report):
         check_outputs(path)
     choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
-    asked, formats = accelerator(preset, config, settings), FormatChoice(w_format, u_format, gap_bits, unit)
+    asked, formats = accelerator(preset, config, settings), FormatChoice.of(w_format, u_format, gap_bits, unit, best)
     choice.check(asked.config)
     try:
         weights = load_layers(checkpoint)
         timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
-        layers = [(formats.pack(layer.w, layer.u, layer.b), layer.threshold) for layer in weights]
+        inputs = weights[0].inputs
+        layout = True if time_major else False if batch_first else None
+        given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
+        check_fits([layer.shape(given.shape[1]) for layer in weights], given.shape[1], asked)
+        layers = plan_layers(weights, given[0], formats, choice, asked.config)
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
-    inputs = weights[0].inputs
-    layout = True if time_major else False if batch_first else None
-    given = load_x(x, inputs, layout) if x else random_x(sequences, steps or STEPS, inputs, seed)
-    check_fits([packed for packed, _ in layers], given.shape[1], asked)
-    check_built([packed for packed, _ in layers], asked.config.formats)
-    tell_formats(formats, [packed for packed, _ in layers])
-    setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse, formats, choice)
+    tell_plans(formats, choice, layers)
+    setup = Setup(registry.get("accelerator", engine), asked.config, timing, choice, formats)
     start = time.monotonic()
     with bars() as bar:
         runs, problems, cycles, seconds = run_layers(setup, layers, given, bar)

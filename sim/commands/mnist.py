@@ -22,7 +22,6 @@ from sim.digits.network import DigitRun, Network, Setup, mismatch_wave, whole_te
 from sim.digits.soc import SocNetwork, SocSetup
 from sim.engines import registry
 from sim.engines.build_cache import verilog_sha256
-from sim.layers.plan import BestOption, GroupsOption, ScheduleChoice, ScheduleOption, XSkipOption, plan_line
 from sim.options import (
     JitterOption,
     JsonOption,
@@ -47,15 +46,15 @@ from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOp
 from software.places import whole
 from software.progress import bars
 from software.provenance import commit
-from software.weight_formats import (
-    ESELL,
-    FormatChoice,
-    GapBitsOption,
-    UFormatOption,
-    UnitOption,
-    WFormatOption,
-    tell_formats,
+from software.tuning.schedule_choice import (
+    BestOption,
+    GroupsOption,
+    ScheduleChoice,
+    ScheduleOption,
+    XSkipOption,
+    tell_plans,
 )
+from software.weight_formats import FormatChoice, GapBitsOption, UFormatOption, UnitOption, WFormatOption
 
 SYSTEMS = ("soc", "accelerator")
 
@@ -98,8 +97,8 @@ def run_mnist(
     groups: GroupsOption = None,
     x_skip: XSkipOption = False,
     best: BestOption = False,
-    w_format: WFormatOption = ESELL,
-    u_format: UFormatOption = ESELL,
+    w_format: WFormatOption = None,
+    u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOption = BLOCK_COLS,
     latency: LatencyOption = 8,
@@ -128,6 +127,7 @@ def run_mnist(
       python -m sim.run mnist --digits 3 --json build/run.json
       python -m sim.run mnist --system accelerator --wave build/wave.vcd --wave-window 0:2000
       python -m sim.run mnist --latency 30 --jitter 10 --stalls 100
+      python -m sim.run mnist --digits 1 --best
     """
     if system not in SYSTEMS:
         raise UserError(f"no system {system!r}; there are: {', '.join(SYSTEMS)}")
@@ -136,18 +136,16 @@ def run_mnist(
     if system == "accelerator" and mem_trace:
         raise UserError("--mem-trace is for --system soc")
     choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
-    if system == "soc" and not choice.plain:
-        raise UserError("--best and --schedule list are for --system accelerator: programs run cell fusion")
     if engine == SPIKE:
         if system != "soc" or any((json, report, wave, mem_trace)):
             raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --report, --wave and --mem-trace")
         run_twin(
-            None, digits, checkpoint, images, n_fuse, w_format, u_format, gap_bits, unit,
-            preset=preset, config=config, settings=settings,
+            None, digits, checkpoint, images, n_fuse, schedule, groups, x_skip, best, w_format, u_format, gap_bits,
+            unit, preset=preset, config=config, settings=settings,
         )  # fmt: skip
         return
     check_outputs(json, report, wave, mem_trace)
-    formats = FormatChoice(w_format, u_format, gap_bits, unit)
+    formats = FormatChoice.of(w_format, u_format, gap_bits, unit, best)
     cycles, asked = window(wave_window), accelerator(preset, config, settings)
     choice.check(asked.config)
     network: Network | SocNetwork
@@ -157,12 +155,12 @@ def run_mnist(
         if system == "soc":
             behaviour = AxiTiming(latency, jitter, "beats" if jitter else "fifo", stalls, seed=seed)
             network = SocNetwork(
-                SocSetup(registry.get("soc", engine), asked.config, behaviour, n_fuse, formats), net, chosen
+                SocSetup(registry.get("soc", engine), asked.config, behaviour, choice, formats), net, chosen
             )
             sha256 = verilog_sha256(network.setup.design)
         else:
             timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
-            setup = Setup(registry.get("accelerator", engine), asked.config, timing, n_fuse, formats, choice)
+            setup = Setup(registry.get("accelerator", engine), asked.config, timing, choice, formats)
             network = Network(setup, net, chosen)
             sha256 = setup.engine.verilog_sha256(setup.design)
     except (CheckpointError, ValueError) as error:
@@ -182,10 +180,7 @@ def run_mnist(
                 print(f"digit {run.record.index} | {line}", flush=True)
 
         runs = network.run(workers, done, lambda layer: wanted if layer + 1 == wave_layer else None)
-    tell_formats(formats, [packed for packed, _ in network.layers])
-    if isinstance(network, Network) and not choice.plain:
-        for number, plan in enumerate(network.plans, 1):
-            print(f"layer {number}: {plan_line(plan)}")
+    tell_plans(formats, choice, network.planned)
     result = _result(network, runs, engine, asked.name, seed, sha256, time.monotonic() - start)
     wrong = [run for run in runs if not run.record.exact]
     if wrong:
@@ -231,7 +226,7 @@ def _result(
         versions=versions(network.program if isinstance(network, SocNetwork) else None),
         inputs=[run.record for run in runs],
         accuracy=right / len(runs),
-        **whole_test_set(network.checkpoint),
+        **whole_test_set(network.checkpoint, network.planned),
         simulated_cycles=cycles,
         wall_seconds=seconds,
         cycles_per_second=cycles / simulating if simulating else 0.0,

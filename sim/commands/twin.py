@@ -15,7 +15,9 @@ import typer
 from rich.console import Console
 
 from golden.config import BLOCK_COLS, AcceleratorConfig
+from golden.cycles import CELL_FUSION
 from golden.settings import Configuration
+from sim.digits.program import check_program
 from sim.digits.stored import SYMBOLS, differences, golden_results, stored_results
 from sim.engines.build_cache import scratch
 from sim.options import JsonOption, NFuseOption, PresetOption, RamOption
@@ -26,16 +28,16 @@ from sim.spike import twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
 from software.firmware.packing import PackedNetwork, build_network
-from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator
-from software.weight_formats import (
-    ESELL,
-    FormatChoice,
-    GapBitsOption,
-    UFormatOption,
-    UnitOption,
-    WFormatOption,
-    check_built,
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator, check_fits
+from software.tuning.schedule_choice import (
+    BestOption,
+    GroupsOption,
+    ScheduleChoice,
+    ScheduleOption,
+    XSkipOption,
+    tell_plans,
 )
+from software.weight_formats import FormatChoice, GapBitsOption, UFormatOption, UnitOption, WFormatOption
 
 SPIKE = "spike"
 """Name of the twin where engines of the SoC are chosen."""
@@ -49,8 +51,12 @@ def run_twin(
     checkpoint: CheckpointOption = MNIST_CHECKPOINT,
     images: ImagesOption = MNIST_DIGITS,
     n_fuse: NFuseOption = 3,
-    w_format: WFormatOption = ESELL,
-    u_format: UFormatOption = ESELL,
+    schedule: ScheduleOption = CELL_FUSION.name,
+    groups: GroupsOption = None,
+    x_skip: XSkipOption = False,
+    best: BestOption = False,
+    w_format: WFormatOption = None,
+    u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOption = BLOCK_COLS,
     ram: RamOption = 16,
@@ -69,13 +75,19 @@ def run_twin(
     Examples:
       python -m sim.run twin --digits 10
       python -m sim.run twin build/firmware/mnist-l1.elf
+      python -m sim.run twin --schedule list --x-skip --w-format stream16 --u-format stream16
     """
     check_outputs(json_path)
-    asked, formats = accelerator(preset, config, settings), FormatChoice(w_format, u_format, gap_bits, unit)
+    choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
+    asked, formats = accelerator(preset, config, settings), FormatChoice.of(w_format, u_format, gap_bits, unit, best)
+    if file is not None and not choice.plain:
+        raise UserError("--schedule and --best are of the MNIST program: FILE has the schedule that it was built with")
+    choice.check(asked.config)
     try:
         if (text := twin.missing()) is not None:
             raise EngineError(text)
         if file is not None:
+            check_program(elf.load(file, ram << 20), file, asked)
             with Console(stderr=True).status(f"{file} on Spike"):
                 outcome = twin.run(file, (), ram << 20, asked.config, timeout)
             _show(outcome)
@@ -84,8 +96,9 @@ def run_twin(
         found = load_digits(images)
         if digits > len(found.labels):
             raise UserError(f"--digits must be in 1..{len(found.labels)}, not {digits}")
-        network = PackedNetwork.of(load_checkpoint(checkpoint), found.inputs()[:digits], n_fuse, formats)
-        check_built([packed for packed, _ in network.layers])
+        trained, x = load_checkpoint(checkpoint), found.inputs()[:digits]
+        check_fits([layer.shape(x.shape[1]) for layer in trained.layers], x.shape[1], asked)
+        network = PackedNetwork.of(trained, x, formats, choice, asked.config)
         with scratch() as folder:
             program = build_network(network, "network", folder / "network.elf")
             start = time.monotonic()
@@ -105,6 +118,7 @@ def run_twin(
     _save(json_path, outcome, asked, problems)
     if problems:
         raise typer.Exit(1)
+    tell_plans(formats, choice, network.planned)
     print(f"{digits} digits bit-exact on Spike, built with {outcome.compiler}, {seconds:.1f} s")
 
 
@@ -124,14 +138,15 @@ def _save(
 
 
 def _show(outcome: twin.TwinOutcome) -> None:
-    """The file's warning, the console, and as the published model did its cycles of each start."""
+    """The file's warning, the console, and of each start the cycles by the published model, of a list by its own."""
     if outcome.warning:
         print(outcome.warning, file=sys.stderr)
     print(outcome.console, end="", flush=True)
     for number, start in enumerate(outcome.starts, 1):
         if start.error == "NONE":
-            what = f"{start.cycles} cycles by the published model"
+            model = "published" if start.schedule == CELL_FUSION.name else "word-level"
+            what = f"{start.cycles} cycles by the {model} model"
         else:
             what = f"{start.error} after {start.rows} rows"
-        sizes = f"X {start.x}, H {start.h}, T {start.t}, N_fuse {start.n_fuse}"
-        print(f"start {number}: {sizes}: {what}", file=sys.stderr)
+        by = f"groups of {', '.join(map(str, start.groups))}" if start.groups else f"N_fuse {start.n_fuse}"
+        print(f"start {number}: X {start.x}, H {start.h}, T {start.t}, {by}: {what}", file=sys.stderr)

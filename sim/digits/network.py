@@ -2,22 +2,22 @@
 NumPy, in ``sim.digits.soc`` all of it by a program on the SoC."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from golden.config import AcceleratorConfig
-from golden.layer import Layer, LayerResult, PackedLayer
+from golden.isa import Format
+from golden.layer import Layer, LayerResult
 from sim.engines.compiled import CompiledAccelerator
 from sim.layers.compare import expected_h, judge
 from sim.layers.float_check import float_checks
 from sim.layers.jobs import LayerCall, RunFailed, decode, first_wrong_write, layer_job
-from sim.layers.plan import Plan, ScheduleChoice
+from sim.layers.plan import call_of
 from sim.layers.record import layer_run
 from sim.protocol.base import Design, Engine, WaveRequest
 from sim.protocol.timing import MemoryTiming
@@ -25,7 +25,8 @@ from sim.results.result import FloatCheck, InputRun
 from sim.threads import simulations
 from software.checkpoint import Checkpoint, CheckpointError, Digits
 from software.places import whole
-from software.weight_formats import ALL_ESELL, FormatChoice, check_built
+from software.tuning.schedule_choice import USUAL_SCHEDULE, PlannedLayer, ScheduleChoice, plan_layers
+from software.weight_formats import ALL_ESELL, FormatChoice
 
 BEFORE, AFTER = 400, 40
 """Cycles of a waveform before and after the first wrong write."""
@@ -33,24 +34,17 @@ BEFORE, AFTER = 400, 40
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """On what a network is run: engine, configuration, memory, fusion factor, formats of the weights; the
-    schedule where it is not cell fusion."""
+    """On what a network is run: engine, configuration, memory, schedule, formats of the weights."""
 
     engine: Engine
     config: AcceleratorConfig
     timing: MemoryTiming
-    n_fuse: int
+    schedule: ScheduleChoice = USUAL_SCHEDULE
     formats: FormatChoice = ALL_ESELL
-    schedule: ScheduleChoice | None = None
 
     @property
     def design(self) -> Design:
         return Design("accelerator", self.config)
-
-    def plan(self, packed: PackedLayer, x: NDArray[np.float32], threshold: float, golden: LayerResult) -> Plan:
-        """The plan of a layer, by one sequence x (T, inputs) and golden's result of it."""
-        choice = self.schedule or ScheduleChoice(self.n_fuse)
-        return choice.plan(packed, x, threshold, golden, self.config)
 
 
 @dataclass
@@ -73,20 +67,24 @@ def no_wave(layer: int) -> None:
 
 
 class DigitNetwork(ABC):
-    """A packed checkpoint with the digits it is to classify, and golden's results for all of them.
+    """A packed checkpoint with the digits it is to classify, planned by the first, and golden's results for all.
 
-    Raises CheckpointError when the network does not fit the digits or the configuration, UserError when the RTL does
-    not read a format, ValueError when a format does not hold the weights.
+    Raises CheckpointError when the network does not fit the digits or the configuration, else as ``plan_layers``.
     """
 
     def __init__(
-        self, config: AcceleratorConfig, checkpoint: Checkpoint, digits: Digits, formats: FormatChoice
+        self,
+        config: AcceleratorConfig,
+        checkpoint: Checkpoint,
+        digits: Digits,
+        formats: FormatChoice,
+        schedule: ScheduleChoice,
     ) -> None:
         self.config, self.checkpoint, self.digits = config, checkpoint, digits
-        self.layers = [(formats.pack(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
         self._check()
-        check_built([packed for packed, _ in self.layers], config.formats)
         self.x = digits.inputs()
+        self.planned = plan_layers(checkpoint.layers, self.x[0], formats, schedule, config)
+        self.layers = [(layer.packed, layer.threshold) for layer in self.planned]
         self.golden: list[LayerResult] = []
         self.checks: list[list[FloatCheck]] = []
         """For each layer golden against float64, digit by digit, with golden's inputs."""
@@ -103,8 +101,9 @@ class DigitNetwork(ABC):
             raise CheckpointError(
                 f"layer 1 takes {self.checkpoint.layers[0].inputs} inputs, an image row has {columns}"
             )
-        for number, (packed, _) in enumerate(self.layers, 1):
-            if over := self.config.exceeded(packed.x, packed.h, rows):
+        for number, layer in enumerate(self.checkpoint.layers, 1):
+            shape = layer.shape(rows)
+            if over := self.config.exceeded(shape.x, shape.h, shape.t):
                 name, value, limit = over
                 raise CheckpointError(f"layer {number} has {name} = {value}, the preset allows {limit}")
 
@@ -136,14 +135,8 @@ class Network(DigitNetwork):
     """On the bare accelerator, one run a layer."""
 
     def __init__(self, setup: Setup, checkpoint: Checkpoint, digits: Digits) -> None:
-        super().__init__(setup.config, checkpoint, digits, setup.formats)
+        super().__init__(setup.config, checkpoint, digits, setup.formats, setup.schedule)
         self.setup = setup
-        xs = [self.x, *(golden.h_pruned for golden in self.golden)]
-        self.plans = [
-            setup.plan(packed, x[0], threshold, golden.sequence(0))
-            for (packed, threshold), x, golden in zip(self.layers, xs, self.golden, strict=False)
-        ]
-        """Of each layer, by the first digit."""
 
     def run_digit(self, n: int, wave: WaveOf = no_wave) -> DigitRun:
         """Digit n through every layer; the input of a layer is what the RTL stored in the one below.
@@ -152,9 +145,9 @@ class Network(DigitNetwork):
         """
         run = DigitRun(InputRun(n, True, [], int(self.digits.labels[n])))
         x = self.x[n]
-        for layer, (packed, threshold) in enumerate(self.layers):
+        for layer, planned in enumerate(self.planned):
             name = f"L{layer + 1}"
-            call = self.plans[layer].call(packed, x, threshold)
+            call = call_of(planned.plan, planned.packed, x, planned.threshold)
             run.calls.append(call)
             outcome = self.setup.engine.run(self.setup.design, layer_job(call, self.setup.timing, wave=wave(layer)))
             run.cycles += outcome.cycles
@@ -179,10 +172,14 @@ class Network(DigitNetwork):
         return run
 
 
-def whole_test_set(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult."""
+def whole_test_set(checkpoint: Checkpoint, layers: Sequence[PlannedLayer] = ()) -> dict[str, Any]:
+    """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult.
+
+    It says it of its own weights: nothing is known of ``layers`` in a format that rounds them.
+    """
     said = checkpoint.meta.get("golden")
-    if not isinstance(said, dict):
+    kept = all(matrix.format == Format.ESELL for layer in layers for matrix in (layer.packed.w, layer.packed.u))
+    if not isinstance(said, dict) or not kept:
         return {}
     accuracy, inputs = said.get("accuracy"), said.get("digits")
     if not isinstance(accuracy, float) or not isinstance(inputs, int):

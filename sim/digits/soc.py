@@ -14,7 +14,7 @@ from sim.digits.stored import checksum
 from sim.engines.compiled import CompiledSoc
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, cycle_limit
-from sim.layers.plan import FLAGS
+from sim.layers.plan import call_of
 from sim.layers.record import layer_run
 from sim.protocol import elf
 from sim.protocol.accelerator import Outcome
@@ -27,6 +27,7 @@ from software.checkpoint import Checkpoint, Digits
 from software.firmware.build import memory_bytes
 from software.firmware.packing import PackedNetwork, build_network, image_symbol
 from software.places import scratch, whole
+from software.tuning.schedule_choice import USUAL_SCHEDULE, ScheduleChoice
 from software.weight_formats import ALL_ESELL, FormatChoice
 
 PROGRAM = "network"
@@ -39,12 +40,12 @@ _NEVER_STORED = 2**64 - 1
 
 @dataclass(frozen=True, eq=False)
 class SocSetup:
-    """On what a network is run: engine, configuration of the accelerator, memory, fusion factor, weights' formats."""
+    """On what a network is run: engine, configuration of the accelerator, memory, schedule, formats of the weights."""
 
     engine: Engine[SocJob, SocOutcome]
     config: AcceleratorConfig
     timing: AxiTiming
-    n_fuse: int
+    schedule: ScheduleChoice = USUAL_SCHEDULE
     formats: FormatChoice = ALL_ESELL
 
     @property
@@ -59,9 +60,10 @@ class SocNetwork(DigitNetwork):
     """
 
     def __init__(self, setup: SocSetup, checkpoint: Checkpoint, digits: Digits, mem_trace: Path | None = None) -> None:
-        super().__init__(setup.config, checkpoint, digits, setup.formats)
+        super().__init__(setup.config, checkpoint, digits, setup.formats, setup.schedule)
         self.setup, self.mem_trace = setup, mem_trace
-        network = PackedNetwork(self.layers, self.x[:1], checkpoint.out_w, checkpoint.out_b, setup.n_fuse)
+        plans = [layer.plan for layer in self.planned]
+        network = PackedNetwork(self.layers, self.x[:1], checkpoint.out_w, checkpoint.out_b, plans)
         with scratch() as folder:
             path = build_network(network, PROGRAM, folder / f"{PROGRAM}.elf")
             self.program = elf.load(path, max(elf.DEFAULT_RAM, -(-memory_bytes(path) >> 20) << 20))
@@ -72,8 +74,9 @@ class SocNetwork(DigitNetwork):
 
     def job(self, n: int, **fields: object) -> SocJob:
         """The run of digit n; ``fields`` are further fields of the job."""
-        packed, threshold = self.layers[0]
-        program = self.program.holding({image_symbol(1): image.build(packed, self.x[n : n + 1], threshold)})
+        first = self.planned[0]
+        content = image.build(first.packed, self.x[n : n + 1], first.threshold, first.plan)
+        program = self.program.holding({image_symbol(1): content})
         timing = self.setup.timing
         each = MemoryTiming(timing.latency, timing.jitter)
         limit = sum(cycle_limit(LayerCall(packed, self.x[n], 0.0), each) for packed, _ in self.layers)
@@ -102,8 +105,8 @@ class SocNetwork(DigitNetwork):
         x: NDArray[np.float32] = self.x[n]
         rows = list(self._rows(outcome.memory["results"]))
         busy = outcome.busy_cycles
-        for layer, ((packed, threshold), h) in enumerate(zip(self.layers, rows, strict=True)):
-            call = LayerCall(packed, x, threshold, self.setup.n_fuse, FLAGS)
+        for layer, (planned, h) in enumerate(zip(self.planned, rows, strict=True)):
+            call = call_of(planned.plan, planned.packed, x, planned.threshold)
             run.calls.append(call)
             values = {counter: int(counters[layer, counter]) for counter in Counter}
             if values[Counter.STATUS] == _NEVER_STORED:

@@ -34,9 +34,6 @@ def picture(rows: Sequence[LayerRun], title: str) -> bytes:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     groups = {key: schemes for key, schemes in groups_of(rows).items() if "original" in schemes}
-    figure = Figure(figsize=(1.6 + 0.95 * max(len(groups), 4), 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
     labelled: set[str] = set()
 
     def once(label: str) -> str | None:
@@ -48,6 +45,12 @@ def picture(rows: Sequence[LayerRun], title: str) -> bytes:
     drawn = [scheme for scheme in COLORS if any(scheme in schemes for schemes in groups.values())]
     bars = drawn if len(drawn) > len(PAPER) else PAPER
     width = 0.81 / len(bars)
+    # inches; four bars and more have their numbers upright
+    group = max(0.95, 0.22 * len(bars))
+    figure = Figure(figsize=(1.6 + group * max(len(groups), 4), 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    turned = 90 if len(bars) > len(PAPER) else 0
     for place, ((name, source), schemes) in enumerate(groups.items()):
         paper = LAYERS[name]
         base = mean_cycles(schemes["original"])
@@ -58,7 +61,7 @@ def picture(rows: Sequence[LayerRun], title: str) -> bytes:
             at = place + (offset - (len(bars) - 1) / 2) * width
             speedup = base / mean_cycles(schemes[scheme])
             axes.bar(at, speedup, width * 0.92, color=color, label=once(f"RTL, {scheme}"))
-            axes.text(at, 0.04, f"{speedup:.2f}", ha="center", va="bottom", fontsize=7, color="white")
+            axes.text(at, 0.04, f"{speedup:.2f}", ha="center", va="bottom", fontsize=7, color="white", rotation=turned)
             if scheme == "original" or not schemes[scheme][0].published_model_cycles:
                 continue
             model = mean_cycles(schemes["original"], "published_model_cycles")
@@ -71,8 +74,10 @@ def picture(rows: Sequence[LayerRun], title: str) -> bytes:
         bound = base / mean_cycles(schemes[list(schemes)[-1]], "bound_cycles")
         axes.plot([place - 0.378, place + 0.378], [bound] * 2, ":", color="grey", label=once("bound"))
     axes.set_xticks(range(len(groups)), [f"{LAYERS[name].title}\n{source}" for name, source in groups], fontsize=8)
-    axes.set(title=title, ylabel="speed-up over original", ylim=(0, None))
-    figure.legend(fontsize=7, ncols=6, loc="outside lower center")
+    axes.set(ylabel="speed-up over original", ylim=(0, None))
+    axes.set_title(title, fontsize=10)
+    # an entry takes an inch and a half
+    figure.legend(fontsize=7, ncols=min(8, int(figure.get_figwidth() / 1.5)), loc="outside lower center")
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=130)
     return out.getvalue()

@@ -15,7 +15,7 @@ from golden.isa import Flags, Format, Schedule
 from golden.layer import Layer, LayerResult
 from sim.engines.wire.accelerator import encode_job
 from sim.layers.jobs import LayerCall, layer_job
-from sim.layers.plan import Plan, ScheduleChoice
+from sim.layers.plan import call_of
 from sim.layers.record import RunWords, predicted, simulate
 from sim.layers.table2 import Case
 from sim.protocol.accelerator import AcceleratorJob
@@ -23,6 +23,8 @@ from sim.protocol.base import Design, Engine, EngineError
 from sim.protocol.timing import MemoryTiming
 from sim.results.result import LayerRun, ResultError, layer_run_from, write_whole
 from sim.threads import simulations
+from software.tuning.plan import Plan
+from software.tuning.schedule_choice import ScheduleChoice
 
 SCHEMES = ("original", "sparse", "fused")
 """original: N_fuse 1 and every block kept; sparse: N_fuse 1; fused: the best N_fuse within the capacity."""
@@ -97,10 +99,10 @@ def _ours(case: Case, scheme: str, config: AcceleratorConfig) -> Run:
     packed = replace(case.packed, w=w, u=u)
     golden = Layer(packed).run(case.x, case.threshold)
     choice = ScheduleChoice(1, LIST.name, None, ours.x_skip) if ours.listed else ScheduleChoice()
-    plan = choice.plan(packed, case.x, case.threshold, golden, config)
+    plan = choice.plan(packed, case.x, golden, config)
     if not ours.listed:
-        plan = Plan(RunWords.of(plan.call(packed, case.x, case.threshold), golden).best_n_fuse(config))
-    call = plan.call(packed, case.x, case.threshold)
+        plan = Plan(RunWords.of(call_of(plan, packed, case.x, case.threshold), golden).best_n_fuse(config))
+    call = call_of(plan, packed, case.x, case.threshold)
     return Run(case, scheme, call, golden, predicted(call, golden, config).word.cycles)
 
 

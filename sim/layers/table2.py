@@ -1,6 +1,6 @@
 """The six layers of the paper's Table 2 with its cycles (Figure 10), and the data that stands in for its networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from golden.config import LayerShape
 from golden.cycles import published_cycles
-from golden.isa import Format
+from golden.isa import BUILT_FORMATS, Format
 from golden.layer import Layer, PackedLayer, pack_layer
 from golden.numbers import Float16
 from software.checkpoint import LayerWeights
@@ -133,9 +133,18 @@ def _random_arrays(
 
 def random_case(paper: PaperLayer, seed: int, formats: FormatChoice = ALL_ESELL) -> Case:
     """Random data of the paper's sparsities, with the threshold that drops the paper's share of the blocks of h."""
+    return random_cases(paper, seed, formats)[0]
+
+
+def random_cases(
+    paper: PaperLayer, seed: int, formats: FormatChoice, built: Sequence[Format] = BUILT_FORMATS
+) -> list[Case]:
+    """The same in every packing that is left open, of the formats ``built``."""
     w, u, b, x = _random_arrays(paper.shape, paper.w_sparsity, paper.u_sparsity, seed)
-    packed = formats.pack(w, u, b)
-    return Case(paper, "random", seed, packed, x, threshold_for(Layer(packed), x[None], paper.h_sparsity))
+    return [
+        Case(paper, "random", seed, packed, x, threshold_for(Layer(packed), x[None], paper.h_sparsity))
+        for packed in formats.packings(w, u, b, built)
+    ]
 
 
 def trained_cases(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from golden import isa
 from golden.config import GATES, WORD_BYTES, AcceleratorConfig
-from golden.cycles import SCHEDULES, u_words_of_steps
+from golden.cycles import CELL_FUSION, SCHEDULES, u_words_of_steps
 from golden.formats import OPEN, FormatError, Packed, Parameters, stored, unpack_halves
 from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule
 from golden.layer import Layer, LayerResult, PackedLayer, State
@@ -65,8 +65,9 @@ class Command:
 
 @dataclass(frozen=True)
 class Start:
-    """One START as it ended: sizes, the N_fuse that ran, the error's name or "NONE", complete rows, the published
-    model's cycles (0 when the run failed), words of U loaded and blocks of h kept."""
+    """One START as it ended: sizes, the N_fuse that ran, the error's name or "NONE", complete rows, cycles by the
+    schedule's published model or, where it has none, its own (0 when the run failed), words of U loaded and blocks of h
+    kept, the schedule's name and its groups."""
 
     x: int
     h: int
@@ -77,6 +78,8 @@ class Start:
     cycles: int = 0
     u_words: int = 0
     kept_blocks: int = 0
+    schedule: str = CELL_FUSION.name
+    groups: tuple[int, ...] = ()
 
 
 @dataclass
@@ -335,8 +338,9 @@ class Accelerator:
                 run.counters[row.total] = sum(run.counters[part] for part in row.parts)
         kept = int(result.kept_blocks)
         run.start = Start(
-            packed.x, packed.h, call.steps, n_fuse, Error.NONE.name, result.rows, cycles, int(u_words.sum()), kept
-        )
+            packed.x, packed.h, call.steps, n_fuse, Error.NONE.name, result.rows, cycles, int(u_words.sum()), kept,
+            schedule.name, call.groups,
+        )  # fmt: skip
 
     def _end(self, run: _Run) -> None:
         """The run's stores reach memory, and its status shows."""

@@ -119,7 +119,7 @@ def run(
             for name in symbols
             for address, size in [program.place(name)]
         },
-        starts=tuple(Start(**record) for record in records),
+        starts=tuple(Start(**record | {"groups": tuple(record["groups"])}) for record in records),
         compiler=program.compiler,
         warning=program.warning,
     )

@@ -1,11 +1,13 @@
 """``python -m software.firmware PROGRAM [-o FILE] [--toolchain gcc|zig]``: build a bare-metal program for the core."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from golden.config import ACCELERATOR_PRESETS, BLOCK_COLS, AcceleratorConfig
+from golden.cycles import CELL_FUSION
 from golden.settings import USUAL, Configuration
 from software import progress
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
@@ -14,15 +16,22 @@ from software.firmware import layers
 from software.firmware.build import build, memory_bytes, names, sources, toolchain
 from software.firmware.packing import PackedNetwork, build_network
 from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator_if_asked, check_fits
+from software.tuning.schedule_choice import (
+    BestOption,
+    GroupsOption,
+    ScheduleChoice,
+    ScheduleOption,
+    XSkipOption,
+    roomy,
+    tell_plans,
+)
 from software.weight_formats import (
     ALL_ESELL,
-    ESELL,
     FormatChoice,
     GapBitsOption,
     UFormatOption,
     UnitOption,
     WFormatOption,
-    tell_formats,
 )
 
 NETWORK_PROGRAMS = ("network", "streaming", "nofence")
@@ -36,14 +45,30 @@ def defines(asked: Configuration[AcceleratorConfig] | None) -> list[str]:
 
 
 def network_of(
-    checkpoint: Path, images: Path, digits: int, n_fuse: int, formats: FormatChoice = ALL_ESELL
+    checkpoint: Path,
+    images: Path,
+    digits: int,
+    formats: FormatChoice,
+    schedule: ScheduleChoice,
+    asked: Configuration[AcceleratorConfig] | None,
 ) -> PackedNetwork:
-    """A trained network with the first digits of a file. Raises UserError."""
+    """A trained network with the first digits of a file, for the accelerator that is asked for. Raises UserError.
+
+    Where none is, searches take the usual one, with room for the layers, and any format may be given.
+    """
     try:
         network, found = load_checkpoint(checkpoint), load_digits(images)
         if not 1 <= digits <= len(found.labels):
             raise UserError(f"--digits must be in 1..{len(found.labels)} (all that {images} holds), not {digits}")
-        return PackedNetwork.of(network, found.inputs()[:digits], n_fuse, formats)
+        x = found.inputs()[:digits]
+        shapes = [layer.shape(x.shape[1]) for layer in network.layers]
+        if asked:
+            check_fits(shapes, x.shape[1], asked)
+            schedule.check(asked.config)
+        config = asked.config if asked else ACCELERATOR_PRESETS[USUAL] if schedule.given else roomy(shapes)
+        if not asked and not formats.open:
+            config = replace(config, esell=True, stream16=True, stream8=True)
+        return PackedNetwork.of(network, x, formats, schedule, config)
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
 
@@ -87,8 +112,12 @@ def main(
         int | None,
         typer.Option(callback=within(1, 2**31 - 1), metavar="N", help=f"Fusion factor; 3, {layers.PROGRAM} 7."),
     ] = None,
-    w_format: WFormatOption = ESELL,
-    u_format: UFormatOption = ESELL,
+    schedule: ScheduleOption = CELL_FUSION.name,
+    groups: GroupsOption = None,
+    x_skip: XSkipOption = False,
+    best: BestOption = False,
+    w_format: WFormatOption = None,
+    u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOption = BLOCK_COLS,
 ) -> None:
@@ -102,18 +131,23 @@ def main(
       python -m software.firmware hello
       python -m software.firmware network --digits 3
       python -m software.firmware network --w-format stream16 --u-format auto
+      python -m software.firmware network --schedule list --groups 6,22 --x-skip
       python -m software.firmware original --layer mnist-l1
       python -m software.firmware mine.c -o build/mine.elf
       python -m software.firmware network --preset mnist --set n_pe=4
     """
-    formats = FormatChoice(w_format, u_format, gap_bits, unit)
+    formats = FormatChoice.of(w_format, u_format, gap_bits, unit, best)
+    choice = ScheduleChoice.of(n_fuse or 3, schedule, groups, x_skip, best)
     compiler = toolchain(tools)
     if (layer is not None) != (program == layers.PROGRAM):
         raise UserError(f"{layers.PROGRAM} and --layer go together; layers are: {', '.join(layers.NAMES)}")
     if digits is None and program in NETWORK_PROGRAMS:
         digits = 2
-    if formats != ALL_ESELL and digits is None:
-        raise UserError(f"--w-format and --u-format are of a packed network, which {program} has not")
+    if digits is None:
+        if best or not choice.plain:
+            raise UserError(f"--schedule and --best are of a packed network, which {program} has not")
+        if formats != ALL_ESELL:
+            raise UserError(f"--w-format and --u-format are of a packed network, which {program} has not")
     path = output or Path("build/firmware") / f"{layer or Path(program).stem}.elf"
     check_outputs(path)
     asked = accelerator_if_asked(preset, config, settings)
@@ -127,11 +161,9 @@ def main(
             step("compiling")
             layers.build_layer(packed, path, compiler, n_fuse or layers.N_FUSE, flags)
     elif digits is not None:
-        network = network_of(checkpoint, images, digits, n_fuse or 3, formats)
-        if asked:
-            check_fits([packed for packed, _ in network.layers], network.steps, asked)
+        network = network_of(checkpoint, images, digits, formats, choice, asked)
         build_network(network, program, path, compiler, flags)
-        tell_formats(formats, [weights for weights, _ in network.layers])
+        tell_plans(formats, choice, network.planned)
     else:
         build(sources(program), path, compiler, flags)
     print(path)

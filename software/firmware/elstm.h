@@ -37,6 +37,17 @@
 #define ELSTM_W_FORMAT_SHIFT 12
 #define ELSTM_U_FORMAT_SHIFT 14
 
+/* schedules, numbers of that field */
+#define ELSTM_SCHEDULE_CELL_FUSION 0
+#define ELSTM_SCHEDULE_LIST 1
+
+/* formats of weights, numbers of those fields */
+#define ELSTM_FORMAT_ESELL 0
+#define ELSTM_FORMAT_STREAM16 1
+#define ELSTM_FORMAT_STREAM8 2
+
+#define ELSTM_GROUP_BITS 6
+
 /* status word */
 #define ELSTM_STATUS_BUSY 1
 #define ELSTM_STATUS_DONE 2
@@ -226,7 +237,9 @@ static inline uint64_t elstm_wait(void) {
 
 /* The weights of a layer. x, h: sizes in elements, multiples of 4; threshold: bits of an fp32; w_offsets: may be 0.
    formats: of W and U, in the fields of START's flags, 0 for eSELL; streams: gap bits and columns of a unit less 1, of
-   W in bits 3:0 and 5:4, of U in 11:8 and 13:12; tables: of the values of stream-8, W's and then U's. */
+   W in bits 3:0 and 5:4, of U in 11:8 and 13:12; tables: of the values of stream-8, W's and then U's. schedule: its
+   number in the field of START's flags, with X_SKIP or not, 0 for cell fusion, which takes n_fuse; groups: sizes of the
+   list's groups as elstm_groups takes them, ELSTM_GROUP_BITS each, the last of which repeats. */
 struct elstm_layer {
     uint64_t x, h;
     const void *w, *u, *w_offsets, *u_offsets, *bias;
@@ -234,6 +247,8 @@ struct elstm_layer {
     uint32_t n_fuse;
     uint32_t formats, streams;
     const void *tables;
+    uint64_t groups[2];
+    uint32_t schedule;
 };
 
 /* Sets up and starts a layer over `steps` rows of x, and returns at once. x: float [steps][layer->x]; h: float
@@ -247,5 +262,6 @@ static inline void elstm_run(const struct elstm_layer *layer, const void *x, voi
     elstm_data((uint64_t)x, (uint64_t)h);
     elstm_extension((uint64_t)layer->w_offsets, (uint64_t)state);
     if (layer->formats) elstm_streams(layer->streams, (uint64_t)layer->tables);
-    elstm_start((uint64_t)layer->u, flags | layer->formats);
+    if (layer->schedule) elstm_groups(layer->groups[0], layer->groups[1]);
+    elstm_start((uint64_t)layer->u, flags | layer->formats | layer->schedule);
 }

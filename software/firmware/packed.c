@@ -2,8 +2,10 @@
 #include "packed.h"
 
 #define IMAGE_VERSION 1
-/* At the end of an image, where a matrix has any. */
+/* At the end of an image: tables, where a matrix has any, then the list of groups, where the schedule is one. */
 #define TABLES_BYTES 256
+#define GROUPS_BYTES 16
+#define SCHEDULE_BITS (3u << ELSTM_SCHEDULE_SHIFT | ELSTM_X_SKIP)
 
 static void refuse(uint64_t number) {
     print_number("layer ", number + 1);
@@ -29,7 +31,9 @@ struct elstm_layer open_layer(uint64_t number) {
         exit(2);
     }
     const char *base = (const char *)image;
-    return (struct elstm_layer){
+    uint32_t schedule = image->formats & SCHEDULE_BITS;
+    const char *tables_end = base + image->bytes - (schedule ? GROUPS_BYTES : 0);
+    struct elstm_layer layer = {
         .x = image->x,
         .h = image->h,
         .w = base + image->w.at,
@@ -38,11 +42,14 @@ struct elstm_layer open_layer(uint64_t number) {
         .u_offsets = base + image->u_offsets.at,
         .bias = base + image->bias.at,
         .threshold = image->threshold,
-        .n_fuse = network.n_fuse,
-        .formats = image->formats,
+        .n_fuse = network.n_fuse[number],
+        .formats = image->formats & ~SCHEDULE_BITS,
         .streams = image->streams,
-        .tables = base + image->bytes - TABLES_BYTES,
+        .tables = tables_end - TABLES_BYTES,
+        .schedule = schedule,
     };
+    if (schedule) memcpy(layer.groups, tables_end, sizeof layer.groups);
+    return layer;
 }
 
 uint64_t steps_of_network(void) { return network.layer[0]->steps; }

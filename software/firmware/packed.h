@@ -26,7 +26,8 @@ struct output_layer {
 };
 
 struct network {
-    uint64_t layers, n_fuse;
+    uint64_t layers;
+    const uint64_t *n_fuse; /* [layers] */
     const struct output_layer *output; /* 0 if there is none */
     const struct image *layer[];
 };

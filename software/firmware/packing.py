@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.config import AcceleratorConfig
 from golden.isa import Counter
 from golden.layer import PackedLayer
 from golden.memory import padded_x
@@ -19,7 +20,9 @@ from software.checkpoint import Checkpoint
 from software.cli import UserError
 from software.firmware.build import HERE, NETWORK_SUPPORT, Toolchain, build, sources
 from software.places import scratch
-from software.weight_formats import ALL_ESELL, FormatChoice
+from software.tuning.plan import USUAL_PLAN, Plan
+from software.tuning.schedule_choice import PlannedLayer, ScheduleChoice, plan_layers
+from software.weight_formats import FormatChoice
 
 WEIGHT_BITS, BIAS_BITS = 22, 46
 """Fraction bits of the output layer: h has 24, so that a sum of products has 46."""
@@ -30,16 +33,18 @@ class PackedNetwork:
     """What a program runs.
 
     layers: packed, with thresholds, the first at the bottom; x: (N, T, inputs) float32; out_w (classes, hidden),
-    out_b (classes,) float32 of the output layer, or None; n_fuse: asked of every layer.
+    out_b (classes,) float32 of the output layer, or None; plans: of each layer, () where all are the usual ones.
     """
 
     layers: Sequence[tuple[PackedLayer, float]]
     x: NDArray[np.float32]
     out_w: NDArray[np.float32] | None = None
     out_b: NDArray[np.float32] | None = None
-    n_fuse: int = 3
+    plans: Sequence[Plan] = ()
 
     def __post_init__(self) -> None:
+        if len(self.plans) not in (0, len(self.layers)):
+            raise ValueError(f"there must be a plan for each of {len(self.layers)} layers, not {len(self.plans)}")
         padded_x(self.layers[0][0], self.x)
         if self.x.ndim != 3 or 0 in self.x.shape:
             raise ValueError(f"x must have shape (N, T, inputs), not {self.x.shape}")
@@ -49,11 +54,23 @@ class PackedNetwork:
 
     @classmethod
     def of(
-        cls, checkpoint: Checkpoint, x: NDArray[np.float32], n_fuse: int = 3, formats: FormatChoice = ALL_ESELL
+        cls,
+        checkpoint: Checkpoint,
+        x: NDArray[np.float32],
+        formats: FormatChoice,
+        schedule: ScheduleChoice,
+        config: AcceleratorConfig,
     ) -> "PackedNetwork":
-        """A trained network with its inputs. Raises ValueError for what a format does not hold."""
-        layers = [(formats.pack(layer.w, layer.u, layer.b), layer.threshold) for layer in checkpoint.layers]
-        return cls(layers, x, checkpoint.out_w, checkpoint.out_b, n_fuse)
+        """A trained network with its inputs, planned by the first. Raises as ``plan_layers``."""
+        planned = plan_layers(checkpoint.layers, x[0], formats, schedule, config)
+        layers = [(layer.packed, layer.threshold) for layer in planned]
+        return cls(layers, x, checkpoint.out_w, checkpoint.out_b, [layer.plan for layer in planned])
+
+    @property
+    def planned(self) -> list[PlannedLayer]:
+        """Each layer with its plan."""
+        plans = self.plans or [USUAL_PLAN] * len(self.layers)
+        return [PlannedLayer(*layer, plan) for layer, plan in zip(self.layers, plans, strict=True)]
 
     @property
     def sequences(self) -> int:
@@ -105,9 +122,10 @@ def write_network(network: PackedNetwork, folder: Path) -> Path:
 
     count = len(network.layers)
     text = '.section .rodata, "a"\n'
-    for number, (packed, threshold) in enumerate(network.layers, 1):
+    for number, layer in enumerate(network.planned, 1):
         x = network.x if number == 1 else None
-        text += included(image_symbol(number), image.build(packed, x, threshold), 64, local=False)
+        content = image.build(layer.packed, x, layer.threshold, layer.plan)
+        text += included(image_symbol(number), content, 64, local=False)
     output = "0"
     if network.out_w is not None and network.out_b is not None:
         output = "output"
@@ -117,8 +135,10 @@ def write_network(network: PackedNetwork, folder: Path) -> Path:
         text += included("weights", w.astype("<i4").tobytes())
         text += included("bias", b.astype("<i8").tobytes())
         text += object_text(output, 8 * 4, f".dword {len(w)}, {top.h}, weights, bias", local=True)
+    factors = ", ".join(str(layer.plan.n_fuse) for layer in network.planned)
+    text += object_text("n_fuse", 8 * count, f".dword {factors}", local=True)
     layers = ", ".join(map(image_symbol, range(1, count + 1)))
-    text += object_text("network", 8 * (3 + count), f".dword {count}, {network.n_fuse}, {output}, {layers}")
+    text += object_text("network", 8 * (3 + count), f".dword {count}, n_fuse, {output}, {layers}")
     hidden = sum(packed.h for packed, _ in network.layers)
     text += '.section .noinit, "aw", @nobits\n'
     text += _room("results", 4 * network.sequences * network.steps * hidden)

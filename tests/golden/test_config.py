@@ -51,7 +51,7 @@ def test_wrong_type_is_named() -> None:
 
 
 def test_unknown_preset_lists_the_others() -> None:
-    with pytest.raises(ValueError, match="no preset 'huge'; there are: default, mnist"):
+    with pytest.raises(ValueError, match="no preset 'huge'; there are: default, stream8, mnist"):
         preset("huge")
 
 

@@ -17,6 +17,7 @@ from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint,
 from software.cli import UserError
 from software.firmware import build, layers
 from software.firmware.packing import PackedNetwork, build_network, output_words, write_network
+from software.tuning.plan import Plan
 
 needs_compiler = pytest.mark.skipif(not build.toolchains(), reason="no RISC-V C compiler")
 each_toolchain = pytest.mark.parametrize("tools", build.toolchains(), ids=lambda tools: tools.name)
@@ -46,7 +47,8 @@ def test_instructions_assemble_to_the_words_of_the_table(tools: build.Toolchain,
         isa.Funct.WEIGHTS: "elstm_weights(1, 2)", isa.Funct.FUSION: "elstm_fusion(1, 2)",
         isa.Funct.DATA: "elstm_data(1, 2)", isa.Funct.START: "elstm_start(1, 2)",
         isa.Funct.EXTENSION: "elstm_extension(1, 2)", isa.Funct.COUNTER: "exit(elstm_counter(1))",
-        isa.Funct.ABORT: "elstm_abort()",
+        isa.Funct.ABORT: "elstm_abort()", isa.Funct.STREAMS: "elstm_streams(1, 2)",
+        isa.Funct.GROUPS: "elstm_groups(1, 2)",
     }  # fmt: skip
     assert set(calls) == set(isa.Funct)
     body = "".join(f"{text}; " for funct, text in calls.items() if funct != isa.Funct.COUNTER)
@@ -125,6 +127,47 @@ def test_formats_are_asked_for_by_options_and_told(tmp_path: Path) -> None:
     done = firmware("hello", "-o", tmp_path / "h.elf", "--w-format", "stream16")
     assert done.returncode == 2 and not (tmp_path / "h.elf").exists()
     assert done.stderr == "error: --w-format and --u-format are of a packed network, which hello has not\n"
+
+
+@needs_compiler
+def test_a_schedule_is_asked_for_by_options_and_told(tmp_path: Path) -> None:
+    plan = ("--schedule", "list", "--groups", "6,22", "--x-skip")
+    done = firmware("network", "--digits", "1", "-o", tmp_path / "n.elf", *plan)
+    said = "list, groups of 6, 22, units of W skipped where x is 0"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"layer 1: {said}\nlayer 2: {said}\n{tmp_path / 'n.elf'}\n"
+    weights, x = load_checkpoint(MNIST_CHECKPOINT).layers[0], load_digits(MNIST_DIGITS).inputs()[:1]
+    packed, asked = pack_layer(weights.w, weights.u, weights.b), Plan(3, isa.Schedule.LIST, (6, 22), x_skip=True)
+    assert image.build(packed, x, weights.threshold, asked) in (tmp_path / "n.elf").read_bytes()
+    done = firmware("hello", "-o", tmp_path / "h.elf", *plan)
+    assert done.returncode == 2 and not (tmp_path / "h.elf").exists()
+    assert done.stderr == "error: --schedule and --best are of a packed network, which hello has not\n"
+    done = firmware("network", "-o", tmp_path / "h.elf", "--preset", "mnist", "--set", "group_list=false", *plan)
+    assert done.returncode == 2 and not (tmp_path / "h.elf").exists()
+    assert done.stderr.endswith("--schedule list is not built with group_list=false, which has: cell-fusion\n")
+
+
+@needs_compiler
+def test_a_layer_of_ones_own_can_say_its_schedule(tmp_path: Path) -> None:
+    source = tmp_path / "own.c"
+    source.write_text(
+        '#include "elstm.h"\n#include "firmware.h"\n'
+        "static const struct elstm_layer layer = {.x = 4, .h = 4, .n_fuse = 1,\n"
+        "    .schedule = ELSTM_SCHEDULE_LIST << ELSTM_SCHEDULE_SHIFT | ELSTM_X_SKIP,\n"
+        "    .groups = {3 | 6 << ELSTM_GROUP_BITS}};\n"
+        "int main(void) { elstm_run(&layer, 0, 0, 1, 0, ELSTM_H_SEQ); return 0; }\n"
+    )
+    build.build(build.sources(str(source)), tmp_path / "own.elf", None, ["-Wextra", "-Werror"])
+    low, word = isa.group_words((3, 6))[0], isa.start_word(isa.Flags.X_SKIP, isa.Schedule.LIST)
+    checks = [
+        f"(ELSTM_SCHEDULE_LIST << ELSTM_SCHEDULE_SHIFT | ELSTM_X_SKIP) == {word}",
+        f"(3 | 6 << ELSTM_GROUP_BITS) == {low}",
+        *(f"ELSTM_SCHEDULE_{schedule.name} == {schedule.value}" for schedule in isa.Schedule),
+        *(f"ELSTM_FORMAT_{form.name} == {form.value}" for form in isa.Format),
+    ]
+    asserts = "\n".join(f'_Static_assert({check}, "{check}");' for check in checks)
+    source.write_text(f'#include "elstm.h"\n{asserts}\nint main(void) {{ return 0; }}')
+    build.build(build.sources(str(source)), tmp_path / "own.elf")
 
 
 def test_a_network_must_fit_together() -> None:

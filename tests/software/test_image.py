@@ -5,9 +5,10 @@ import pytest
 
 from golden import memory
 from golden.formats import OPEN, Parameters
-from golden.isa import Format
+from golden.isa import Flags, Format, Schedule
 from golden.layer import PackedLayer, pack_layer
 from software import image
+from software.tuning.plan import USUAL_PLAN, Plan
 
 
 def example(inputs: int = 9, hidden: int = 10) -> PackedLayer:
@@ -133,6 +134,51 @@ def test_streams_say_their_parameters_and_tables(
             assert blob[-256:] == found.layer.tables == np.stack(tables).astype("<f2").tobytes()
         else:
             assert not found.layer.tables
+
+
+PLAN = Plan(schedule=Schedule.LIST, groups=(3, 6, 63), x_skip=True)
+
+
+@pytest.mark.parametrize("packed", [example(), streams(*STREAMS[2][:2])], ids=["eSELL", "streams"])
+def test_a_list_is_said_at_the_end_and_in_the_flags(packed: PackedLayer) -> None:
+    plain, blob = image.build(packed, data(5, 9), 0.3), image.build(packed, data(5, 9), 0.3, PLAN)
+    assert blob[image.HEADER.size :] == plain[image.HEADER.size :] + struct.pack("<2Q", 3 | 6 << 6 | 63 << 12, 0)
+    words = [struct.unpack_from("<I", each, 40)[0] for each in (plain, blob)]
+    assert words[1] == words[0] | Flags.X_SKIP | Schedule.LIST << 8
+    assert image.parse(blob).plan == PLAN and image.parse(plain).plan == USUAL_PLAN
+    assert image.parse(blob).layer == memory.layer_bytes(packed)
+    assert image.needs(blob) == (Schedule.LIST, packed.w.format, packed.u.format)
+    assert image.needs(plain[: image.HEADER.size]) == (Schedule.CELL_FUSION, packed.w.format, packed.u.format)
+    assert image.needs(b"other" + blob[5:]) is image.needs(blob[:100]) is None
+
+
+def listed(offset: int, value: int, cut: int = 0) -> bytes:
+    """An image with a list, one word of 32 bits changed (counted from the end if negative), and cut off."""
+    blob = bytearray(image.build(example(), data(5, 9), 0.3, PLAN))
+    struct.pack_into("<I", blob, offset % len(blob), value)
+    del blob[len(blob) - cut :]
+    struct.pack_into("<Q", blob, 144, len(blob))
+    struct.pack_into("<I", blob, 152, image._crc(bytes(blob)))
+    return bytes(blob)
+
+
+@pytest.mark.parametrize(
+    ("blob", "text"),
+    [
+        (listed(-16, 0), r"the sizes of groups 0{32} are no list of 1 to 16"),
+        # a size behind the first 0, and bits that no size has
+        (listed(-16, 3 | 6 << 12), "are no list of 1 to 16"),
+        (listed(-4, 1 << 31), "are no list of 1 to 16"),
+        (listed(40, 1 << 8, cut=8), "are no list of 1 to 16"),
+        (listed(40, 1 << 8, cut=16), "are no list of 1 to 16"),
+        (listed(40, 0), "16 bytes follow the arrays, eSELL and eSELL have other tables"),
+        (listed(40, 1 << 3, cut=16), "formats 0x8 of W and U are unknown: beside them only a schedule"),
+        (listed(40, 2 << 8), "formats 0x200 of W and U are unknown: beside them only a schedule|16 bytes follow"),
+    ],
+)
+def test_lists_that_are_none_are_refused(blob: bytes, text: str) -> None:
+    with pytest.raises(image.ImageError, match=text):
+        image.parse(blob)
 
 
 def changed(offset: int, value: int, of: PackedLayer | None = None, cut: int = 0) -> bytes:

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 
 from golden import memory
+from golden.config import preset
+from golden.cycles import LIST, LayerWords
 from golden.formats import Parameters, esell
-from golden.isa import Format
+from golden.isa import Format, Schedule, group_words
 from golden.layer import pack_layer
 from golden.layer import run as golden_run
 from golden.reference import reference
 from software import image
 from software.cli import UserError, run, write_all
 from software.lstm_sim_esell import main
+from software.tuning.plan import Plan
 
 
 def layer(inputs: int = 9, hidden: int = 10, x_shape: tuple[int, ...] = (5, 9), seed: int = 1) -> dict[str, np.ndarray]:
@@ -138,6 +141,28 @@ def test_formats_as_asked_for(
     assert (
         f"stream-16, gap bits {gap}, units of 1 column" in shown and "stream-8, gap bits 4, units of 1 column" in shown
     )
+
+
+def test_a_schedule_goes_into_header_and_image(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = layer(x_shape=(2, 5, 9))
+    source, files = save(tmp_path / "l.npz", **arrays), ("--header", tmp_path / "l.h", "--image", tmp_path / "l.bin")
+    packed = pack_layer(arrays["w"], arrays["u"], arrays["b"])
+    words = LayerWords.of_layer(packed, golden_run(packed, arrays["x"][0], 0.3).kept, arrays["x"][0])
+    for groups, sizes in (("3,6", (3, 6)), ("search", LIST.search(words, preset("default")))):
+        asked = ("--schedule", "list", "--x-skip", "--groups", groups, "--json", tmp_path / "l.json")
+        assert call(monkeypatch, source, "--out", tmp_path / "r.npz", "--threshold", "0.3", *asked, *files) == 0
+        plan = image.parse((tmp_path / "l.bin").read_bytes()).plan
+        assert plan == Plan(schedule=Schedule.LIST, groups=sizes, x_skip=True)
+        assert (tmp_path / "l.bin").read_bytes() == image.build(packed, arrays["x"], 0.3, plan)
+        text = (tmp_path / "l.h").read_text()
+        assert "#define LAYER_SCHEDULE 0x108 " in text and "LAYER_FORMATS" not in text
+        low, high = group_words(sizes)
+        assert f"#define LAYER_GROUPS {low:#x}, {high:#x} " in text
+        (told,) = json.loads((tmp_path / "l.json").read_text())["layers"]
+        assert (told["schedule"], told["groups"], told["x_skip"]) == ("list", [*sizes], True)
+        assert f"list, groups of {', '.join(map(str, sizes))}, x skipped" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,10 @@ def test_auto_leaves_out_what_does_not_hold_the_values_or_the_units() -> None:
         ({"w": "auto", "unit": 2}, "--unit must be 4 or 1, not 2"),
         ({"w": "auto", "gap_bits": 7}, "--gap-bits must be in 4..6, not 7"),
         ({"gap_bits": 5}, "--gap-bits and --unit are of stream formats, and W and U are both esell"),
+        (
+            {"w": None, "u": None, "unit": 1},
+            "--best chooses gap bits and units: --gap-bits and --unit are for a format that is given",
+        ),
         ({"unit": 1}, "--gap-bits and --unit are of stream formats, and W and U are both esell"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Module, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -15,6 +15,8 @@ from hdl.common.queue import Queue
 
 FEED_DEPTH = 16
 """Items that a bank may be behind the fastest one."""
+FUSED_ITEMS = 4
+"""Items that wait under cell fusion."""
 
 
 class BankFeed(Component):
@@ -22,7 +24,8 @@ class BankFeed(Component):
 
     ``head`` is the item to work on, while ``valid``; ``step`` the step that it is due for, while ``due``. ``take``
     tells that a PE takes it for that step; ``drop`` that it is done with. ``steps`` writes lists, of the lengths
-    ``counts``. ``room``: items that still fit.
+    ``counts``. ``room``: items that still fit; ``ready``: another may come; of cell fusion's (``fused``) no more than
+    FUSED_ITEMS wait.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -32,7 +35,9 @@ class BankFeed(Component):
                 "items": In(stream.Signature(item_layout(cfg))),
                 "steps": In(StepsSignature(cfg)),
                 "counts": In(range(LISTED_STEPS + 1)).array(LISTS),
+                "fused": In(1),
                 "room": Out(range(FEED_DEPTH + 1)),
+                "ready": Out(1),
                 "valid": Out(1),
                 "head": Out(item_layout(cfg)),
                 "due": Out(1),
@@ -54,6 +59,7 @@ class BankFeed(Component):
         item = queue.o.payload
         turn = Signal(range(LISTED_STEPS))
         last = Signal()
+        ready = Signal(init=1)
         tag = item.mark.tag[: (LISTS - 1).bit_length()]
         m.d.comb += [
             write.en.eq(self.steps.en),
@@ -64,6 +70,7 @@ class BankFeed(Component):
             self.room.eq(queue.room),
             self.valid.eq(queue.o.valid),
             self.head.eq(item),
+            self.ready.eq(ready),
             self.due.eq(queue.o.valid & ~item.end),
             last.eq(turn + 1 == Array(self.counts[i] for i in range(LISTS))[tag]),
             queue.o.ready.eq(self.drop | (self.take & last)),
@@ -72,4 +79,9 @@ class BankFeed(Component):
             m.d.sync += turn.eq(turn + 1)
             with m.If(last):
                 m.d.sync += turn.eq(0)
+        # The decoder waits for all feeds at once: that there is room is known as a cycle begins.
+        needed = Mux(self.fused, FEED_DEPTH - FUSED_ITEMS + 1, 1)
+        pushed = queue.i.valid & queue.i.ready
+        with m.If(pushed != (queue.o.valid & queue.o.ready)):
+            m.d.sync += ready.eq(Mux(pushed, queue.room > needed, queue.room + 1 >= needed))
         return m

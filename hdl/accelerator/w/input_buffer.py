@@ -89,12 +89,15 @@ class InputBuffer(Component):
             # The list's groups follow each other around the banks; each is loaded while the one before is worked on.
             allowed = Signal(w.group, init=1)
             held = Signal(ACTIVE_BITS)
+            # found a cycle ahead: between two groups are more
+            fits = Signal()
             m.d.sync += [
+                fits.eq((sizes.size != 0) & (held + sizes.size <= self.rows_fit)),
                 allowed.eq(allowed + self.group_begun - begin),
                 held.eq(held + Mux(begin, sizes.size, 0) - Mux(self.group_free, self.freed_rows, 0)),
             ]
             with m.If(p.list):
-                m.d.comb += free.eq((allowed != 0) & (held + sizes.size <= self.rows_fit))
+                m.d.comb += free.eq((allowed != 0) & fits)
         m.d.comb += sizes.take.eq(begin)
         with m.FSM(name="load"):
             with m.State("INIT"):

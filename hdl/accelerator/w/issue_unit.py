@@ -9,13 +9,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from golden.config import LISTED_STEPS, AcceleratorConfig
 from hdl.accelerator.layout import Widths, half_place, item_layout, step_layout
 from hdl.accelerator.signatures import ParametersSignature, StepsSignature
-from hdl.accelerator.w.bank_feed import FEED_DEPTH, BankFeed
+from hdl.accelerator.w.bank_feed import FUSED_ITEMS, BankFeed
 from hdl.accelerator.w.list_sequencer import LISTS
 from hdl.common.component import Component
 from hdl.common.queue import Queue
-
-FUSED_ITEMS = 4
-"""Items that wait under cell fusion."""
 
 
 class IssueUnit(Component):
@@ -69,12 +66,12 @@ class IssueUnit(Component):
                 connect(m, flipped(self.lists[b]), feed.steps)
                 m.d.comb += [
                     *(feed.counts[i].eq(self.counts[i][b]) for i in range(LISTS)),
+                    feed.fused.eq(~p.list),
                     feed.items.payload.eq(self.items.payload),
                     self.heads[b].eq(feed.head),
                     self.valid[b].eq(feed.valid),
                 ]
-            rooms = [Mux(p.list, feed.room != 0, feed.room > FEED_DEPTH - FUSED_ITEMS) for feed in feeds]
-            m.d.comb += self.items.ready.eq(Cat(rooms).all())
+            m.d.comb += self.items.ready.eq(Cat(feed.ready for feed in feeds).all())
         else:
             m.submodules.queue = queue = Queue(item_layout(cfg), FUSED_ITEMS)
             connect(m, flipped(self.items), queue.i)
@@ -85,7 +82,8 @@ class IssueUnit(Component):
         due = Cat(self.valid[b] & ~self.heads[b].end for b in banks)
         m.d.comb += [
             self.waiting.eq(due.any()),
-            self.ended.eq(Cat(self.valid[b] & self.heads[b].end for b in banks).all()),
+            # groups without a word may follow each other faster than it is known how large they are
+            self.ended.eq(Cat(self.valid[b] & self.heads[b].end for b in banks).all() & (self.rows != 0)),
         ]
 
         # Cell fusion: the step `started` of the group is that of bank `lead`, counted from the group's first.
@@ -139,19 +137,27 @@ class IssueUnit(Component):
         for b in banks:
             with m.If(Cat(rooms[b] >= room for room in rooms).all()):
                 m.d.sync += ahead.eq(b)
-        wants = Cat(feed.due & ~(self.reading & (self.read_bank == b)) for b, feed in enumerate(feeds))
-        with m.If(p.list):
-            m.d.comb += self.spare.eq(ahead)
+        # Whether the gates read is known late in a cycle: what follows from either is ready by then.
+        choices = []
+        for reading in (False, True):
+            wants = [feed.due & (self.read_bank != b) if reading else feed.due for b, feed in enumerate(feeds)]
+            spare = Signal(range(cfg.n_pe), name=f"spare_when_{'read' if reading else 'free'}")
+            m.d.comb += spare.eq(ahead)
             for b in reversed(banks):
                 with m.If(~wants[b]):
-                    m.d.comb += self.spare.eq(b)
+                    m.d.comb += spare.eq(b)
+            choices.append((spare, Cat(wants[b] & ~(self.u_issue & (spare == b)) for b in banks)))
+        (spare, takes), (spare_read, takes_read) = choices
+        with m.If(p.list):
+            m.d.comb += [
+                self.spare.eq(Mux(self.reading, spare_read, spare)),
+                self.issued.eq(Mux(self.reading, takes_read, takes)),
+            ]
             for b, feed in enumerate(feeds):
-                takes = wants[b] & ~(self.u_issue & (self.spare == b))
                 counts = [self.counts[i][b] for i in range(LISTS)]
                 needs = Array(count != 0 for count in counts)[self.items.payload.mark.tag[: (LISTS - 1).bit_length()]]
                 m.d.comb += [
-                    self.issued[b].eq(takes),
-                    feed.take.eq(takes),
+                    feed.take.eq(self.issued[b]),
                     self.steps[b].eq(feed.step),
                     feed.items.valid.eq(self.items.valid & self.items.ready & (self.items.payload.end | needs)),
                 ]

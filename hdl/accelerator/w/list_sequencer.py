@@ -57,7 +57,10 @@ class ListSequencer(Component):
         unit = Signal(w.units)
         tag = Signal(TAG_BITS)
         begin = self.begin
+        # found a cycle ahead: between two groups are more
+        fits = Signal()
         m.d.sync += [
+            fits.eq((self.size != 0) & (active + self.size <= self.capacity)),
             inputs.eq(inputs + self.x_ready - begin),
             active.eq(active + Mux(begin, self.size, 0) - self.freed),
         ]
@@ -113,7 +116,7 @@ class ListSequencer(Component):
         m.d.comb += [entry.unit.eq(unit), entry.mark.tag.eq(tag)]
         with m.FSM(name="groups"):
             with m.State("WAIT"):
-                m.d.comb += begin.eq((inputs != 0) & (self.size != 0) & (active + self.size <= self.capacity))
+                m.d.comb += begin.eq((inputs != 0) & fits)
                 m.d.sync += [group.eq(self.size), unit.eq(0), *(now[b].eq(first[b]) for b in banks)]
                 with m.If(begin):
                     m.next = "LOOK"

@@ -66,7 +66,8 @@ class WeightLoader(Component):
                 m.d.sync += [blocks_left.eq(blocks), accounted.eq(0), learned.eq(1)]
                 with m.If(~learned):
                     m.d.sync += length.eq(total)
-            m.d.comb += self.bad_format.eq(learned & Mux(last, total != length, total + blocks_left > length + 1))
+        differs = Mux(last, total != length, total + blocks_left > length + 1)
+        m.d.sync += self.bad_format.eq(self.heads.valid & learned & differs)
 
         found = Mux(self.heads.valid & ~learned, self.heads.values, 0)
         m.d.sync += left.eq(left - self.space.alloc + found)
@@ -89,7 +90,7 @@ class WeightLoader(Component):
                     with m.If(sizes.size != 0):
                         m.d.comb += sizes.take.eq(1)
                         m.d.sync += [addr.eq(p.w), left.eq(length)]
-                    with m.Else():
+                    with m.Elif(sizes.exhausted):
                         m.next = "DONE"
             with m.State("DONE"):
                 pass

@@ -5,7 +5,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
-from hdl.accelerator.layout import ACTIVE_BITS, HALVES, Kind, Widths
+from hdl.accelerator.layout import ACTIVE_BITS, HALVES, Kind, Widths, unit_layout
 from hdl.accelerator.signatures import (
     UNIT_FAULTS,
     FillSignature,
@@ -25,6 +25,10 @@ from hdl.accelerator.w.list_sequencer import LISTS, ListSequencer
 from hdl.accelerator.w.slot_count import SlotCount
 from hdl.accelerator.w.weight_source import WeightSource
 from hdl.common.component import Component
+from hdl.common.queue import Queue
+
+UNITS = 2
+"""Units of W that are asked for and not taken yet."""
 
 
 class WeightPath(Component):
@@ -138,9 +142,16 @@ class WeightPath(Component):
         if cfg.group_list:
             m.submodules.list = listed = ListSequencer(cfg)
             connect(m, flipped(p), listed.parameters)
-            m.d.comb += [
+            # The sequencer looks for what comes next without regard to what the decoder does in this cycle.
+            m.submodules.units = units = Queue(unit_layout(cfg), UNITS)
+            connect(m, listed.units, units.i)
+            capacity_of_x = Signal.like(capacity)
+            m.d.sync += [
                 capacity.eq(Mux(cleared, slots.group, 0)),
-                inputs.capacity.eq(Mux(slots.counted, slots.group, 0)),
+                capacity_of_x.eq(Mux(slots.counted, slots.group, 0)),
+            ]
+            m.d.comb += [
+                inputs.capacity.eq(capacity_of_x),
                 inputs.rows_fit.eq(slots.rows_of_x),
                 inputs.group_begun.eq(listed.begin),
                 inputs.freed_rows.eq(current.size),
@@ -149,21 +160,24 @@ class WeightPath(Component):
                 listed.x_ready.eq(inputs.group_ready),
                 listed.freed.eq(self.groups.free),
             ]
+            oldest = [Signal.like(source.oldest, name=f"oldest_{number}") for number in range(cfg.w_banks)]
             for number in range(cfg.w_banks):
                 connect(m, listed.looks[number], inputs.looks[number])
                 connect(m, listed.steps[number], issue.lists[number])
                 working_on = issue.heads[number].mark.tag
+                # told a cycle late: no list is given up too early for that
+                m.d.sync += oldest[number].eq(Mux(issue.valid[number], working_on, source.oldest))
                 m.d.comb += [
-                    listed.oldest[number].eq(Mux(issue.valid[number], working_on, source.oldest)),
+                    listed.oldest[number].eq(oldest[number]),
                     *(issue.counts[i][number].eq(listed.counts[i][number]) for i in range(LISTS)),
                 ]
             with m.If(p.list):
                 m.d.comb += [
                     begin.eq(listed.begin),
                     groups.size.eq(0),
-                    source.units.valid.eq(listed.units.valid),
-                    source.units.payload.eq(listed.units.payload),
-                    listed.units.ready.eq(source.units.ready),
+                    source.units.valid.eq(units.o.valid),
+                    source.units.payload.eq(units.o.payload),
+                    units.o.ready.eq(source.units.ready),
                 ]
 
         # Groups whose sums are complete: none is forgotten when the gates are behind.

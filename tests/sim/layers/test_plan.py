@@ -7,9 +7,11 @@ from golden.config import preset
 from golden.cycles import CELL_FUSION, LIST
 from golden.isa import GROUP_SIZES, Flags, Schedule, group_sizes, group_words
 from golden.layer import Layer, pack_layer
-from sim.layers.plan import FLAGS, Plan, ScheduleChoice, plan_line
+from sim.layers.plan import FLAGS, call_of
 from sim.layers.words import RunWords, predicted
 from software.cli import UserError
+from software.tuning.plan import Plan, plan_line
+from software.tuning.schedule_choice import ScheduleChoice
 
 CONFIG = preset("default")
 
@@ -47,20 +49,20 @@ def test_plans_are_what_was_asked_for_or_what_the_models_say() -> None:
     golden = Layer(packed).run(x, 0.2)
 
     def plan(*options: object) -> Plan:
-        return ScheduleChoice.of(*options).plan(packed, x, 0.2, golden, CONFIG)  # type: ignore[arg-type]
+        return ScheduleChoice.of(*options).plan(packed, x, golden, CONFIG)  # type: ignore[arg-type]
 
     assert plan(2, "cell-fusion", None, False, False) == Plan(2)
     given = plan(2, "list", "3,6", True, False)
     assert given == Plan(2, Schedule.LIST, (3, 6), x_skip=True)
     assert plan_line(given) == "list, groups of 3, 6, units of W skipped where x is 0"
-    call = given.call(packed, x, 0.2)
+    call = call_of(given, packed, x, 0.2)
     assert (call.flags, call.schedule, call.groups) == (FLAGS | Flags.X_SKIP, Schedule.LIST, (3, 6))
     searched = plan(2, "list", "search", True, False)
     assert searched.groups == LIST.search(RunWords.of(call, golden), CONFIG)
     best, cycles = plan(2, "cell-fusion", None, False, True), {}
-    fused = Plan(RunWords.of(Plan().call(packed, x, 0.2), golden).best_n_fuse(CONFIG))
+    fused = Plan(RunWords.of(call_of(Plan(), packed, x, 0.2), golden).best_n_fuse(CONFIG))
     for one in (fused, Plan(fused.n_fuse, Schedule.LIST, searched.groups, x_skip=True)):
-        cycles[one] = predicted(one.call(packed, x, 0.2), golden, CONFIG).word.cycles
+        cycles[one] = predicted(call_of(one, packed, x, 0.2), golden, CONFIG).word.cycles
     assert best == min(cycles, key=lambda one: cycles[one])
     assert plan_line(fused) == f"{CELL_FUSION.name}, N_fuse {fused.n_fuse}"
 

@@ -12,7 +12,7 @@ from golden.config import AcceleratorConfig, preset
 from golden.isa import Counter, Error, Flags, Schedule
 from golden.layer import Layer
 from sim import run
-from sim.commands import timeline as timeline_command
+from sim.commands import story
 from sim.engines import registry
 from sim.engines.build_cache import cache_root
 from sim.engines.compiled import CompiledAccelerator
@@ -359,7 +359,7 @@ def test_a_wrong_h_or_a_wrong_count_is_the_verdict(command, monkeypatch):
         found = record(*arguments, **keywords)
         return replace(found, problems=["a layer: counter W_BUSY is 1, the signals say 2"])
 
-    monkeypatch.setattr(timeline_command, "record", bent)
+    monkeypatch.setattr(story, "record", bent)
     code, out, _ = command("timeline", "mnist-l1", "--preset", "mnist")
     assert code == 1
     assert out.startswith("a layer: counter W_BUSY is 1, the signals say 2")

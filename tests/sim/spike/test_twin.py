@@ -29,6 +29,8 @@ from sim.spike.accelerator import Accelerator, Command, MemoryFault, Start
 from software.checkpoint import MNIST_CHECKPOINT
 from software.firmware import build, layers
 from software.firmware.packing import PackedNetwork, build_network
+from software.tuning.plan import Plan
+from software.weight_formats import ALL_ESELL, FormatChoice
 
 ROOT = Path(__file__).parents[3]
 TINY = preset("tiny")
@@ -223,7 +225,7 @@ def test_a_failing_store_ends_the_run_at_its_row() -> None:
     assert (status(unit).code, status(unit).rows) == (Error.MEM_WRITE, 3)
 
 
-def tiny_network(sequences: int = 2, **changes: Any) -> PackedNetwork:
+def tiny_network(sequences: int = 2, formats: FormatChoice = ALL_ESELL, **changes: Any) -> PackedNetwork:
     """Two layers of 10 inputs, 13 and 8 units, four classes."""
     rng = np.random.default_rng(11)
     packed, inputs = [], 10
@@ -231,7 +233,7 @@ def tiny_network(sequences: int = 2, **changes: Any) -> PackedNetwork:
         w, u = (rng.standard_normal((4 * hidden, n)) for n in (inputs, hidden))
         arrays = (w * (rng.random(w.shape) < 0.7), u * (rng.random(u.shape) < 0.5), rng.standard_normal(4 * hidden))
         halves = [a.astype(np.float16) for a in arrays]
-        packed.append((pack_layer(halves[0], halves[1], halves[2]), 0.4))
+        packed.append((formats.pack(halves[0], halves[1], halves[2]), 0.4))
         inputs = packed[-1][0].h
     x = rng.standard_normal((sequences, 7, 10)).astype(np.float32)
     out = rng.standard_normal((4, 8)).astype(np.float32), rng.standard_normal(4).astype(np.float32)
@@ -271,6 +273,22 @@ def test_a_program_asks_for_the_formats_of_its_image(number: Format, tmp_path: P
     )
     assert (outcome.exit_code, outcome.console) == (1, "input 0 layer 1: BAD_FLAGS after 0 rows\n")
     assert [start.error for start in outcome.starts] == ["BAD_FLAGS"]
+
+
+@needs_spike
+@needs_compiler
+def test_a_program_runs_the_list_of_its_image(tmp_path: Path) -> None:
+    plans = Plan(schedule=Schedule.LIST, groups=(2, 5), x_skip=True), Plan(2)
+    network = tiny_network(formats=FormatChoice("stream16", "stream16"), plans=plans)
+    config = replace(TINY, group_list=True, stream16=True)
+    outcome = twin.run(build_network(network, "network", tmp_path / "n.elf"), network_results.SYMBOLS, config=config)
+    assert outcome.exit_code == 0, outcome.console
+    golden = network_results.golden_results(network)
+    assert network_results.differences(network_results.stored_results(network, outcome.memory), golden) == []
+    said = [(start.schedule, start.groups, start.n_fuse) for start in outcome.starts]
+    assert said == [("list", (2, 5), 3), ("cell-fusion", (), 2)] * 2
+    with pytest.raises(ValueError, match="there must be a plan for each of 2 layers, not 1"):
+        replace(network, plans=plans[:1])
 
 
 @needs_spike

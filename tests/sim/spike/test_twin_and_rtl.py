@@ -1,11 +1,12 @@
 """One ELF on the RTL of the SoC and on Spike with golden as the accelerator: the same memory, bit for bit."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from golden.config import SocConfig, preset
-from golden.isa import Counter
-from golden.layer import pack_layer
+from golden.config import AcceleratorConfig, SocConfig, preset
+from golden.isa import Counter, Schedule
 from sim import run
 from sim.engines import registry
 from sim.protocol import elf
@@ -14,6 +15,8 @@ from sim.protocol.soc import SocJob
 from sim.spike import twin
 from software.firmware.build import toolchains
 from software.firmware.packing import PackedNetwork, build_network
+from software.tuning.plan import Plan
+from software.weight_formats import ALL_ESELL, FormatChoice
 
 SEED = 8
 SYMBOLS = ("results", "counters", "checksum")
@@ -26,23 +29,24 @@ pytestmark = [
 ]
 
 
-def network() -> PackedNetwork:
+def network(formats: FormatChoice = ALL_ESELL, *plans: Plan) -> PackedNetwork:
     rng = np.random.default_rng(SEED)
 
     def weights(rows: int, columns: int) -> np.ndarray:
         w = rng.normal(size=(rows, columns)) / np.sqrt(columns)
         return np.where(rng.random(w.shape) < 0.4, 0, w).astype(np.float16)
 
-    first = pack_layer(weights(48, 8), weights(48, 12), weights(48, 1)[:, 0])
-    second = pack_layer(weights(32, 12), weights(32, 8), weights(32, 1)[:, 0])
-    return PackedNetwork([(first, 0.3), (second, 0.4)], rng.normal(size=(2, 6, 8)).astype(np.float32))
+    first = formats.pack(weights(48, 8), weights(48, 12), weights(48, 1)[:, 0])
+    second = formats.pack(weights(32, 12), weights(32, 8), weights(32, 1)[:, 0])
+    x = rng.normal(size=(2, 6, 8)).astype(np.float32)
+    x[:, 1:3, 4:] = 0
+    return PackedNetwork([(first, 0.3), (second, 0.4)], x, plans=plans)
 
 
-@pytest.mark.parametrize("program", ["network", "streaming"])
-def test_both_leave_the_same(program: str, tmp_path) -> None:
-    path = build_network(network(), program, tmp_path / f"{program}.elf")
-    there = twin.run(path, SYMBOLS, config=preset("tiny"))
-    design = Design("soc", SocConfig(preset("tiny")))
+def compare(path: Path, config: AcceleratorConfig) -> None:
+    """Run a program on both."""
+    there = twin.run(path, SYMBOLS, config=config)
+    design = Design("soc", SocConfig(config))
     job = SocJob.of(elf.load(path), SYMBOLS, max_cycles=3_000_000)
     here = registry.get("soc", "native").run(design, job)
     assert (here.exit_code, here.violations, there.exit_code) == (0, [], 0)
@@ -53,6 +57,35 @@ def test_both_leave_the_same(program: str, tmp_path) -> None:
         np.frombuffer(memory["counters"], "<u8").reshape(-1, max(Counter) + 1) for memory in (here.memory, there.memory)
     )
     assert (rtl[:, SAME] == golden[:, SAME]).all()
+
+
+@pytest.mark.parametrize("program", ["network", "streaming"])
+def test_both_leave_the_same(program: str, tmp_path: Path) -> None:
+    compare(build_network(network(), program, tmp_path / f"{program}.elf"), preset("tiny"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["network", "streaming"])
+def test_both_run_the_list_of_an_image(program: str, tmp_path: Path) -> None:
+    plans = Plan(schedule=Schedule.LIST, groups=(2, 3), x_skip=True), Plan(2, Schedule.LIST, (1, 4, 1))
+    made = network(FormatChoice("stream16", "stream16", unit=1), *plans)
+    compare(build_network(made, program, tmp_path / f"{program}.elf"), preset("default"))
+
+
+@pytest.mark.slow
+def test_both_classify_a_digit_by_the_list(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    options = "--digits 1 --schedule list --groups 7,21 --x-skip --w-format stream16 --u-format stream16"
+    consoles = []
+    for engine in ("native", "spike"):
+        monkeypatch.setattr("sys.argv", ["sim.run", "mnist", "--engine", engine, *options.split()])
+        assert run.main() == 0
+        out = capfd.readouterr().out
+        assert "layer 2: list, groups of 7, 21, units of W skipped where x is 0\n" in out
+        lines = [line.removeprefix("digit 0 | ") for line in out.splitlines()]
+        # words, blocks, class and checksum: all that a program prints but its cycles
+        consoles.append([line.partition(" cycles, ")[2] or line for line in lines if "input 0" in line])
+        consoles[-1] += [line for line in lines if line.startswith("checksum")]
+    assert consoles[0] == consoles[1] and len(consoles[0]) == 4
 
 
 def test_the_twin_is_chosen_as_an_engine(monkeypatch, capsys) -> None:

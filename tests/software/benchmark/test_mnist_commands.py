@@ -92,7 +92,7 @@ def test_from_training_to_the_rtl(command: Command, tmp_path: Path) -> None:
     except EngineError as missing:
         pytest.skip(str(missing))
     images, labels = bands(2, 5)
-    setup = Setup(engine, preset("tiny"), MemoryTiming(latency=3), 3)
+    setup = Setup(engine, preset("tiny"), MemoryTiming(latency=3))
     runs = OnRtl(setup, checkpoint, Digits(images, labels)).run()
     assert all(run.record.exact for run in runs), [run.problems for run in runs]
 

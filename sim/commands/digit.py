@@ -1,0 +1,106 @@
+"""``python -m sim.run digit``: a digit's run cycle by cycle, as a page to zoom in.
+
+Exit codes: 0 everything agreed with golden and with the counters, 1 something did not, 2 the run could not be made.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golden.config import BLOCK_COLS
+from golden.cycles import CELL_FUSION
+from golden.layer import Layer
+from sim.commands.story import BUILD, Story, Trace, Window, finish, golden_of, tell, traces_of, where_of
+from sim.digits.network import whole_test_set
+from sim.layers.plan import call_of
+from sim.options import JsonOption, LatencyOption, NFuseOption, PresetOption
+from sim.report.timeline_page import digit_view
+from sim.results.result import InputRun
+from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
+from software.cli import UserError, check_outputs
+from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator, check_fits
+from software.tuning.schedule_choice import (
+    BestOption,
+    GroupsOption,
+    ScheduleChoice,
+    ScheduleOption,
+    XSkipOption,
+    plan_layers,
+    tell_plans,
+)
+from software.weight_formats import FormatChoice, GapBitsOption, UFormatOption, UnitOption, WFormatOption
+
+
+def run_digit(
+    digit: Annotated[int, typer.Argument(metavar="[N]", help="Which of the digits, from 0.")] = 0,
+    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    images: ImagesOption = MNIST_DIGITS,
+    n_fuse: NFuseOption = 3,
+    schedule: ScheduleOption = CELL_FUSION.name,
+    groups: GroupsOption = None,
+    x_skip: XSkipOption = False,
+    best: BestOption = False,
+    w_format: WFormatOption = None,
+    u_format: UFormatOption = None,
+    gap_bits: GapBitsOption = None,
+    unit: UnitOption = BLOCK_COLS,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    latency: LatencyOption = 8,
+    window: Window = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page; else build/digit-N.html.")
+    ] = None,
+    json: JsonOption = None,
+    trace: Trace = None,
+) -> None:
+    """Tell the story of one digit on the RTL as a page: image, answer, hidden state, dropped blocks, every cycle.
+
+    \b
+    Examples:
+      python -m sim.run digit 4
+      python -m sim.run digit 4 --json build/d.json --trace build/d.npz
+      python -m sim.report build/d.json --timeline build/d-l1.npz
+      python -m sim.run digit 4 --best
+    """
+    choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
+    formats = FormatChoice.of(w_format, u_format, gap_bits, unit, best)
+    out = out or BUILD / f"digit-{digit}.html"
+    where = where_of(accelerator(preset, config, settings), latency, window)
+    choice.check(where.config)
+    started = time.monotonic()
+    try:
+        network, known = load_checkpoint(checkpoint), load_digits(images)
+    except CheckpointError as error:
+        raise UserError(str(error)) from None
+    if not 0 <= digit < len(known.labels):
+        raise UserError(f"DIGIT must be in 0..{len(known.labels) - 1} (all that {images} holds), not {digit}")
+    x = known.inputs()[digit]
+    if network.layers[0].inputs != x.shape[1]:
+        raise UserError(f"layer 1 takes {network.layers[0].inputs} inputs, an image row has {x.shape[1]}")
+    check_fits([layer.shape(len(x)) for layer in network.layers], len(x), where.asked)
+    try:
+        layers = plan_layers(network.layers, x, formats, choice, where.config)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    tell_plans(formats, choice, layers)
+    traces = traces_of(trace, len(layers))
+    for path in (out, json, *traces):
+        check_outputs(path)
+    story, golden_x = Story(), x
+    for number, layer in enumerate(layers, 1):
+        packed, threshold = layer.packed, layer.threshold
+        golden = golden_of(packed, x, threshold, f"layer {number}")
+        tell(story, f"layer {number}", call_of(layer.plan, packed, x, threshold), golden, where)
+        golden_x = Layer(packed).run(golden_x, threshold).h_pruned
+        x = story.records[-1].rtl.h
+    logits, label = network.logits(x[-1]), int(known.labels[digit])
+    golden_answer = int(network.logits(golden_x[-1]).argmax())
+    view = digit_view(known.images[digit], label, logits, golden_answer, whole_test_set(network, layers))
+    if view.prediction != view.golden:
+        story.problems.append(f"the answer is {view.prediction}, golden's {view.golden}")
+    record_ = InputRun(digit, not story.problems, story.runs, label, view.prediction, view.golden)
+    finish(story, where, f"Image {digit}, a {label}", "mnist", record_, view, started, 1, (out, json, traces))

@@ -1,0 +1,39 @@
+"""What a program that runs a packed network needs of the accelerator: its images say it."""
+
+from itertools import count
+from pathlib import Path
+
+from golden.config import AcceleratorConfig
+from golden.cycles import SCHEDULES
+from golden.formats import stored
+from golden.settings import Configuration
+from sim.protocol import elf
+from software import image
+from software.cli import UserError
+from software.firmware.packing import image_symbol
+
+
+def check_program(program: elf.Elf, path: Path, asked: Configuration[AcceleratorConfig]) -> None:
+    """Raise UserError naming the first layer whose schedule or format the accelerator lacks.
+
+    Programs without images have nothing to check, and what is no image is the program's to say.
+    """
+    config, ram = asked.config, program.ram
+    for number in count(1):
+        if image_symbol(number) not in program.symbols:
+            return
+        address, size = program.place(image_symbol(number))
+        words = image.needs(ram.data[address - ram.address :][: min(size, image.HEADER.size)])
+        if words is None:
+            continue
+        schedule, *formats = words
+        layer = f"{path}: layer {number}"
+        if schedule not in config.schedules:
+            have = ", ".join(SCHEDULES.numbered(one).name for one in config.schedules)
+            raise UserError(
+                f"{layer} runs by the schedule {SCHEDULES.numbered(schedule).name}, preset {asked.name} has: {have}"
+            )
+        for name, form in zip("WU", formats, strict=True):
+            if form not in config.formats:
+                have = ", ".join(stored(one).name for one in config.formats)
+                raise UserError(f"{layer} has {name} in {stored(form).name}, preset {asked.name} reads: {have}")
