@@ -223,10 +223,12 @@ def test_the_project_s_tests_take_both_examples(tmp_path: Path) -> None:
 
 
 CAUGHT_BY = {
+    "registry-list-hides-the-tables": "tests/sim/spike/test_twin.py::test_a_program_runs_the_list_of_its_image",
     "registry-number-is-not-looked-at": "tests/golden/test_registry.py",
     "registry-record-forgets-the-schedule": "tests/sim/layers/test_schedule_of_a_call.py",
     "registry-start-takes-holes": "tests/hdl/accelerator/test_formats_and_schedules.py",
     "registry-sweep-counts-the-stored-words": "tests/sim/sweep/test_sweep.py",
+    "registry-tuner-takes-any-format": "tests/software/test_plans.py",
 }
 
 
