@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,20 +172,24 @@ def test_an_example_is_one_file_and_one_row(heading: str) -> None:
     assert added[0].startswith("+from golden.") and re.fullmatch(r"\+    \w+\(\),", added[1])
 
 
+def slow(*case: str) -> Any:
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("heading", "right", "wrong", "said"),
     [
-        (FORMAT, "+    Bitmap(),\n", "", "error: build/formats.toml: grid: format = 'bitmap': there is: dense, "),
+        slow(FORMAT, "+    Bitmap(),\n", "", "error: build/formats.toml: grid: format = 'bitmap': there is: dense, "),
         (FORMAT, "matrix.size + ", "", "assert"),
-        (FORMAT, "VALUE_BITS *", "(VALUE_BITS + 1) *", "assert"),
-        (
+        slow(FORMAT, "VALUE_BITS *", "(VALUE_BITS + 1) *", "assert"),
+        slow(
             SCHEDULE,
             "+    Sequential(),\n",
             "",
             "error: build/schedules.toml: grid: schedule = 'sequential': there is: ",
         ),
         (SCHEDULE, "shape.t * step", "(shape.t - 1) * step", "assert"),
-        (SCHEDULE, "moved(loaded, port_permille)", "loaded", "assert"),
+        slow(SCHEDULE, "moved(loaded, port_permille)", "loaded", "assert"),
     ],
 )
 def test_a_mistake_in_an_example_is_found(heading: str, right: str, wrong: str, said: str, tmp_path: Path) -> None:
@@ -218,10 +223,12 @@ def test_the_project_s_tests_take_both_examples(tmp_path: Path) -> None:
 
 
 CAUGHT_BY = {
+    "registry-list-hides-the-tables": "tests/sim/spike/test_twin.py::test_a_program_runs_the_list_of_its_image",
     "registry-number-is-not-looked-at": "tests/golden/test_registry.py",
     "registry-record-forgets-the-schedule": "tests/sim/layers/test_schedule_of_a_call.py",
     "registry-start-takes-holes": "tests/hdl/accelerator/test_formats_and_schedules.py",
     "registry-sweep-counts-the-stored-words": "tests/sim/sweep/test_sweep.py",
+    "registry-tuner-takes-any-format": "tests/software/test_plans.py",
 }
 
 

@@ -15,11 +15,13 @@ from hdl.accelerator.layout import (
     step_layout,
     target_layout,
     u_offset_words,
+    unit_layout,
 )
 from hdl.accelerator.vector.activation import TANH_ROW_BITS
 from hdl.accelerator.w.bank_feed import FEED_DEPTH
 from hdl.accelerator.w.issue_unit import FUSED_ITEMS
 from hdl.accelerator.w.list_sequencer import LISTS
+from hdl.accelerator.w.weight_path import UNITS
 from hdl.accelerator.w.weight_source import COLUMNS, SEGMENTS
 
 _WORD_BITS = 64
@@ -47,13 +49,15 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
 
 
 def _feeds(cfg: AcceleratorConfig) -> int:
-    """Decoded words of W that wait; under the list each bank has its own, with its steps, and flags beside its x."""
+    """Decoded words of W that wait; under the list each bank has its own, with its steps, and flags beside its x, and
+    units wait, too.
+    """
     item = item_layout(cfg).size
     if not cfg.group_list:
         return FUSED_ITEMS * item
     lists = LISTS * LISTED_STEPS * step_layout(cfg).size
     flags = BLOCK_COLS * cfg.bank_slots * cfg.x_blocks
-    return cfg.w_banks * (FEED_DEPTH * item + lists + flags)
+    return cfg.w_banks * (FEED_DEPTH * item + lists + flags) + UNITS * unit_layout(cfg).size
 
 
 def _known_lengths(cfg: AcceleratorConfig) -> int:

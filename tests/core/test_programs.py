@@ -160,11 +160,18 @@ def test_a_core_that_waits_from_the_start_says_where(before: str, pc: int, tmp_p
     # the timer, pending from reset, must be enabled to wake the core; it is not
     outcome = registry.get("core").run(core_program.DESIGN, core_program.ProgramJob((program.ram,), stuck_cycles=500))
     assert outcome.reason() == f"nothing retires any more; waiting at pc {pc:#x}"
+
+
+@pytest.mark.parametrize("engine", ["pysim", pytest.param("native", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("before", "pc"), [("nop\n", 0x8000_0004), pytest.param("", 0x8000_0000, marks=pytest.mark.slow)]
+)
+def test_so_does_the_core_of_a_soc(engine: str, before: str, pc: int, tmp_path: Path) -> None:
+    program = elf.load(compiled(f'.section .text.start, "ax"\n.globl _start\n_start: {before} wfi\n', tmp_path, ".S"))
     design = Design("soc", SocConfig(preset("tiny"), CoreConfig(rvfi=True)))
-    for engine in ("native", "pysim"):
-        found = registry.get("soc", engine).run(design, SocJob.of(program, stuck_cycles=500))
-        assert found.reason() == f"nothing retires any more; waiting at pc {pc:#x}"
-        assert found.next_pc == pc
+    found = registry.get("soc", engine).run(design, SocJob.of(program, stuck_cycles=500))
+    assert found.reason() == f"nothing retires any more; waiting at pc {pc:#x}"
+    assert found.next_pc == pc
 
 
 def test_bad_files(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sim import elstm
 from sim.results.result import from_json
 from software.checkpoint import MNIST_CHECKPOINT
 from software.cli import call
+from software.places import cache_root
 
 ROOT = Path(__file__).parents[2]
 ASKED = {"verilog", "mnist", "layer", "elf", "twin", "digit", "timeline", "figure10", "sweep", "regress", "firmware",
@@ -20,6 +21,12 @@ ASKED = {"verilog", "mnist", "layer", "elf", "twin", "digit", "timeline", "figur
 """Commands that take a configuration, as the documentation promises."""
 GIVEN = {"layer": ["m.npz"], "elf": ["a.elf"], "timeline": ["mnist-l1"], "sweep": ["s.toml"], "firmware": ["hello"]}
 OPTIONS = {"--preset", "--config", "--set"}
+
+
+@pytest.fixture(autouse=True)
+def one_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulators are built once, wherever a test works."""
+    monkeypatch.setenv("ELSTM_CACHE", str(cache_root()))
 
 
 def commands() -> dict[str, set[str]]:
@@ -154,8 +161,9 @@ def test_a_sweep_starts_from_the_command_line(
 @pytest.mark.parametrize(
     "settings",
     [
-        ["n_pe=4", "slots=16", "max_h=32", "window=16"],
-        ["n_pe=2", "slots=5", "max_x=16", "max_h=12", "max_t=7", "window=4"],
+        # the one that the result below names: a simulator is built once
+        ["n_pe=4", "slots=16", "max_x=128", "max_h=128", "max_t=1023", "window=16"],
+        pytest.param(["n_pe=2", "slots=5", "max_x=16", "max_h=12", "max_t=7", "window=4"], marks=pytest.mark.slow),
     ],
 )
 def test_rtl_of_any_configuration_is_exact(
@@ -190,13 +198,13 @@ def test_a_result_names_and_has_its_configuration(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["layer", str(MNIST_CHECKPOINT), "--random", "3", "--preset", "mnist", "--json", "r.json"]
-    assert call(elstm.app, [*words, "--set", "n_pe=4", "--set", "slots=12"]) == 0
+    assert call(elstm.app, [*words, "--set", "n_pe=4", "--set", "slots=16", "--set", "window=16"]) == 0
     result = from_json(Path("r.json").read_text())
-    assert result.exact and result.preset == "mnist+n_pe-4"
-    assert result.config == ACCELERATOR_PRESETS["mnist"].as_dict() | {"n_pe": 4}
+    assert result.exact and result.preset == "mnist+n_pe-4+slots-16+window-16"
+    assert result.config == ACCELERATOR_PRESETS["mnist"].as_dict() | {"n_pe": 4, "slots": 16, "window": 16}
     assert {run.n_pe for run in result.inputs[0].layers} == {4}
     assert call(elstm.app, ["report", "r.json", "--out", "r.html"]) == 0
-    assert "preset mnist+n_pe-4" in capsys.readouterr().out and "n_pe 4, slots 12" in Path("r.html").read_text()
+    assert "preset mnist+n_pe-4" in capsys.readouterr().out and "n_pe 4, slots 16" in Path("r.html").read_text()
     assert call(elstm.app, [*words, "--set", "max_h=64"]) == 2
     assert capsys.readouterr().err == "error: layer 1 has H = 128, preset mnist+max_h-64 allows 64\n"
 

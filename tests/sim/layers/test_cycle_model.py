@@ -35,7 +35,7 @@ def over_model(x: int, h: int, t: int, w: float, u: float, threshold: float, n_f
     return done.row.cycles / done.row.word_model_cycles
 
 
-@pytest.mark.parametrize("steps", [1, 3, 5, 6, 7])
+@pytest.mark.parametrize("steps", [1, *(pytest.param(steps, marks=pytest.mark.slow) for steps in (3, 5, 6)), 7])
 def test_dense_and_short(steps: int) -> None:
     assert LOW < over_model(128, 256, steps, 1, 1, 0.0, 3) < HIGH
 
@@ -43,9 +43,13 @@ def test_dense_and_short(steps: int) -> None:
 @pytest.mark.parametrize(
     ("x", "h", "t", "w", "u", "threshold", "n_fuse"),
     [
-        (128, 128, 28, 0.8, 0.6, 0.5, 3), (256, 128, 12, 1, 0.1, 0.5, 3), (240, 96, 13, 1, 0.3, 0.0, 2),
-        (64, 200, 14, 0.3, 1, 0.2, 3), (200, 128, 24, 1, 0.3, 9.0, 3), (256, 200, 4, 0.6, 0.6, 0.0, 3),
+        (256, 128, 12, 1, 0.1, 0.5, 3),
+        (64, 200, 14, 0.3, 1, 0.2, 3),
+        pytest.param(128, 128, 28, 0.8, 0.6, 0.5, 3, marks=pytest.mark.slow),
+        pytest.param(240, 96, 13, 1, 0.3, 0.0, 2, marks=pytest.mark.slow),
+        pytest.param(200, 128, 24, 1, 0.3, 9.0, 3, marks=pytest.mark.slow),
+        pytest.param(256, 200, 4, 0.6, 0.6, 0.0, 3, marks=pytest.mark.slow),
     ],
-)  # fmt: skip
+)
 def test_w_and_u_of_any_density(x: int, h: int, t: int, w: float, u: float, threshold: float, n_fuse: int) -> None:
     assert LOW < over_model(x, h, t, w, u, threshold, n_fuse) < HIGH

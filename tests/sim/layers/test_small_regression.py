@@ -1,6 +1,7 @@
 """A small regression of the accelerator on Amaranth's own simulator: what every planted bug must not survive."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,13 +18,18 @@ from sim.protocol.timing import MemoryTiming
 ANY_ORDER = MemoryTiming(latency=3, jitter=9, order="random", stall_permille=200, seed=7)
 
 
+def slow(seed: int, traits: Traits) -> Any:
+    """Other engines run such layers in the quick tests."""
+    return pytest.param(seed, traits, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("seed", "traits"),
     [
         (11, Traits(max_size=16, max_steps=5, density=0.6, threshold=0.4, state=True, split=False)),
-        (12, Traits(max_size=12, max_steps=4, density=1.0, threshold=0.0, timing=ANY_ORDER, split=False)),
+        slow(12, Traits(max_size=12, max_steps=4, density=1.0, threshold=0.0, timing=ANY_ORDER, split=False)),
         (13, Traits(max_size=16, max_steps=5, density=0.3, threshold=0.7, timing=MemoryTiming(latency=1), state=False)),
-        (14, Traits(max_size=12, max_steps=4, density=0.8, threshold=0.2, split=True)),
+        slow(14, Traits(max_size=12, max_steps=4, density=0.8, threshold=0.2, split=True)),
         # nothing kept, groups of one step: the gate unit takes the banks from the W PEs
         (
             79,

@@ -280,8 +280,8 @@ def test_a_program_asks_for_the_formats_of_its_image(number: Format, tmp_path: P
 @needs_compiler
 def test_a_program_runs_the_list_of_its_image(tmp_path: Path) -> None:
     plans = Plan(schedule=Schedule.LIST, groups=(2, 5), x_skip=True), Plan(2)
-    network = tiny_network(formats=FormatChoice("stream16", "stream16"), plans=plans)
-    config = replace(TINY, group_list=True, stream16=True)
+    network = tiny_network(formats=FormatChoice("stream8", "stream16"), plans=plans)
+    config = replace(TINY, group_list=True, stream16=True, stream8=True)
     outcome = twin.run(build_network(network, "network", tmp_path / "n.elf"), network_results.SYMBOLS, config=config)
     assert outcome.exit_code == 0, outcome.console
     golden = network_results.golden_results(network)
