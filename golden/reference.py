@@ -55,11 +55,29 @@ def _keep(h: Float64, threshold: float, cols: int) -> NDArray[np.bool_]:
     return (a.sum(axis=2) >= threshold) | (a.max(axis=2) >= threshold / 2)
 
 
-def reference(packed: PackedLayer, x: ArrayLike, threshold: float, kept: ArrayLike | None = None) -> Reference:
+def _last_sent(x: Float64, sent: NDArray[np.bool_]) -> Float64:
+    """x (N, T, X) as it is held: each unit's value of the last step that sent it, 0 before."""
+    held = np.zeros_like(x)
+    before = np.zeros_like(x[:, 0])
+    for t, units in enumerate(np.moveaxis(np.repeat(sent, x.shape[2] // sent.shape[2], axis=2), 1, 0)):
+        held[:, t] = before = np.where(units, x[:, t], before)
+    return held
+
+
+def reference(
+    packed: PackedLayer,
+    x: ArrayLike,
+    threshold: float,
+    kept: ArrayLike | None = None,
+    *,
+    delta: bool = False,
+    x_sent: ArrayLike | None = None,
+) -> Reference:
     """Run the layer in float64 from h = c = 0.
 
-    x: (T, X) or (N, T, X); threshold: fp32; kept: (..., T, H/u), golden's mask (u: columns of a unit of U),
-    or None to prune freely. Raises FormatError for malformed words, ValueError for shapes that do not fit.
+    x: (T, X) or (N, T, X); threshold: fp32; kept: (..., T, H/u), golden's mask (u: columns of a unit of U), or None to
+    prune freely. With ``delta`` a unit that isn't kept holds the value it was last sent with; x_sent: (..., T, X/u),
+    the same of x with events, golden's. Raises FormatError for malformed words, ValueError for shapes that do not fit.
     """
     batch = padded_x(packed, x).astype(np.float64)
     single = batch.ndim == 2
@@ -78,10 +96,14 @@ def reference(packed: PackedLayer, x: ArrayLike, threshold: float, kept: ArrayLi
 
     all_h, all_c = np.empty((2, n, steps, packed.h))
     all_kept = np.empty((n, steps, units), dtype=bool)
-    h, c = np.zeros((2, n, packed.h))
+    h, c, held = np.zeros((3, n, packed.h))
+    if x_sent is not None:
+        batch = _last_sent(batch, np.asarray(x_sent, dtype=bool).reshape(n, steps, -1))
     for t in range(steps):
-        keep = _keep(h, th, cols) if mask is None else mask[:, t]
-        z = b + batch[:, t] @ w.T + np.where(np.repeat(keep, cols, axis=1), h, 0.0) @ u.T
+        keep = _keep(h - held, th, cols) if mask is None else mask[:, t]
+        read = np.where(np.repeat(keep, cols, axis=1), h, held)
+        z = b + batch[:, t] @ w.T + read @ u.T
+        held = read if delta else held
         f, i, g, o = np.moveaxis(z.reshape(n, GATES, packed.h), 1, 0)
         c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
         h = _sigmoid(o) * np.tanh(c)

@@ -11,6 +11,7 @@ from golden.formats import Parameters
 from golden.isa import Error, Format
 from golden.layer import Layer, PackedLayer, pack_layer
 from golden.recurrence import Held, State
+from golden.reference import deviation, reference
 from golden.sends import of_grid, rounded_to_grid, sends
 from golden.spmv import Matrix
 from golden.tables import TANH
@@ -128,6 +129,22 @@ def test_events_are_delta_where_all_is_on_the_grid() -> None:
     events = Layer(packed, delta=True, events=True).run(data, 0.15)
     for name in ("h", "h_pruned", "c", "kept"):
         assert np.array_equal(getattr(delta, name), getattr(events, name)), name
+
+
+@pytest.mark.parametrize("events", [False, True], ids=["delta", "events"])
+@pytest.mark.parametrize("unit", [4, 1])
+def test_float64_with_the_same_sends_stays_near(unit: int, events: bool) -> None:
+    """As near as the grid lets it: half a step of 2^-10 of what is held."""
+    packed = packed_in(unit, 11, 8, 12, scale=0.3)
+    data = np.clip(inputs((3, 60, 8), 11) / 2, -1, 1).astype(np.float32)
+    result = Layer(packed, delta=True, events=events).run(data, 0.1, x_threshold=0.02)
+    near = reference(packed, data, 0.1, result.kept, delta=True, x_sent=result.x_sent if events else None)
+    found = deviation(result.h, result.kept, near)
+    assert found.max_abs < 5e-3 and found.flips == 0
+    # whether nothing is held, or x is not what was sent of it, is no rounding
+    assert deviation(result.h, result.kept, reference(packed, data, 0.1, result.kept)).max_abs > 0.02
+    free = reference(packed, data, 0.1, delta=True)
+    assert free.kept.mean() == pytest.approx(result.kept.mean(), abs=0.05)
 
 
 def test_what_cannot_be_used_is_named() -> None:
