@@ -17,6 +17,7 @@ from golden.layer import Layer, LayerResult, PackedLayer
 from golden.settings import USUAL
 from software.checkpoint import LayerWeights
 from software.cli import UserError
+from software.progress import bars
 from software.tuning.plan import Plan, plan_line
 from software.weight_formats import ALL_ESELL, FormatChoice, check_built, formats_line
 
@@ -144,28 +145,38 @@ def plan_layers(
         check_built(packed, config.formats)
         return [PlannedLayer(one, layer.threshold, plan) for one, layer in zip(packed, weights, strict=True)]
     found: list[PlannedLayer] = []
-    for number, layer in enumerate(weights, 1):
-        packed = formats.packings(layer.w, layer.u, layer.b, config.formats)
-        check_built([*(below.packed for below in found), packed[0]], config.formats)
-        results = [Layer(one).run(x, layer.threshold) for one in packed]
-        tried = [
-            (*schedule.planned(one, x, result, config), one, result)
-            for one, result in zip(packed, results, strict=True)
-            if result.error == Error.NONE
-        ]
-        if not tried:
-            raise UserError(f"layer {number} stops: {ERROR_MEANINGS[results[0].error]}")
-        plan, _, best, result = min(tried, key=lambda one: one[1])
-        found.append(PlannedLayer(best, layer.threshold, plan))
-        x = result.h_pruned
+    with bars() as bar:
+        for number, layer in enumerate(weights, 1):
+            packed = formats.packings(layer.w, layer.u, layer.b, config.formats)
+            check_built([*(below.packed for below in found), packed[0]], config.formats)
+            task = bar.add_task(f"layer {number}: search", total=len(packed))
+            tried, stopped = [], Error.NONE
+            for one in packed:
+                result = Layer(one).run(x, layer.threshold)
+                if result.error == Error.NONE:
+                    tried.append((*schedule.planned(one, x, result, config), one, result))
+                else:
+                    stopped = stopped or result.error
+                bar.advance(task)
+            if not tried:
+                raise UserError(f"layer {number} stops: {ERROR_MEANINGS[stopped]}")
+            plan, _, best, result = min(tried, key=lambda one: one[1])
+            found.append(PlannedLayer(best, layer.threshold, plan))
+            x = result.h_pruned
     return found
 
 
 def roomy(shapes: Sequence[LayerShape]) -> AcceleratorConfig:
-    """The usual accelerator, grown to the layers: what is searched on where none is asked for."""
+    """The usual accelerator, grown to the layers: what is searched on where none is asked for.
+
+    Raises UserError for a layer that no accelerator holds.
+    """
     usual = ACCELERATOR_PRESETS[USUAL]
     sizes = {f"max_{name}": max(getattr(shape, name) for shape in shapes) for name in ("x", "h", "t")}
-    return replace(usual, **{name: max(size, getattr(usual, name)) for name, size in sizes.items()})
+    try:
+        return replace(usual, **{name: max(size, getattr(usual, name)) for name, size in sizes.items()})
+    except ValueError as error:
+        raise UserError(f"no accelerator to search on holds the layers: {error}") from None
 
 
 def tell_plans(formats: FormatChoice, schedule: ScheduleChoice, layers: Sequence[PlannedLayer]) -> None:
