@@ -1,7 +1,8 @@
 """The schedule of a layer's run, as command lines ask for it: given, searched for, or left to the tuner, which then
 chooses the formats of the weights too."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -128,6 +129,15 @@ class PlannedLayer:
     plan: Plan
 
 
+@contextmanager
+def _of_layer(number: int) -> Iterator[None]:
+    """Let a ValueError for what a format does not hold say which layer it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"layer {number}: {error}") from None
+
+
 def plan_layers(
     weights: Sequence[LayerWeights],
     x: NDArray[np.float32],
@@ -141,13 +151,17 @@ def plan_layers(
     when a format does not hold the weights.
     """
     if (plan := schedule.given) is not None:
-        packed = [formats.pack(layer.w, layer.u, layer.b) for layer in weights]
+        packed = []
+        for number, layer in enumerate(weights, 1):
+            with _of_layer(number):
+                packed.append(formats.pack(layer.w, layer.u, layer.b))
         check_built(packed, config.formats)
         return [PlannedLayer(one, layer.threshold, plan) for one, layer in zip(packed, weights, strict=True)]
     found: list[PlannedLayer] = []
     with bars() as bar:
         for number, layer in enumerate(weights, 1):
-            packed = formats.packings(layer.w, layer.u, layer.b, config.formats)
+            with _of_layer(number):
+                packed = formats.packings(layer.w, layer.u, layer.b, config.formats)
             check_built([*(below.packed for below in found), packed[0]], config.formats)
             task = bar.add_task(f"layer {number}: search", total=len(packed))
             tried, stopped = [], Error.NONE
