@@ -183,6 +183,7 @@ def run_layer(
     choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
     asked, formats = accelerator(preset, config, settings), FormatChoice.of(w_format, u_format, gap_bits, unit, best)
     choice.check(asked.config)
+    simulator = registry.get("accelerator", engine)
     try:
         weights = load_layers(checkpoint)
         timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
@@ -194,7 +195,7 @@ def run_layer(
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
     tell_plans(formats, choice, layers)
-    setup = Setup(registry.get("accelerator", engine), asked.config, timing, choice, formats)
+    setup = Setup(simulator, asked.config, timing, choice, formats)
     start = time.monotonic()
     with bars() as bar:
         runs, problems, cycles, seconds = run_layers(setup, layers, given, bar)
