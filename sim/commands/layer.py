@@ -113,10 +113,12 @@ def layers_table(runs: Sequence[InputRun]) -> Table:
     for run in runs:
         row = [str(run.index)]
         for layer in run.layers:
-            counts = (layer.cycles, layer.word_model_cycles, layer.published_model_cycles)
+            counts = [f"{count:,}" for count in (layer.cycles, layer.word_model_cycles)]
+            # 0 where the schedule has no such formula
+            counts.append(f"{layer.published_model_cycles:,}" if layer.published_model_cycles else "-")
             shape = f"{layer.x}, {layer.h}, {layer.t}"
             verdict = "exact" if layer.exact else "WRONG"
-            table.add_row(*row, layer.layer, shape, verdict, *(f"{count:,}" for count in counts))
+            table.add_row(*row, layer.layer, shape, verdict, *counts)
             row = [""]
     return table
 
