@@ -92,7 +92,7 @@ class ScheduleChoice:
         """Raise UserError for a schedule that a build of this configuration does not run."""
         number = SCHEDULES[self.schedule].number
         if number not in config.schedules:
-            have = ", ".join(SCHEDULES.numbered(built).name for built in config.schedules)
+            have = SCHEDULES.names(config.schedules)
             raise UserError(f"--schedule {self.schedule} is not built with group_list=false, which has: {have}")
 
     def plan(self, packed: PackedLayer, x: ArrayLike, golden: LayerResult, config: AcceleratorConfig) -> Plan:
