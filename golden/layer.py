@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from golden import numbers
 from golden.config import BLOCK_COLS, GATES, LayerShape
-from golden.formats import OPEN, Decoded, Packed, Parameters, stored
+from golden.formats import OPEN, Decoded, NotHeld, Packed, Parameters, stored
 from golden.isa import Error, Format
 from golden.numbers import Float16
 from golden.recurrence import Changes, Held, Pruned, Recurrence, State
@@ -151,7 +151,14 @@ def pack_layer_with(w: ArrayLike, u: ArrayLike, b: ArrayLike, pack_w: Packer, pa
         # Sizes of a layer are multiples of 4 even where a unit has one column
         return np.pad(gatewise(a, a.shape[1]), ((0, 0), (0, -a.shape[1] % BLOCK_COLS)))
 
-    packed_w, packed_u = pack_w(padded(arrays["w"])), pack_u(padded(arrays["u"]))
+    def packed(name: str, pack: Packer) -> Packed:
+        try:
+            return pack(padded(arrays[name]))
+        except NotHeld as error:
+            gate, row = divmod(error.row, hidden + -hidden % BLOCK_COLS)
+            raise error.where(gate * hidden + row, name.upper()) from None
+
+    packed_w, packed_u = packed("w", pack_w), packed("u", pack_u)
     return PackedLayer(packed_w, packed_u, gatewise(arrays["b"], 1).ravel(), inputs, hidden)
 
 

@@ -1,6 +1,6 @@
 """A table of what there is of one kind, by name, in the order in which it was added."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 
@@ -43,6 +43,10 @@ class Registry(Mapping[str, T]):
             if row.number is not None and row.number == other.number:
                 raise ValueError(f"{self.kind} {other.name!r} has the number {row.number} already")
         self._rows[row.name] = row
+
+    def names(self, numbers: Iterable[int]) -> str:
+        """Names of the rows with these numbers, with commas. Raises ValueError as ``numbered``."""
+        return ", ".join(self.numbered(number).name for number in numbers)
 
     def numbered(self, number: int) -> T:
         """The row with that number. Raises ValueError naming those there are."""

@@ -159,7 +159,7 @@ def tell_formats(formats: FormatChoice, layers: Sequence[PackedLayer]) -> None:
 def check_built(layers: Sequence[PackedLayer], formats: Sequence[Format] = tuple(Format)) -> None:
     """Raise UserError naming the first matrix that no RTL reads, or none with these formats."""
     numbers = [number for number in BUILT_FORMATS if number in formats]
-    built = ", ".join(stored(number).name for number in numbers)
+    built = FORMATS.names(numbers)
     for number, packed in enumerate(layers, 1):
         for name, matrix in (("W", packed.w), ("U", packed.u)):
             if matrix.format not in numbers:

@@ -22,6 +22,8 @@ SMALLER: tuple[tuple[str, str], ...] = (
     (r"--digits 10\b", "--digits 1"),
     (r"--retired 1000000\b", "--retired 2000"),
     (r"sim\.figure10( --layers \S+)?$", "sim.figure10 --layers mnist-l1 --schemes fused --sources random"),
+    (r"sim\.figure10 --sources random --schemes list-.*$",
+     "sim.figure10 --sources random --schemes list-stream16 --layers mnist-l1"),
     (r"docs/examples/sweep(-list)?\.toml", "docs/examples/sweep-small.toml"),
     (r"timeline ptb-l1 --window 4000000:4200000", "timeline mnist-l1 --window 40000:42000"),
     # tests/hdl builds every preset

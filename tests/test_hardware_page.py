@@ -209,7 +209,7 @@ def test_one_failure_does_not_hide_the_others(line, monkeypatch: pytest.MonkeyPa
 
 def test_pages_changed_by_hand_are_seen(line) -> None:
     page = Path("README.md")
-    page.write_text(re.sub(r"(?m)^\| tiny \| 3, 12", "| tiny | 3, 13", page.read_text()))
+    page.write_text(re.sub(r"(?m)^(\| tiny \| .* \| 3, 1)2 ", r"\g<1>3 ", page.read_text()))
     code, out, _ = line("--check")
     assert code == 1 and out.startswith("README.md is not what hardware.json says: run python -m scripts.hardware\n")
 

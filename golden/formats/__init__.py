@@ -1,6 +1,6 @@
 """Formats of sparse fp16 weights: ``FORMATS`` has every one, in the order of Figure 9's table."""
 
-from golden.formats.base import OPEN, Decoded, Format, FormatError, Packed, Parameters, StoredFormat
+from golden.formats.base import OPEN, Decoded, Format, FormatError, NotHeld, Packed, Parameters, StoredFormat
 from golden.formats.ec import Ec
 from golden.formats.esell import Esell
 from golden.formats.sizes import Compressed, Coordinates, Dense
@@ -37,6 +37,7 @@ __all__ = [
     "Decoded",
     "Format",
     "FormatError",
+    "NotHeld",
     "Packed",
     "Parameters",
     "StoredFormat",

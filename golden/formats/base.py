@@ -19,6 +19,21 @@ class FormatError(ValueError):
     """An array that is not of the format; the message says where and why."""
 
 
+class NotHeld(ValueError):
+    """A value that a format does not hold, in a row and a column of the matrix that was to be packed.
+
+    what, why: the message before and behind the place.
+    """
+
+    def __init__(self, what: str, row: int, col: int, why: str = "") -> None:
+        super().__init__(f"{what} in row {row}, column {col}{why}")
+        self.what, self.row, self.col, self.why = what, row, col, why
+
+    def where(self, row: int, name: str) -> "NotHeld":
+        """The same of the matrix ``name`` in which the value has another row."""
+        return NotHeld(self.what, row, self.col, f"{self.why}, in {name}")
+
+
 @dataclass(frozen=True, eq=False)
 class Parameters:
     """What a format leaves open for each matrix; the same defaults stand for a format that leaves nothing open.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.config import GATES
-from golden.formats.base import OPEN, WORD_BITS, Decoded, FormatError, Packed, Parameters, StoredFormat
+from golden.formats.base import OPEN, WORD_BITS, Decoded, FormatError, NotHeld, Packed, Parameters, StoredFormat
 from golden.formats.codebook import codebook, codes
 from golden.formats.entries import Codes, Entries, Nonzeros
 from golden.formats.esell import pad
@@ -92,7 +92,7 @@ class Stream(StoredFormat):
         bad = np.argwhere(~np.isfinite(m))
         if bad.size:
             r, c = bad[0]
-            raise ValueError(f"{self.name} holds finite values only, not {m[r, c]} in row {r}, column {c}")
+            raise NotHeld(f"{self.name} holds finite values only, not {m[r, c]}", r, c)
         nonzeros = Nonzeros.of(m, self.streams, wanted.unit_cols)
         gaps = self.gap_bits if wanted.gap_bits is None else (wanted.gap_bits,)
         found, refused = [], []
@@ -229,7 +229,7 @@ class Stream16(Stream):
             first = np.lexsort((cols, rows))[0]
             value, row, col = float(nonzeros.value[large[first]]), rows[first], cols[first]
             bits_left = f"{16 - gap_bits} bits (gap bits {gap_bits})"
-            raise ValueError(f"{value:g} in row {row}, column {col} becomes infinite in {bits_left}")
+            raise NotHeld(f"{value:g}", row, col, f" becomes infinite in {bits_left}")
         sign = bits >> np.uint16(15) << np.uint16(15 - gap_bits)
         return np.where(rounded != 0, sign | rounded, np.uint16(0)), None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
 from golden.cycles import SCHEDULES
-from golden.formats import stored
+from golden.formats import FORMATS
 from hdl.synth.targets import ECP5
 from scripts.hardware.measure import DESIGNS, ROOT, Measured, Row, fits
 from software.cli import UserError
@@ -68,8 +68,7 @@ def cycles(design: Measured, row: Row) -> str:
 
 def _runs(sizes: AcceleratorConfig) -> str:
     """Schedules and formats."""
-    schedules = ", ".join(SCHEDULES.numbered(number).name for number in sizes.schedules)
-    return f"{schedules}; {', '.join(stored(number).name for number in sizes.formats)}"
+    return f"{SCHEDULES.names(sizes.schedules)}; {FORMATS.names(sizes.formats)}"
 
 
 def status(rows: Mapping[str, Row]) -> str:

@@ -82,14 +82,14 @@ def run_digit(
     if network.layers[0].inputs != x.shape[1]:
         raise UserError(f"layer 1 takes {network.layers[0].inputs} inputs, an image row has {x.shape[1]}")
     check_fits([layer.shape(len(x)) for layer in network.layers], len(x), where.asked)
+    traces = traces_of(trace, len(network.layers))
+    for path in (out, json, *traces):
+        check_outputs(path)
     try:
         layers = plan_layers(network.layers, x, formats, choice, where.config)
     except ValueError as error:
         raise UserError(str(error)) from None
     tell_plans(formats, choice, layers)
-    traces = traces_of(trace, len(layers))
-    for path in (out, json, *traces):
-        check_outputs(path)
     story, golden_x = Story(), x
     for number, layer in enumerate(layers, 1):
         packed, threshold = layer.packed, layer.threshold

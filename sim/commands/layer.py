@@ -113,10 +113,12 @@ def layers_table(runs: Sequence[InputRun]) -> Table:
     for run in runs:
         row = [str(run.index)]
         for layer in run.layers:
-            counts = (layer.cycles, layer.word_model_cycles, layer.published_model_cycles)
+            counts = [f"{count:,}" for count in (layer.cycles, layer.word_model_cycles)]
+            # 0 where the schedule has no such formula
+            counts.append(f"{layer.published_model_cycles:,}" if layer.published_model_cycles else "-")
             shape = f"{layer.x}, {layer.h}, {layer.t}"
             verdict = "exact" if layer.exact else "WRONG"
-            table.add_row(*row, layer.layer, shape, verdict, *(f"{count:,}" for count in counts))
+            table.add_row(*row, layer.layer, shape, verdict, *counts)
             row = [""]
     return table
 
@@ -183,6 +185,7 @@ def run_layer(
     choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
     asked, formats = accelerator(preset, config, settings), FormatChoice.of(w_format, u_format, gap_bits, unit, best)
     choice.check(asked.config)
+    simulator = registry.get("accelerator", engine)
     try:
         weights = load_layers(checkpoint)
         timing = MemoryTiming(latency, jitter, "random" if jitter else "fifo", stalls, seed)
@@ -194,7 +197,7 @@ def run_layer(
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
     tell_plans(formats, choice, layers)
-    setup = Setup(registry.get("accelerator", engine), asked.config, timing, choice, formats)
+    setup = Setup(simulator, asked.config, timing, choice, formats)
     start = time.monotonic()
     with bars() as bar:
         runs, problems, cycles, seconds = run_layers(setup, layers, given, bar)

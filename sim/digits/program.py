@@ -5,7 +5,7 @@ from pathlib import Path
 
 from golden.config import AcceleratorConfig
 from golden.cycles import SCHEDULES
-from golden.formats import stored
+from golden.formats import FORMATS, stored
 from golden.settings import Configuration
 from sim.protocol import elf
 from software import image
@@ -29,11 +29,9 @@ def check_program(program: elf.Elf, path: Path, asked: Configuration[Accelerator
         schedule, *formats = words
         layer = f"{path}: layer {number}"
         if schedule not in config.schedules:
-            have = ", ".join(SCHEDULES.numbered(one).name for one in config.schedules)
-            raise UserError(
-                f"{layer} runs by the schedule {SCHEDULES.numbered(schedule).name}, preset {asked.name} has: {have}"
-            )
+            wanted, have = SCHEDULES.numbered(schedule).name, SCHEDULES.names(config.schedules)
+            raise UserError(f"{layer} runs by the schedule {wanted}, preset {asked.name} has: {have}")
         for name, form in zip("WU", formats, strict=True):
             if form not in config.formats:
-                have = ", ".join(stored(one).name for one in config.formats)
+                have = FORMATS.names(config.formats)
                 raise UserError(f"{layer} has {name} in {stored(form).name}, preset {asked.name} reads: {have}")

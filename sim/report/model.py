@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from golden.config import BLOCK_COLS
 from golden.cycles import SCHEDULES
 from golden.isa import COUNTER_MEANINGS, COUNTER_SUMS, Counter
 from sim.results.result import ERROR_EDGES, LayerRun, RunResult
@@ -59,7 +60,10 @@ class View:
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """All runs of one layer (and scheme): means over ``runs``, and what was worst; n_fuse: "" without any."""
+    """All runs of one layer (and scheme): means over ``runs``, and what was worst.
+
+    n_fuse, parameters: "" without any.
+    """
 
     name: str
     runs: int
@@ -68,6 +72,7 @@ class LayerSummary:
     format: str
     schedule: str
     n_fuse: str
+    parameters: str
     threshold: str
     cycles: float
     word_model: float
@@ -104,8 +109,9 @@ class Report:
 
     @property
     def designs(self) -> tuple[str, ...]:
-        """Format of the weights and schedule, each pair that ran once."""
-        return tuple(dict.fromkeys(f"{layer.format}, {layer.schedule}" for layer in self.layers))
+        """Format of the weights, schedule, and what both left open, each that ran once."""
+        told = [(layer.format, layer.schedule, layer.parameters) for layer in self.layers]
+        return tuple(dict.fromkeys(", ".join(filter(None, each)) for each in told))
 
     @property
     def verdict(self) -> str:
@@ -133,6 +139,17 @@ def schedule_name(run: LayerRun) -> str:
 def has_n_fuse(run: LayerRun) -> bool:
     """Whether the run's schedule has a fusion factor."""
     return "n_fuse" in getattr(SCHEDULES.get(schedule_name(run)), "parameters", ())
+
+
+def parameters_of(run: LayerRun) -> str:
+    """What formats and schedule left open of the run, in words; N_fuse is not among it."""
+    said = [f"groups of {', '.join(map(str, run.group_sizes))}"] if run.group_sizes else []
+    said += ["units of W skipped where x is 0"] if run.x_skip else []
+    for name, gap_bits, unit_cols in (("W", run.w_gap_bits, run.w_unit_cols), ("U", run.u_gap_bits, run.u_unit_cols)):
+        if gap_bits:
+            columns = "" if unit_cols == BLOCK_COLS else f" and units of {unit_cols} column"
+            said.append(f"{name} with gap bits {gap_bits}{columns}")
+    return ", ".join(said)
 
 
 def _views(runs: Sequence[LayerRun], cycles: float) -> tuple[View, ...]:
@@ -163,6 +180,7 @@ def _summary(name: str, runs: Sequence[LayerRun]) -> LayerSummary:
         format="/".join(dict.fromkeys(run.format for run in runs)),
         schedule="/".join(dict.fromkeys(map(schedule_name, runs))),
         n_fuse="/".join(str(n) for n in sorted({run.n_fuse for run in runs if has_n_fuse(run)})),
+        parameters="/".join(dict.fromkeys(map(parameters_of, runs))),
         threshold="/".join(f"{th:.4g}" for th in sorted({run.threshold for run in runs})[:3]),
         cycles=cycles,
         word_model=mean("word_model_cycles"),

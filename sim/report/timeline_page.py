@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.report.model import has_n_fuse, schedule_name
+from sim.report.model import has_n_fuse, parameters_of, schedule_name
 from sim.report.page import environment
 from sim.report.timeline import Timeline
 from sim.results.result import LayerRun, RunResult
@@ -52,6 +52,7 @@ class LayerView:
     shape: str
     format: str
     schedule: str
+    parameters: str
     n_fuse: int | None
     threshold: float
     cycles: int
@@ -150,6 +151,7 @@ def layer_view(run: LayerRun, timeline: Timeline, h: NDArray[np.float32], kept: 
         shape=f"X {run.x}, H {run.h}, T {run.t}",
         format=run.format,
         schedule=schedule_name(run),
+        parameters=parameters_of(run),
         n_fuse=run.n_fuse if has_n_fuse(run) else None,
         threshold=run.threshold,
         cycles=run.cycles,

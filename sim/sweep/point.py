@@ -17,13 +17,14 @@ from golden.config import CHUNK_ROWS, GATES, AcceleratorConfig, LayerShape
 from golden.cycles import FULL_PORT, SCHEDULES, LayerWords
 from golden.cycles.words import HALVES
 from golden.formats import FORMATS, Packed, StoredFormat, stored
-from golden.isa import ERROR_MEANINGS, Error, Flags, Format
+from golden.isa import ERROR_MEANINGS, Error, Format
 from golden.layer import Layer, PackedLayer
 from golden.tables import TABLE_VALUES
 from hdl.accelerator.size import memory_bits
 from sim.engines import registry
 from sim.engines.build_cache import cached
-from sim.layers.jobs import LayerCall, RunFailed, layer_job
+from sim.layers.jobs import RunFailed, layer_job
+from sim.layers.plan import call_of
 from sim.layers.record import simulate
 from sim.layers.table2 import random_data, threshold_for
 from sim.protocol.base import Design, EngineError
@@ -31,6 +32,7 @@ from sim.protocol.timing import MemoryTiming
 from sim.results.result import LayerRun
 from sim.sweep.axes import MODEL
 from sim.sweep.spec import Point
+from software.tuning.plan import Plan
 
 TOLERANCE = 0.02
 """How far the share of dropped blocks may be from the one asked for, if that is not less than two blocks: which blocks
@@ -38,7 +40,6 @@ a threshold drops depends on what it dropped before, so small layers do not have
 TABLE_WORDS = 2 * GATES * TABLE_VALUES // HALVES
 """Of the tables of W and U."""
 _SIM = Path(__file__).parents[1]
-_FLAGS = Flags.H_SEQ | Flags.H_PRUNED
 
 
 @dataclass
@@ -224,9 +225,8 @@ def _simulated(point: Point, facts: _Facts, named: Mapping[str, Any], sha256: st
     packed, x = _data(point)
     number = SCHEDULES[point.schedule].number
     assert number is not None
-    call = LayerCall(
-        packed, x, facts.threshold, named.get("n_fuse") or 1, _FLAGS, None, number, tuple(named.get("sizes") or ())
-    )
+    plan = Plan(named.get("n_fuse") or 1, number, tuple(named.get("sizes") or ()))
+    call = call_of(plan, packed, x, facts.threshold)
     engine, design = registry.get("accelerator", point.engine), Design("accelerator", point.config)
     if (found := engine.verilog_sha256(design)) != sha256:
         raise RunFailed(f"the Verilog here is {found[:16]}, the sweep is of {sha256[:16]}")

@@ -224,8 +224,7 @@ def _with_what_runs(config: AcceleratorConfig, chosen: Mapping[str, Any]) -> Acc
         return config
     listed = SCHEDULES[chosen["schedule"]].number == Schedule.LIST
     switches = {Format.STREAM16: "stream16", Format.STREAM8: "stream8", Format.ESELL: "esell"}
-    number = getattr(FORMATS[chosen["format"]], "number", None)
-    more = {name: True for form, name in switches.items() if form == number}
+    more = {name: True for form, name in switches.items() if form == FORMATS[chosen["format"]].number}
     return replace(config, group_list=config.group_list or listed, **more)
 
 

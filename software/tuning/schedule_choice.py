@@ -1,7 +1,8 @@
 """The schedule of a layer's run, as command lines ask for it: given, searched for, or left to the tuner, which then
 chooses the formats of the weights too."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from golden.layer import Layer, LayerResult, PackedLayer
 from golden.settings import USUAL
 from software.checkpoint import LayerWeights
 from software.cli import UserError
+from software.progress import bars
 from software.tuning.plan import Plan, plan_line
 from software.weight_formats import ALL_ESELL, FormatChoice, check_built, formats_line
 
@@ -90,7 +92,7 @@ class ScheduleChoice:
         """Raise UserError for a schedule that a build of this configuration does not run."""
         number = SCHEDULES[self.schedule].number
         if number not in config.schedules:
-            have = ", ".join(SCHEDULES.numbered(built).name for built in config.schedules)
+            have = SCHEDULES.names(config.schedules)
             raise UserError(f"--schedule {self.schedule} is not built with group_list=false, which has: {have}")
 
     def plan(self, packed: PackedLayer, x: ArrayLike, golden: LayerResult, config: AcceleratorConfig) -> Plan:
@@ -127,6 +129,15 @@ class PlannedLayer:
     plan: Plan
 
 
+@contextmanager
+def _of_layer(number: int) -> Iterator[None]:
+    """Let a ValueError for what a format does not hold say which layer it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"layer {number}: {error}") from None
+
+
 def plan_layers(
     weights: Sequence[LayerWeights],
     x: NDArray[np.float32],
@@ -140,32 +151,46 @@ def plan_layers(
     when a format does not hold the weights.
     """
     if (plan := schedule.given) is not None:
-        packed = [formats.pack(layer.w, layer.u, layer.b) for layer in weights]
+        packed = []
+        for number, layer in enumerate(weights, 1):
+            with _of_layer(number):
+                packed.append(formats.pack(layer.w, layer.u, layer.b))
         check_built(packed, config.formats)
         return [PlannedLayer(one, layer.threshold, plan) for one, layer in zip(packed, weights, strict=True)]
     found: list[PlannedLayer] = []
-    for number, layer in enumerate(weights, 1):
-        packed = formats.packings(layer.w, layer.u, layer.b, config.formats)
-        check_built([*(below.packed for below in found), packed[0]], config.formats)
-        results = [Layer(one).run(x, layer.threshold) for one in packed]
-        tried = [
-            (*schedule.planned(one, x, result, config), one, result)
-            for one, result in zip(packed, results, strict=True)
-            if result.error == Error.NONE
-        ]
-        if not tried:
-            raise UserError(f"layer {number} stops: {ERROR_MEANINGS[results[0].error]}")
-        plan, _, best, result = min(tried, key=lambda one: one[1])
-        found.append(PlannedLayer(best, layer.threshold, plan))
-        x = result.h_pruned
+    with bars() as bar:
+        for number, layer in enumerate(weights, 1):
+            with _of_layer(number):
+                packed = formats.packings(layer.w, layer.u, layer.b, config.formats)
+            check_built([*(below.packed for below in found), packed[0]], config.formats)
+            task = bar.add_task(f"layer {number}: search", total=len(packed))
+            tried, stopped = [], Error.NONE
+            for one in packed:
+                result = Layer(one).run(x, layer.threshold)
+                if result.error == Error.NONE:
+                    tried.append((*schedule.planned(one, x, result, config), one, result))
+                else:
+                    stopped = stopped or result.error
+                bar.advance(task)
+            if not tried:
+                raise UserError(f"layer {number} stops: {ERROR_MEANINGS[stopped]}")
+            plan, _, best, result = min(tried, key=lambda one: one[1])
+            found.append(PlannedLayer(best, layer.threshold, plan))
+            x = result.h_pruned
     return found
 
 
 def roomy(shapes: Sequence[LayerShape]) -> AcceleratorConfig:
-    """The usual accelerator, grown to the layers: what is searched on where none is asked for."""
+    """The usual accelerator, grown to the layers: what is searched on where none is asked for.
+
+    Raises UserError for a layer that no accelerator holds.
+    """
     usual = ACCELERATOR_PRESETS[USUAL]
     sizes = {f"max_{name}": max(getattr(shape, name) for shape in shapes) for name in ("x", "h", "t")}
-    return replace(usual, **{name: max(size, getattr(usual, name)) for name, size in sizes.items()})
+    try:
+        return replace(usual, **{name: max(size, getattr(usual, name)) for name, size in sizes.items()})
+    except ValueError as error:
+        raise UserError(f"no accelerator to search on holds the layers: {error}") from None
 
 
 def tell_plans(formats: FormatChoice, schedule: ScheduleChoice, layers: Sequence[PlannedLayer]) -> None:

@@ -70,3 +70,10 @@ def test_what_has_a_number_packs() -> None:
         assert stored(number).number == number
     with pytest.raises(ValueError, match="^no format has the number 3; there are: 0 eSELL, 1 stream-16, 2 stream-8$"):
         stored(3)
+
+
+def test_names_are_those_of_the_numbers_in_their_order() -> None:
+    assert SCHEDULES.names(reversed(isa.Schedule)) == "list, cell-fusion"
+    assert FORMATS.names([isa.Format.STREAM16]) == "stream-16"
+    with pytest.raises(ValueError, match="no schedule has the number 3; there are: 0 cell-fusion, 1 list"):
+        SCHEDULES.names([0, 3])

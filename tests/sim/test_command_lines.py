@@ -14,7 +14,9 @@ from sim.core_lockstep import command as core_lockstep
 from sim.figure10 import command as figure10
 from sim.report import command as report
 from sim.sweep import command as sweep
+from software.checkpoint import MNIST_CHECKPOINT
 from software.cli import SETTINGS, call, new_app
+from software.tuning.schedule_choice import ScheduleChoice
 
 
 def _app(module: Any) -> typer.Typer:
@@ -106,3 +108,25 @@ def test_elstm_has_them_all():
     names = {command.name for command in elstm.app.registered_commands}
     assert {name.split()[1] for name in COMMANDS if name.startswith("sim.run")} < names
     assert {"report", "figure10", "sweep", "regress", "verilog"} < names
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["layer", str(MNIST_CHECKPOINT), "--engine", "none"], "no engine 'none'"),
+        (["mnist", "--engine", "none"], "no engine 'none'"),
+        (["mnist", "--system", "accelerator", "--engine", "none"], "no engine 'none'"),
+        (["layer", str(MNIST_CHECKPOINT), "--json", "/dev/null/x"], "/dev/null/x"),
+        (["mnist", "--json", "/dev/null/x"], "/dev/null/x"),
+        (["digit", "0", "--json", "/dev/null/x"], "/dev/null/x"),
+        (["timeline", "mnist-l1", "--json", "/dev/null/x"], "/dev/null/x"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_searched_for(words, said, capsys, monkeypatch):
+    def search(*_):
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(ScheduleChoice, "planned", search)
+    assert call(MODULES["sim.run"], [*words, "--best"]) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1

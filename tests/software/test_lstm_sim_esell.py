@@ -171,7 +171,7 @@ def test_a_schedule_goes_into_header_and_image(
         (("--w-format", "dense"), "--w-format must be esell, stream16, stream8 or auto, not 'dense'"),
         (("--unit", "1"), "--gap-bits and --unit are of stream formats, and W and U are both esell"),
         (("--u-format", "stream8", "--gap-bits", "5"), "gap bits of stream-8 must be 4, not 5"),
-        (("--w-format", "stream16"), "65504 in row 1, column 2 becomes infinite in 12 bits (gap bits 4)"),
+        (("--w-format", "stream16"), "65504 in row 1, column 2 becomes infinite in 12 bits (gap bits 4), in W"),
     ],
 )
 def test_a_format_that_cannot_be_is_one_line(

@@ -5,14 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.config import AcceleratorConfig, preset
+from golden.config import AcceleratorConfig, LayerShape, preset
 from golden.cycles import CELL_FUSION, LIST, LayerWords
 from golden.isa import Format, Schedule
 from golden.layer import Layer, PackedLayer
 from software.checkpoint import LayerWeights
 from software.cli import UserError
+from software.progress import bars
+from software.tuning import schedule_choice
 from software.tuning.plan import Plan
-from software.tuning.schedule_choice import PlannedLayer, ScheduleChoice, plan_layers, tell_plans
+from software.tuning.schedule_choice import PlannedLayer, ScheduleChoice, plan_layers, roomy, tell_plans
 from software.weight_formats import ALL_ESELL, FormatChoice
 
 SEED = 12
@@ -83,7 +85,7 @@ def test_what_no_format_holds_is_an_error_and_what_one_does_not_is_left_out() ->
     layers[0].w[1, 5] = 65504
     # the upper bits of which are not finite
     assert plan_layers(layers, x, OPEN, BEST, replace(FULL, stream8=False))[0].packed.w.format == Format.ESELL
-    with pytest.raises(ValueError, match="65504 in row 1, column 5 becomes infinite"):
+    with pytest.raises(ValueError, match="^layer 1: 65504 in row 1, column 5 becomes infinite in 12 bits .*, in W$"):
         plan_layers(layers, x, OPEN, BEST, replace(FULL, esell=False, stream8=False))
     with pytest.raises(ValueError, match="the formats are left to the tuner"):
         OPEN.pack(layers[0].w, layers[0].u, layers[0].b)
@@ -109,3 +111,21 @@ def test_what_was_chosen_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == (
         f"layer 1: W eSELL, {w} words; U eSELL, {u} words\nlayer 1: cell-fusion, N_fuse 2\n"
     )
+
+
+def test_an_accelerator_to_search_on_holds_the_layers_or_none_does() -> None:
+    grown = roomy([LayerShape(4096, 4, 1), LayerShape(4, 2048, 70_000)])
+    assert (grown.max_x, grown.max_h, grown.max_t) == (4096, 2048, 70_000)
+    with pytest.raises(UserError, match=r"^no accelerator .* holds the layers: max_x must be in 4\.\.8192, not 9000"):
+        roomy([LayerShape(9000, 4, 1)])
+
+
+def test_a_search_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = bars()
+    monkeypatch.setattr(schedule_choice, "bars", lambda: shown)
+    layers, x = network()
+    plan_layers(layers, x, OPEN, BEST, replace(FULL, esell=False, stream8=False))
+    assert [(task.description, task.completed, task.total) for task in shown.tasks] == [
+        ("layer 1: search", 2, 2),
+        ("layer 2: search", 2, 2),
+    ]

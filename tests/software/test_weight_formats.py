@@ -103,3 +103,18 @@ def test_what_was_packed_is_told() -> None:
     )
     packed = FormatChoice().pack(*arrays)
     assert formats_line(packed) == f"W eSELL, {len(packed.w.words)} words; U eSELL, {len(packed.u.words):,} words"
+
+
+def test_a_value_that_is_not_held_is_named_where_it_was_given() -> None:
+    """H = 5 is padded to 8: row 5 of what was given, of gate i, is packed as row 8."""
+    w, u, b = np.zeros((20, 3), np.float16), np.zeros((20, 5), np.float16), np.zeros(20, np.float16)
+    for row in (4, 5, 19):
+        large = u.copy()
+        large[row, 2] = -65504
+        with pytest.raises(ValueError, match=rf"^-65504 in row {row}, column 2 becomes .* \(gap bits 5\), in U$"):
+            FormatChoice(u="stream16", gap_bits=5).pack(w, large, b)
+        large = w.copy()
+        large[row, 1] = np.nan
+        said = rf"^stream-8 holds finite values only, not nan in row {row}, column 1, in W$"
+        with pytest.raises(ValueError, match=said):
+            FormatChoice("stream8").pack(large, u, b)

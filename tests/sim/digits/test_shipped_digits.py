@@ -12,10 +12,10 @@ PART = 20
 """Digits of one test: parts let two processes share them."""
 
 
-def network(engine: str, first: int, count: int) -> Network:
+def network(engine: str, first: int, count: int, name: str = "default") -> Network:
     digits = load_digits(MNIST_DIGITS)
     chosen = Digits(digits.images[first : first + count], digits.labels[first : first + count])
-    setup = Setup(registry.get("accelerator", engine), preset("default"), MemoryTiming())
+    setup = Setup(registry.get("accelerator", engine), preset(name), MemoryTiming())
     return Network(setup, load_checkpoint(MNIST_CHECKPOINT), chosen)
 
 
@@ -37,8 +37,11 @@ def test_all_shipped_digits_are_exact(first: int) -> None:
 @pytest.mark.slow
 @pytest.mark.first
 def test_a_digit_takes_the_same_cycles_on_the_emitted_verilog() -> None:
-    """Minutes: Icarus simulates some two thousand cycles a second."""
-    (fast,) = network(registry.DEFAULT, 0, 1).run()
-    (slow,) = network("icarus", 0, 1).run()
+    """Minutes: Icarus simulates some two thousand cycles a second of the paper's design, half as many of more.
+
+    The regressions on the emitted Verilog have the list and the streams.
+    """
+    (fast,) = network(registry.DEFAULT, 0, 1, "mnist").run()
+    (slow,) = network("icarus", 0, 1, "mnist").run()
     assert not slow.problems
     assert slow.record == fast.record

@@ -102,3 +102,21 @@ def test_the_page_shows_the_committed_results() -> None:
     page = RESULTS.parents[1] / "performance.md"
     missing = [line for line in text.getvalue().splitlines() if line.rstrip() not in page.read_text()]
     assert not missing
+
+
+@pytest.mark.parametrize("scheme", ["list-stream16", "list-stream8"])
+def test_committed_cycles_of_ours_are_the_pages(scheme: str) -> None:
+    result = from_json((RESULTS.parent / f"{scheme}.json").read_text())
+    rows = {row.layer: row for row in result.rows}
+    assert result.exact and list(rows) == [name for name in LAYERS if name not in SMALL or scheme == "list-stream16"]
+    check(result.rows)
+    root = RESULTS.parents[2]
+    pages = [(root / page).read_text() for page in ("README.md", "docs/performance.md")]
+    for name, row in rows.items():
+        assert (row.scheme, row.source) == (scheme, "random")
+        for page in pages:
+            lines = [line for line in page.splitlines() if line.startswith(f"| {LAYERS[name].title} |")]
+            assert any(f" {row.cycles:,} |" in line for line in lines), f"{name}: {row.cycles:,}"
+        # the schedule's worth: less than three quarters of the paper's own figure on 12 MACs, two fifths on 24
+        paper = LAYERS[name].fused
+        assert row.cycles < (0.75 if scheme == "list-stream16" else 0.4) * paper, name

@@ -11,6 +11,7 @@ from golden.cycles import SCHEDULES, Schedule
 from golden.isa import Counter
 from golden.layer import Layer
 from golden.registry import Registry
+from sim.commands.layer import layers_table
 from sim.layers.compare import judge
 from sim.layers.float_check import float_checks
 from sim.layers.jobs import LayerCall, decode, layer_job
@@ -234,3 +235,21 @@ def test_a_result_that_contradicts_itself_is_one_line(command, tmp_path):
     assert (code, out) == (2, "")
     assert err.startswith("error: run.json.inputs[1].layers[0].cycles is ") and err.count("\n") == 1
     assert not (tmp_path / "build").exists()
+
+
+def test_what_formats_and_schedule_left_open_is_on_the_page(command, tmp_path):
+    result = result_of()
+    second = result.inputs[1].layers[0]
+    second.layer, second.format, second.schedule, second.group_sizes, second.x_skip = "L2", "stream-16", 1, [3, 6], True
+    second.w_gap_bits, second.w_unit_cols, second.u_gap_bits, second.published_model_cycles = 4, 1, 5, 0
+    result.save(tmp_path / "run.json")
+    assert command("run.json", "--out", "page.html")[0] == 0
+    said = (
+        "stream-16, list, groups of 3, 6, units of W skipped where x is 0, "
+        "W with gap bits 4 and units of 1 column, U with gap bits 5"
+    )
+    page = (tmp_path / "page.html").read_text()
+    assert f"<dt>weights, schedule</dt><dd>eSELL, cell-fusion; {said}</dd>" in page
+    assert summarise("x", result).layers[0].parameters == ""
+    published = f"{result.inputs[0].layers[0].published_model_cycles:,}"
+    assert list(layers_table(result.inputs).columns[-1].cells) == [published, "-"]
