@@ -6,7 +6,7 @@ two rooms compute them differently. Sizes are in elements unless a name says bit
 
 from dataclasses import dataclass, fields
 
-from golden.isa import GROUP_SIZE_BITS, Format, Schedule
+from golden.isa import GROUP_SIZE_BITS, Format, InputFormat, Schedule
 
 WORD_BYTES = 8
 GATES = 4
@@ -16,6 +16,8 @@ CHUNK_ROWS = 4
 BANK_LANES = 16
 LISTED_STEPS = 16
 """Time steps of one bank in a group of the list, at most."""
+VECTOR_UNITS = (1, 2, 4)
+"""Units of h that a build with events may make in a cycle."""
 RAM_BASE = 0x8000_0000
 
 
@@ -42,6 +44,10 @@ class AcceleratorConfig:
         group_list: also run the list schedule: all PEs are one pool, and each has a bank of W x.
         esell, stream16, stream8: formats of weights that are read, at least one; with stream-8 a PE has 8 MACs, of
             which words of the others use 4.
+        delta: changes of h can be sent instead of h, with sums kept from step to step; x can be fp16 and uint8, rows
+            of h fp16.
+        events: the event schedule and no other: changes of x are sent too, W and U share one PE and one bank.
+        vector_units: units of h that are made in a cycle, with events 1, 2 or 4.
     """
 
     n_pe: int = 3
@@ -54,10 +60,18 @@ class AcceleratorConfig:
     esell: bool = True
     stream16: bool = False
     stream8: bool = False
+    delta: bool = False
+    events: bool = False
+    vector_units: int = 1
 
     def __post_init__(self) -> None:
-        _require("n_pe", self.n_pe, 2, 8)
-        _require("slots", self.slots, 2 * (self.n_pe - 1), 255)
+        if self.events:
+            self._check_events()
+        else:
+            _require("n_pe", self.n_pe, 2, 8)
+            _require("slots", self.slots, 2 * (self.n_pe - 1), 255)
+            if self.vector_units != 1:
+                raise ValueError(f"vector_units must be 1 without events, not {self.vector_units}")
         _require("max_x", self.max_x, 4, 8192, 4)
         # uint16 column offsets hold the words of one block column (at most 4.5 H) up to H = 14,563
         _require("max_h", self.max_h, 4, 8192, 4)
@@ -68,10 +82,28 @@ class AcceleratorConfig:
         if not self.formats:
             raise ValueError("one of esell, stream16, stream8 must be true, not all false")
 
+    def _check_events(self) -> None:
+        """What goes with events: one PE, no slots."""
+        _require("n_pe", self.n_pe, 1, 1)
+        _require("slots", self.slots, 0, 0)
+        if self.vector_units not in VECTOR_UNITS:
+            raise ValueError(
+                f"vector_units must be one of {', '.join(map(str, VECTOR_UNITS))}, not {self.vector_units}"
+            )
+        if self.esell or self.group_list or not self.delta:
+            raise ValueError("events must go with esell false, group_list false and delta true")
+
     @property
     def schedules(self) -> tuple[Schedule, ...]:
-        """Schedules that run, cell fusion always."""
+        """Schedules that run: events alone, or cell fusion always."""
+        if self.events:
+            return (Schedule.EVENTS,)
         return (Schedule.CELL_FUSION, *[Schedule.LIST] * self.group_list)
+
+    @property
+    def input_formats(self) -> tuple[InputFormat, ...]:
+        """Formats of x that are read."""
+        return tuple(InputFormat) if self.delta else (InputFormat.FP32,)
 
     @property
     def formats(self) -> tuple[Format, ...]:
@@ -111,23 +143,23 @@ class AcceleratorConfig:
 
     @property
     def fuse_capacity(self) -> int:
-        """Largest N_fuse that runs: groups of ``N_fuse * w_pes`` steps are double-buffered."""
-        return self.slots // (2 * self.w_pes)
+        """Largest N_fuse that runs: groups of ``N_fuse * w_pes`` steps are double-buffered; 0 with events."""
+        return 0 if self.events else self.slots // (2 * self.w_pes)
 
     @property
     def w_banks(self) -> int:
-        """Banks of W x: of every PE that ever works on it."""
+        """Banks of W x: of every PE that ever works on it; with events there is none."""
         return self.n_pe if self.group_list else self.w_pes
 
     @property
     def bank_slots(self) -> int:
         """Results (of 4H sums) that one bank of W x holds: its share of two groups, whose steps go around the banks."""
-        return -(-2 * self.fuse_capacity * self.w_pes // self.w_banks)
+        return 0 if self.events else -(-2 * self.fuse_capacity * self.w_pes // self.w_banks)
 
     @property
     def useful_slots(self) -> int:
         """Slots that runs can use: those of two groups, which hold no more steps than ``max_t`` fills."""
-        return 2 * self.w_pes * min(self.fuse_capacity, -(-self.max_t // self.w_pes))
+        return 0 if self.events else 2 * self.w_pes * min(self.fuse_capacity, -(-self.max_t // self.w_pes))
 
     @property
     def max_group(self) -> int:
@@ -141,8 +173,8 @@ class AcceleratorConfig:
 
     @property
     def row_groups(self) -> int:
-        """Groups of 16 gate rows in one result."""
-        return self.max_rows // BANK_LANES
+        """Groups of 16 gate rows in one result; with events two for each two blocks of units."""
+        return 2 * -(-self.h_blocks // 2) if self.events else self.max_rows // BANK_LANES
 
     @property
     def x_blocks(self) -> int:
@@ -265,6 +297,20 @@ ACCELERATOR_PRESETS: dict[str, AcceleratorConfig] = {
     "ptb": AcceleratorConfig(max_x=800, max_h=800),
     # For unit tests and slow simulators.
     "tiny": AcceleratorConfig(max_x=64, max_h=64, max_t=255),
+    # Events alone: one PE, streams, four units of h a cycle.
+    "event": AcceleratorConfig(
+        n_pe=1,
+        slots=0,
+        max_x=128,
+        max_h=128,
+        max_t=1023,
+        esell=False,
+        stream16=True,
+        stream8=True,
+        delta=True,
+        events=True,
+        vector_units=4,
+    ),
     # Off the paper's point in every parameter.
     "wide": AcceleratorConfig(n_pe=5, slots=24, max_x=256, max_h=256, max_t=4095, window=128),
 }

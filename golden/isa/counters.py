@@ -8,6 +8,9 @@ from golden.fields import Layout
 VERSION_LAYOUT = Layout({"version": 16, "n_pe": 8, "slots": 8, "max_x": 16, "max_h": 16})
 """Counter 1: the version, and the configuration of the build."""
 
+FEATURES_LAYOUT = Layout({"schedules": 8, "formats": 8, "input_formats": 8, "delta": 1, "h_fp16": 1, "vector_units": 6})
+"""Counter 28: what the build has: a bit for each number of a schedule and a format, flags, units of h a cycle."""
+
 
 class Counter(IntEnum):
     """Index of each counter (COUNTER, rs1). All but VERSION are cleared at START and hold after the run."""
@@ -38,6 +41,9 @@ class Counter(IntEnum):
     GATE_WAIT_W = 23
     GATE_WAIT_STORE = 24
     GATE_IDLE = 25
+    X_SENT = 26
+    X_SKIPPED = 27
+    FEATURES = 28
 
 
 COUNTER_BITS = 48
@@ -74,6 +80,10 @@ COUNTER_MEANINGS: dict[Counter, str] = {
     Counter.GATE_WAIT_W: "cycles in which a step's U sums waited for its W sums",
     Counter.GATE_WAIT_STORE: "cycles in which a step with all its sums waited for a row of h to be stored",
     Counter.GATE_IDLE: "cycles in which the gate unit waited for a step's U sums",
+    Counter.X_SENT: "units of W of which a change of x was sent, summed over all steps, by events",
+    Counter.X_SKIPPED: "units of W of which no change of x was sent, summed over all steps; they are not loaded",
+    Counter.FEATURES: "what the build has: "
+    + ", ".join(f"{name.replace('_', ' ')} ({FEATURES_LAYOUT.place(name).text})" for name in FEATURES_LAYOUT.fields),
 }
 
 

@@ -46,6 +46,7 @@ class Funct(IntEnum):
     ABORT = 8
     STREAMS = 9
     GROUPS = 10
+    EVENTS = 11
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "say how stream formats are packed",
     ),
     Instruction(Funct.GROUPS, "group sizes 0 to 9", "group sizes 10 to 15", "set the list of group sizes, 6 bits each"),
+    Instruction(Funct.EVENTS, "threshold of x, fp32 bits", None, "set the threshold that changes of x must reach"),
 )
 
 

@@ -9,8 +9,8 @@ from golden.fields import Layout, Place
 
 START_LAYOUT = Layout(
     {
-        "trace": 1, "h_seq": 1, "h_pruned": 1, "x_skip": 1, "state_in": 1, "state_out": 1, "irq": 1, "unused_7": 1,
-        "schedule": 2, "unused_10": 2, "w_format": 2, "u_format": 2, "unused_16": 48,
+        "trace": 1, "h_seq": 1, "h_pruned": 1, "x_skip": 1, "state_in": 1, "state_out": 1, "irq": 1, "delta": 1,
+        "schedule": 2, "unused_10": 2, "w_format": 2, "u_format": 2, "x_format": 2, "h_fp16": 1, "unused_19": 45,
     }
 )  # fmt: skip
 """rs2 of START: flags, and the numbers of schedule and formats."""
@@ -26,16 +26,23 @@ class Flags(IntFlag):
     STATE_IN = START_LAYOUT.place("state_in").mask
     STATE_OUT = START_LAYOUT.place("state_out").mask
     IRQ = START_LAYOUT.place("irq").mask
+    DELTA = START_LAYOUT.place("delta").mask
+    H_FP16 = START_LAYOUT.place("h_fp16").mask
 
 
 FLAG_MEANINGS: dict[Flags, str] = {
     Flags.TRACE: "ignored (the original's trace flag)",
     Flags.H_SEQ: "store every row of h, not only the last",
-    Flags.H_PRUNED: "stored rows of h are pruned: +0.0 in every block, or unit of U's format, below the threshold",
+    Flags.H_PRUNED: (
+        "stored rows of h are pruned: +0.0 in every block, or unit of U's format, below the threshold; with DELTA what "
+        "is held after the step"
+    ),
     Flags.X_SKIP: "of the list: skip units of W in which all of x is zero; needs W's column offsets",
     Flags.STATE_IN: "start from the state in memory instead of h = c = 0",
     Flags.STATE_OUT: "store the state after the last step",
     Flags.IRQ: "raise the interrupt when the run ends",
+    Flags.DELTA: "send the changes of h that reach the threshold, and keep sums of U h from step to step",
+    Flags.H_FP16: "rows of h are stored as fp16, four to a word",
 }
 
 
@@ -44,6 +51,7 @@ class Schedule(IntEnum):
 
     CELL_FUSION = 0
     LIST = 1
+    EVENTS = 2
 
 
 class Format(IntEnum):
@@ -54,9 +62,18 @@ class Format(IntEnum):
     STREAM8 = 2
 
 
+class InputFormat(IntEnum):
+    """Numbers of the formats of x, a field of START's flags. Every row begins on 8 bytes."""
+
+    FP32 = 0
+    FP16 = 1
+    UINT8 = 2
+
+
 SCHEDULE_MEANINGS: dict[Schedule, str] = {
     Schedule.CELL_FUSION: "cell fusion, as in the paper",
     Schedule.LIST: "a list of group sizes, on one pool of PEs",
+    Schedule.EVENTS: "events: columns of W and U by the changes of x and h; needs DELTA and stream formats",
 }
 
 FORMAT_MEANINGS: dict[Format, str] = {
@@ -65,11 +82,20 @@ FORMAT_MEANINGS: dict[Format, str] = {
     Format.STREAM8: "stream-8",
 }
 
-BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION, Schedule.LIST)
+INPUT_FORMAT_MEANINGS: dict[InputFormat, str] = {
+    InputFormat.FP32: "fp32",
+    InputFormat.FP16: "fp16",
+    InputFormat.UINT8: "uint8, k for k/256",
+}
+
+BUILT_SCHEDULES: tuple[Schedule, ...] = (Schedule.CELL_FUSION, Schedule.LIST, Schedule.EVENTS)
 """Schedules that the RTL has a sequencer for."""
 
 BUILT_FORMATS: tuple[Format, ...] = (Format.ESELL, Format.STREAM16, Format.STREAM8)
 """Formats that the RTL has a decoder for."""
+
+BUILT_INPUT_FORMATS: tuple[InputFormat, ...] = (InputFormat.FP32, InputFormat.FP16, InputFormat.UINT8)
+"""Formats of x that the RTL reads."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +142,14 @@ W_FORMAT_FIELD = Field("w_format", BUILT_FORMATS)
 
 U_FORMAT_FIELD = Field("u_format", BUILT_FORMATS)
 
-FIELDS = (SCHEDULE_FIELD, W_FORMAT_FIELD, U_FORMAT_FIELD)
+X_FORMAT_FIELD = Field("x_format", BUILT_INPUT_FORMATS)
+
+FIELDS = (SCHEDULE_FIELD, W_FORMAT_FIELD, U_FORMAT_FIELD, X_FORMAT_FIELD)
 
 IMPLEMENTED_FLAGS = (
     Flags.TRACE | Flags.H_SEQ | Flags.H_PRUNED | Flags.X_SKIP | Flags.STATE_IN | Flags.STATE_OUT | Flags.IRQ
-)
+    | Flags.DELTA | Flags.H_FP16
+)  # fmt: skip
 """Flags that the RTL runs; START with any other bit of rs2 set answers BAD_FLAGS."""
 
 USED_BITS = reduce(or_, (field.used for field in FIELDS), int(IMPLEMENTED_FLAGS))
@@ -132,9 +161,10 @@ def start_word(
     schedule: Schedule = Schedule.CELL_FUSION,
     w_format: Format = Format.ESELL,
     u_format: Format = Format.ESELL,
+    x_format: InputFormat = InputFormat.FP32,
 ) -> int:
     """rs2 of START: the flags with the numbers of schedule and formats in their fields."""
-    return int(flags) | START_LAYOUT.pack(schedule=schedule, w_format=w_format, u_format=u_format)
+    return int(flags) | START_LAYOUT.pack(schedule=schedule, w_format=w_format, u_format=u_format, x_format=x_format)
 
 
 def refused(word: int) -> bool:

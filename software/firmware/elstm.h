@@ -22,6 +22,7 @@
 #define ELSTM_FUNCT_ABORT 8
 #define ELSTM_FUNCT_STREAMS 9
 #define ELSTM_FUNCT_GROUPS 10
+#define ELSTM_FUNCT_EVENTS 11
 
 /* flags of START */
 #define ELSTM_TRACE 0x1
@@ -31,15 +32,19 @@
 #define ELSTM_STATE_IN 0x10
 #define ELSTM_STATE_OUT 0x20
 #define ELSTM_IRQ 0x40
+#define ELSTM_DELTA 0x80
+#define ELSTM_H_FP16 0x40000
 
 /* fields of the flags */
 #define ELSTM_SCHEDULE_SHIFT 8
 #define ELSTM_W_FORMAT_SHIFT 12
 #define ELSTM_U_FORMAT_SHIFT 14
+#define ELSTM_X_FORMAT_SHIFT 16
 
 /* schedules, numbers of that field */
 #define ELSTM_SCHEDULE_CELL_FUSION 0
 #define ELSTM_SCHEDULE_LIST 1
+#define ELSTM_SCHEDULE_EVENTS 2
 
 /* formats of weights, numbers of those fields */
 #define ELSTM_FORMAT_ESELL 0
@@ -101,8 +106,11 @@
 #define ELSTM_COUNTER_GATE_WAIT_W 23
 #define ELSTM_COUNTER_GATE_WAIT_STORE 24
 #define ELSTM_COUNTER_GATE_IDLE 25
+#define ELSTM_COUNTER_X_SENT 26
+#define ELSTM_COUNTER_X_SKIPPED 27
+#define ELSTM_COUNTER_FEATURES 28
 
-#define ELSTM_COUNTERS 26
+#define ELSTM_COUNTERS 29
 
 /* Name of an error code. */
 static inline const char *elstm_error_name(uint64_t number) {
@@ -157,8 +165,11 @@ static inline const char *elstm_counter_name(uint64_t number) {
         [23] = "GATE_WAIT_W",
         [24] = "GATE_WAIT_STORE",
         [25] = "GATE_IDLE",
+        [26] = "X_SENT",
+        [27] = "X_SKIPPED",
+        [28] = "FEATURES",
     };
-    return number <= 25 && names[number] ? names[number] : "unknown";
+    return number <= 28 && names[number] ? names[number] : "unknown";
 }
 
 /* set the sizes of the layer; rs1: X, elements; rs2: H, elements */
@@ -216,6 +227,11 @@ static inline void elstm_streams(uint64_t rs1, uint64_t rs2) {
 /* set the list of group sizes, 6 bits each; rs1: group sizes 0 to 9; rs2: group sizes 10 to 15 */
 static inline void elstm_groups(uint64_t rs1, uint64_t rs2) {
     __asm__ volatile(".insn r 0x0b, 3, 10, x0, %0, %1" :: "r"(rs1), "r"(rs2) : "memory");
+}
+
+/* set the threshold that changes of x must reach; rs1: threshold of x, fp32 bits */
+static inline void elstm_events(uint64_t rs1) {
+    __asm__ volatile(".insn r 0x0b, 2, 11, x0, %0, x0" :: "r"(rs1) : "memory");
 }
 
 /* Fields of the status word, and of counter VERSION. */

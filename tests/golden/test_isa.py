@@ -19,8 +19,8 @@ def test_contract_numbers_do_not_move() -> None:
     # Programs in the field hold these numbers.
     assert [int(e) for e in isa.Error] == list(range(17))
     assert (isa.Error.BAD_FORMAT, isa.Error.ACC_OVERFLOW, isa.Error.ABORTED) == (8, 15, 16)
-    assert [int(f) for f in isa.Flags] == [1, 2, 4, 8, 16, 32, 64]
-    assert [int(f) for f in isa.Funct] == list(range(11))
+    assert [int(f) for f in isa.Flags] == [1, 2, 4, 8, 16, 32, 64, 128, 1 << 18]
+    assert [int(f) for f in isa.Funct] == list(range(12))
 
 
 def test_contract_bits_do_not_move() -> None:
@@ -28,7 +28,7 @@ def test_contract_bits_do_not_move() -> None:
     fields = isa.START_LAYOUT, isa.STATUS_LAYOUT, isa.VERSION_LAYOUT, isa.INSTRUCTION_LAYOUT
     assert [layout.bits for layout in fields] == [64, 64, 64, 32]
     start = {field.name: (field.shift, field.bits) for field in isa.FIELDS}
-    assert start == {"schedule": (8, 2), "w_format": (12, 2), "u_format": (14, 2)}
+    assert start == {"schedule": (8, 2), "w_format": (12, 2), "u_format": (14, 2), "x_format": (16, 2)}
     assert [int(s) for s in isa.Status] == [1, 2, 4]
     places = {name: isa.VERSION_LAYOUT.place(name).text for name in isa.VERSION_LAYOUT.fields}
     assert places == {"version": "15:0", "n_pe": "23:16", "slots": "31:24", "max_x": "47:32", "max_h": "63:48"}
@@ -76,19 +76,18 @@ def test_a_field_reads_its_own_bits() -> None:
 def test_start_s_fields_are_where_programs_have_them() -> None:
     flags = isa.Flags.H_SEQ | isa.Flags.IRQ
     assert isa.start_word(flags) == 0x42
-    word = isa.start_word(flags, 3, 2, 1)  # type: ignore[arg-type]
-    assert word == 0x42 | 3 << 8 | 2 << 12 | 1 << 14
-    assert [field.of(word) for field in isa.FIELDS] == [3, 2, 1]
-    assert isa.FIELDS == (isa.SCHEDULE_FIELD, isa.W_FORMAT_FIELD, isa.U_FORMAT_FIELD)
+    word = isa.start_word(flags, 3, 2, 1, 2)  # type: ignore[arg-type]
+    assert word == 0x42 | 3 << 8 | 2 << 12 | 1 << 14 | 2 << 16
+    assert [field.of(word) for field in isa.FIELDS] == [3, 2, 1, 2]
+    assert isa.FIELDS == (isa.SCHEDULE_FIELD, isa.W_FORMAT_FIELD, isa.U_FORMAT_FIELD, isa.X_FORMAT_FIELD)
 
 
 def test_start_refuses_all_that_is_not_built() -> None:
-    """What some configuration runs: seven flags, two schedules, three formats."""
-    for word in range(1 << 16):
-        numbers = (word >> 8 & 3, word >> 12 & 3, word >> 14 & 3)
-        known = numbers[0] < 2 and numbers[1] < 3 and numbers[2] < 3
-        assert isa.refused(word) == (not known or bool(word & 0x0C80)), hex(word)
-    assert all(isa.refused(1 << bit) for bit in range(16, 64))
+    """What some configuration runs: nine flags, three schedules, three formats of weights and of x."""
+    for word in range(1 << 19):
+        known = 3 not in (word >> 8 & 3, word >> 12 & 3, word >> 14 & 3, word >> 16 & 3)
+        assert isa.refused(word) == (not known or bool(word & 0x0C00)), hex(word)
+    assert all(isa.refused(1 << bit) for bit in range(19, 64))
 
 
 def test_start_refuses_a_hole_between_built_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

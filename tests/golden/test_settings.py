@@ -10,7 +10,7 @@ from golden.config import ACCELERATOR_PRESETS, CORE_PRESETS, SOC_PRESETS, Accele
 from golden.settings import LARGEST_FILE, SettingError, configure
 
 TINY = ACCELERATOR_PRESETS["tiny"]
-FIELDS = "n_pe, slots, max_x, max_h, max_t, window, group_list, esell, stream16, stream8"
+FIELDS = "n_pe, slots, max_x, max_h, max_t, window, group_list, esell, stream16, stream8, delta, events, vector_units"
 
 
 def refused(*settings: str, preset: str | None = "tiny", file: Path | None = None) -> str:

@@ -16,7 +16,8 @@ from hdl.common.component import Component
 from hdl.common.ram import Ram
 from hdl.common.struct import struct
 
-COUNTED = tuple(c for c in Counter if c not in (Counter.STATUS, Counter.VERSION, Counter.CYCLES, Counter.N_FUSE))
+_AT_ONCE = (Counter.STATUS, Counter.VERSION, Counter.CYCLES, Counter.N_FUSE, Counter.FEATURES)
+COUNTED = tuple(c for c in Counter if c not in _AT_ONCE)
 """Counters that grow by the events of their name."""
 READ_CYCLES = 2
 """Cycles from the question for one of COUNTED to its value, after the first round; the others are there at once."""
@@ -26,6 +27,18 @@ _BETWEEN_READS = 2
 """Cycles from the value of a read to the next question, at least: the answer leaves, a command comes."""
 _LONGEST = -(-len(COUNTED) // _BETWEEN_READS) * (_PAUSE + _BETWEEN_READS) + _PAUSE
 """Cycles from a fold of a count to its next, at most: all have a turn, and reads come as fast as they can."""
+
+
+def features(cfg: AcceleratorConfig) -> int:
+    """What counter FEATURES says of a build."""
+    return isa.FEATURES_LAYOUT.pack(
+        schedules=sum(1 << number for number in cfg.schedules),
+        formats=sum(1 << number for number in cfg.formats),
+        input_formats=sum(1 << number for number in cfg.input_formats),
+        delta=cfg.delta,
+        h_fp16=cfg.delta,
+        vector_units=cfg.vector_units,
+    )
 
 
 class Counters(Component):
@@ -140,6 +153,7 @@ class Counters(Component):
         values = {
             Counter.STATUS: self.status.as_value(),
             Counter.VERSION: Const(isa.VERSION_LAYOUT.pack(version=isa.VERSION, **build), 64),
+            Counter.FEATURES: Const(features(cfg), 64),
             Counter.N_FUSE: n_fuse,
             Counter.CYCLES: cycles,
         }

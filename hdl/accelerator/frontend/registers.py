@@ -15,7 +15,7 @@ from hdl.common.component import Component
 from hdl.common.struct import struct
 
 _FP32_INFINITY = 0x7F80_0000
-_NOT_A_NUMBER = ("threshold", "sizes", "w_matrix", "u_matrix")
+_NOT_A_NUMBER = ("threshold", "x_threshold", "sizes", "w_matrix", "u_matrix")
 """Parameters that ABORT does not clear as it does the others."""
 _GROUPS_RS2_BITS = GROUP_SIZE_BITS * GROUP_SIZES - GROUPS_RS1_BITS
 
@@ -53,6 +53,7 @@ class Registers(Component):
         has_state = Signal()
         has_w_offsets = Signal()
         nan = Signal()
+        x_nan = Signal()
         bad_command = Signal()
 
         def size_fits(value: Value, limit: int) -> Value:
@@ -117,6 +118,13 @@ class Registers(Component):
             sizes = data.View(data.ArrayLayout(GROUP_SIZE_BITS, GROUP_SIZES), operands)
             with m.If(commands.groups):
                 m.d.sync += [p.sizes[i].eq(sizes[i]) for i in range(GROUP_SIZES)]
+        if cfg.events:
+            m.submodules.x_threshold = x_threshold = Threshold()
+            m.d.comb += p.x_threshold.eq(x_threshold.units)
+            with m.If(commands.events):
+                m.d.sync += [x_threshold.bits.eq(rs1[:32]), x_nan.eq(rs1[:31] > _FP32_INFINITY)]
+            with m.If(commands.abort):
+                m.d.sync += [x_threshold.bits.eq(0), x_nan.eq(0)]
         with m.If(commands.start):
             m.d.sync += p.u.eq(rs1 >> 3)
             m.d.sync += [getattr(p, name).eq(flags[name]) for name in ("h_seq", "h_pruned", "state_in", "state_out")]
@@ -125,6 +133,8 @@ class Registers(Component):
                     p.list.eq(flags.schedule == Schedule.LIST),
                     p.x_skip.eq(flags.x_skip),
                 ]
+            if cfg.delta:
+                m.d.sync += [p.delta.eq(flags.delta), p.x_format.eq(flags.x_format), p.h_fp16.eq(flags.h_fp16)]
             if cfg.clears:
                 m.d.sync += p.w_known.eq(flags.x_skip | (flags.w_format != Format.ESELL))
             if cfg.streams:
@@ -177,8 +187,16 @@ class Registers(Component):
             for number in field.holes:
                 unknown_flags |= flags[field.name] == number
         listed = flags.schedule == Schedule.LIST
-        if not cfg.group_list:
-            unknown_flags |= listed | flags.x_skip
+        by_events = flags.schedule == Schedule.EVENTS
+        for number in Schedule:
+            if number not in cfg.schedules:
+                unknown_flags |= flags.schedule == number
+        if not cfg.group_list and not cfg.events:
+            unknown_flags |= flags.x_skip
+        if not cfg.delta:
+            unknown_flags |= flags.delta | flags.x_format.any() | flags.h_fp16
+        if cfg.events:
+            unknown_flags |= ~flags.delta
         for number in Format:
             if number not in cfg.formats:
                 unknown_flags |= (flags.w_format == number) | (flags.u_format == number)
@@ -195,9 +213,9 @@ class Registers(Component):
             Error.MISALIGNED: misaligned,
             Error.BAD_FLAGS: unknown_flags
             | (uses_state & ~has_state)
-            | (flags.x_skip & ~listed)
+            | (flags.x_skip & ~(listed | by_events))
             | (w_known & ~has_w_offsets),
-            Error.BAD_THRESHOLD: nan,
+            Error.BAD_THRESHOLD: nan | (x_nan & by_events),
         }
         for code in reversed(isa.START_CHECKS):
             with m.If(failures[code]):

@@ -22,7 +22,8 @@ class MatrixSignature(Signature):
 class ParametersSignature(Signature):
     """What a run needs to know; stable while it lasts. Sizes in blocks of 4 elements, addresses in words.
 
-    ``list``: its groups have the ``sizes``; ``w_known``: the lengths of W's units are at ``w_offsets``.
+    ``list``: its groups have the ``sizes``; ``w_known``: the lengths of W's units are at ``w_offsets``; ``delta``:
+    changes of h are sent; ``x_format``: an InputFormat; ``h_fp16``: rows of h are stored as fp16.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -53,6 +54,10 @@ class ParametersSignature(Signature):
                 "w_matrix": Out(MatrixSignature()),
                 "u_matrix": Out(MatrixSignature()),
                 "tables": Out(WORD_ADDRESS_BITS),
+                "delta": Out(1),
+                "x_threshold": Out(31),
+                "x_format": Out(2),
+                "h_fp16": Out(1),
             }
         )
 
