@@ -29,18 +29,6 @@ _LONGEST = -(-len(COUNTED) // _BETWEEN_READS) * (_PAUSE + _BETWEEN_READS) + _PAU
 """Cycles from a fold of a count to its next, at most: all have a turn, and reads come as fast as they can."""
 
 
-def features(cfg: AcceleratorConfig) -> int:
-    """What counter FEATURES says of a build."""
-    return isa.FEATURES_LAYOUT.pack(
-        schedules=sum(1 << number for number in cfg.schedules),
-        formats=sum(1 << number for number in cfg.formats),
-        input_formats=sum(1 << number for number in cfg.input_formats),
-        delta=cfg.delta,
-        h_fp16=cfg.delta,
-        vector_units=cfg.vector_units,
-    )
-
-
 class Counters(Component):
     """Counts cycles and events while ``busy``, from ``start`` on; the cycle of a START that runs (``begin``) is the
     first.
@@ -153,7 +141,7 @@ class Counters(Component):
         values = {
             Counter.STATUS: self.status.as_value(),
             Counter.VERSION: Const(isa.VERSION_LAYOUT.pack(version=isa.VERSION, **build), 64),
-            Counter.FEATURES: Const(features(cfg), 64),
+            Counter.FEATURES: Const(cfg.features, 64),
             Counter.N_FUSE: n_fuse,
             Counter.CYCLES: cycles,
         }
@@ -168,4 +156,4 @@ class Counters(Component):
         """How much a counter grows in this cycle, and how much that can be."""
         units = [self.memory, *(getattr(self.datapath, unit) for unit in self.datapath.signature.members)]
         found = [(getattr(unit, name), unit.signature.members[name].shape) for unit in units if hasattr(unit, name)]
-        return reduce(add, [events for events, _ in found]), sum(shape.stop - 1 for _, shape in found)
+        return reduce(add, [events for events, _ in found] or [Const(0)]), sum(shape.stop - 1 for _, shape in found)
