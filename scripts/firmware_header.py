@@ -36,8 +36,9 @@ static inline uint64_t elstm_wait(void) {
 /* The weights of a layer. x, h: sizes in elements, multiples of 4; threshold: bits of an fp32; w_offsets: may be 0.
    formats: of W and U, in the fields of START's flags, 0 for eSELL; streams: gap bits and columns of a unit less 1, of
    W in bits 3:0 and 5:4, of U in 11:8 and 13:12; tables: of the values of stream-8, W's and then U's. schedule: its
-   number in the field of START's flags, with X_SKIP or not, 0 for cell fusion, which takes n_fuse; groups: sizes of the
-   list's groups as elstm_groups takes them, ELSTM_GROUP_BITS each, the last of which repeats. */
+   number in the field of START's flags, with X_SKIP, DELTA, H_FP16 and the format of x, which go with every run, 0 for
+   cell fusion, which takes n_fuse; groups: sizes of the list's groups as elstm_groups takes them, ELSTM_GROUP_BITS
+   each, the last of which repeats; x_threshold: bits of an fp32, of changes of x by events. */
 struct elstm_layer {
     uint64_t x, h;
     const void *w, *u, *w_offsets, *u_offsets, *bias;
@@ -47,10 +48,26 @@ struct elstm_layer {
     const void *tables;
     uint64_t groups[2];
     uint32_t schedule;
+    uint32_t x_threshold;
 };
 
-/* Sets up and starts a layer over `steps` rows of x, and returns at once. x: float [steps][layer->x]; h: float
-   [layer->h], or [steps][layer->h] with H_SEQ; state: 8 bytes a unit, or 0 without STATE_IN and STATE_OUT. */
+/* Bytes of a row of x, of a row of h, and of a state: h and c, with DELTA the held h and four sums a unit, by events
+   the held x. */
+static inline uint64_t elstm_x_bytes(const struct elstm_layer *layer) {
+    uint32_t format = layer->schedule >> ELSTM_X_FORMAT_SHIFT & 3;
+    return format == ELSTM_X_UINT8 ? (layer->x + 7) & ~7ULL : layer->x * (format == ELSTM_X_FP16 ? 2 : 4);
+}
+static inline uint64_t elstm_h_bytes(const struct elstm_layer *layer) {
+    return layer->h * (layer->schedule & ELSTM_H_FP16 ? 2 : 4);
+}
+static inline uint64_t elstm_state_bytes(const struct elstm_layer *layer) {
+    uint64_t by_events = (layer->schedule >> ELSTM_SCHEDULE_SHIFT & 3) == ELSTM_SCHEDULE_EVENTS;
+    return layer->h * (layer->schedule & ELSTM_DELTA ? 28 : 8) + (by_events ? layer->x * 4 : 0);
+}
+
+/* Sets up and starts a layer over `steps` rows of x, and returns at once. x: float [steps][layer->x], fp16 with that
+   format of x, or bytes, k for k/256, of which every row begins at a multiple of 8; h: float [layer->h], or
+   [steps][layer->h] with H_SEQ, fp16 with H_FP16; state: elstm_state_bytes, or 0 without STATE_IN and STATE_OUT. */
 static inline void elstm_run(const struct elstm_layer *layer, const void *x, void *h, uint64_t steps, void *state,
                              uint64_t flags) {
     elstm_sizes(layer->x, layer->h);
@@ -60,7 +77,9 @@ static inline void elstm_run(const struct elstm_layer *layer, const void *x, voi
     elstm_data((uint64_t)x, (uint64_t)h);
     elstm_extension((uint64_t)layer->w_offsets, (uint64_t)state);
     if (layer->formats) elstm_streams(layer->streams, (uint64_t)layer->tables);
-    if (layer->schedule) elstm_groups(layer->groups[0], layer->groups[1]);
+    uint32_t schedule = layer->schedule >> ELSTM_SCHEDULE_SHIFT & 3;
+    if (schedule == ELSTM_SCHEDULE_LIST) elstm_groups(layer->groups[0], layer->groups[1]);
+    if (schedule == ELSTM_SCHEDULE_EVENTS) elstm_events(layer->x_threshold);
     elstm_start((uint64_t)layer->u, flags | layer->formats | layer->schedule);
 }
 """
@@ -135,6 +154,7 @@ def header() -> str:
             constants(
                 "formats of weights, numbers of those fields", "ELSTM_FORMAT_", {f.name: f.value for f in Format}
             ),
+            constants("formats of x, numbers of that field", "ELSTM_X_", {f.name: f.value for f in isa.InputFormat}),
             f"#define ELSTM_GROUP_BITS {isa.GROUP_SIZE_BITS}\n",
             constants("status word", "ELSTM_STATUS_", status),
             constants("error codes", "ELSTM_ERROR_", {e.name: e.value for e in Error}),
@@ -143,9 +163,10 @@ def header() -> str:
             names_of("elstm_error_name", "Name of an error code.", {e.value: e.name for e in Error}),
             names_of("elstm_counter_name", "Name of a counter.", {c.value: c.name for c in Counter}),
             "\n".join(instruction(row) for row in isa.INSTRUCTIONS).rstrip("\n") + "\n",
-            "/* Fields of the status word, and of counter VERSION. */\n"
+            "/* Fields of the status word, and of counters VERSION and FEATURES. */\n"
             + accessors("uint32_t", "status", isa.STATUS_LAYOUT, ("code", "rows"))
-            + accessors("uint64_t", "version", isa.VERSION_LAYOUT, ("n_pe", "slots", "max_x", "max_h")),
+            + accessors("uint64_t", "version", isa.VERSION_LAYOUT, ("n_pe", "slots", "max_x", "max_h"))
+            + accessors("uint64_t", "features", isa.FEATURES_LAYOUT, tuple(isa.FEATURES_LAYOUT.fields)),
             TAIL.strip("\n") + "\n",
         ]
     )

@@ -1,8 +1,9 @@
 """The C header of a packed layer: the arrays ``w w_offset u u_offset bias x`` of the published tool, exact bits.
 
 A layer with a matrix in another format than eSELL says so in two macros more, for START and for the parameters of its
-streams, and has the array ``tables`` when one is in stream-8. One that runs by another schedule than cell fusion has it
-in a macro for START, and its list in one for GROUPS.
+streams, and has the array ``tables`` when one is in stream-8. One that runs by another schedule than cell fusion, sends
+changes of h or has other formats of x and h says so in a macro for START; its list is in one for GROUPS, the threshold
+of x in one for EVENTS. x as fp16 or bytes is an array of words.
 """
 
 from collections.abc import Iterable
@@ -11,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.formats import Packed, pack_offsets
-from golden.isa import start_word
+from golden.isa import InputFormat, Schedule, start_word
 from golden.layer import PackedLayer
-from golden.memory import bias_words, padded_x, streams_word, table_words
+from golden.memory import bias_words, padded_x, streams_word, table_words, x_bytes
 from software.tuning.plan import USUAL_PLAN, Plan, plan_line
 
 PER_LINE = 8
@@ -46,18 +47,26 @@ def _macros(packed: PackedLayer, plan: Plan) -> str:
     if plan.start_word:
         low, high = plan.group_words
         lines.append(f"#define LAYER_SCHEDULE {plan.start_word:#x} /* in START's flags: {plan_line(plan)} */")
-        lines.append(f"#define LAYER_GROUPS {low:#x}, {high:#x} /* of GROUPS */")
+        if plan.schedule == Schedule.LIST:
+            lines.append(f"#define LAYER_GROUPS {low:#x}, {high:#x} /* of GROUPS */")
+    if plan.events:
+        bits = int(np.float32(plan.x_threshold).view(np.uint32))
+        lines.append(f"#define LAYER_X_THRESHOLD {bits:#x} /* of EVENTS: {plan.x_threshold:g} */")
     return "".join(f"{line}\n" for line in lines)
 
 
 def header(packed: PackedLayer, x: ArrayLike, threshold: float, plan: Plan = USUAL_PLAN) -> str:
     """The header of a layer and its input, (T, inputs) or (N, T, inputs), one sequence after the other.
 
-    x is padded to X columns and written in hexadecimal floating point, which keeps every bit.
+    x is padded to X columns and written in hexadecimal floating point, which keeps every bit, or as words of fp16 or
+    bytes. Raises ValueError for x that its format does not hold.
     """
     values = padded_x(packed, x)
     steps, sequences = values.shape[-2], values.size // (values.shape[-2] * packed.x)
-    floats = _array(f"float x[{values.size}]", (f"{value.hex()}f" for value in values.ravel().tolist()))
+    if plan.x_format == InputFormat.FP32:
+        floats = _array(f"float x[{values.size}]", (f"{value.hex()}f" for value in values.ravel().tolist()))
+    else:
+        floats = _words("x", np.frombuffer(x_bytes(packed, x, plan.x_format), "<u8"))
     macros = _macros(packed, plan)
     tables = table_words(packed)
     return "\n".join(

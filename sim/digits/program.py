@@ -23,15 +23,22 @@ def check_program(program: elf.Elf, path: Path, asked: Configuration[Accelerator
         if image_symbol(number) not in program.symbols:
             return
         address, size = program.place(image_symbol(number))
-        words = image.needs(ram.data[address - ram.address :][: min(size, image.HEADER.size)])
-        if words is None:
+        needs = image.needs(ram.data[address - ram.address :][: min(size, image.HEADER.size)])
+        if needs is None:
             continue
-        schedule, *formats = words
         layer = f"{path}: layer {number}"
-        if schedule not in config.schedules:
-            wanted, have = SCHEDULES.numbered(schedule).name, SCHEDULES.names(config.schedules)
+        if needs.schedule not in config.schedules:
+            wanted, have = SCHEDULES.numbered(needs.schedule).name, SCHEDULES.names(config.schedules)
             raise UserError(f"{layer} runs by the schedule {wanted}, preset {asked.name} has: {have}")
-        for name, form in zip("WU", formats, strict=True):
+        wants = {
+            "sends changes of h": needs.changes,
+            f"takes x as {needs.x.name.lower()}": needs.x not in config.input_formats,
+            "stores rows of h as fp16": needs.h_fp16,
+        }
+        for what, there in wants.items():
+            if there and not config.delta:
+                raise UserError(f"{layer} {what}, preset {asked.name} has delta false")
+        for name, form in (("W", needs.w), ("U", needs.u)):
             if form not in config.formats:
                 have = FORMATS.names(config.formats)
                 raise UserError(f"{layer} has {name} in {stored(form).name}, preset {asked.name} reads: {have}")

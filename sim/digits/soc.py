@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from golden.config import WORD_BYTES, AcceleratorConfig, SocConfig
 from golden.isa import Counter, StatusWord
+from golden.memory import h_bytes, h_from_bytes
 from sim.digits.network import AFTER, BEFORE, DigitNetwork, DigitRun, WaveOf, no_wave
-from sim.digits.stored import checksum
+from sim.digits.stored import checksum, layer_parts
 from sim.engines.compiled import CompiledSoc
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, cycle_limit
@@ -103,7 +104,11 @@ class SocNetwork(DigitNetwork):
     def _compare(self, n: int, run: DigitRun, outcome: SocOutcome) -> None:
         counters = np.frombuffer(outcome.memory["counters"], "<u8").reshape(len(self.layers), _COUNTERS)
         x: NDArray[np.float32] = self.x[n]
-        rows = list(self._rows(outcome.memory["results"]))
+        parts = layer_parts(self.planned, outcome.memory["results"], (1, len(x)))
+        rows = [
+            h_from_bytes(part, layer.packed.h, layer.plan.h_fp16)
+            for part, layer in zip(parts, self.planned, strict=True)
+        ]
         busy = outcome.busy_cycles
         for layer, (planned, h) in enumerate(zip(self.planned, rows, strict=True)):
             call = call_of(planned.plan, planned.packed, x, planned.threshold)
@@ -132,18 +137,9 @@ class SocNetwork(DigitNetwork):
         run.record.prediction = int.from_bytes(outcome.memory["predictions"], "little")
         if run.record.prediction != wanted:
             run.problems.append(f"prediction {run.record.prediction}, golden's is {wanted}")
-        told, found = int.from_bytes(outcome.memory["checksum"], "little"), checksum(rows)
+        told, found = int.from_bytes(outcome.memory["checksum"], "little"), checksum(parts)
         if told != found:
             run.problems.append(f"the program's checksum is {told:#018x}, that of the h in memory {found:#018x}")
-
-    def _rows(self, results: bytes) -> list[NDArray[np.float32]]:
-        """h of each layer, (T, H)."""
-        values, rows, at = np.frombuffer(results, "<f4"), [], 0
-        for packed, _ in self.layers:
-            size = self.x.shape[1] * packed.h
-            rows.append(values[at : at + size].reshape(-1, packed.h))
-            at += size
-        return rows
 
 
 def _outcome(counters: dict[Counter, int], h: NDArray[np.float32], busy_cycles: int) -> LayerOutcome:
@@ -177,7 +173,8 @@ def mismatch_wave(network: SocNetwork, run: DigitRun, path: Path) -> str:
 def first_wrong_store(network: SocNetwork, n: int, outcome: SocOutcome) -> int | None:
     """Cycle of the accelerator's first store of h that golden does not have; needs ``log_writes``."""
     address, size = network.program.place("results")
-    golden = b"".join(layer.h_pruned[n].astype("<f4").tobytes() for layer in network.golden)
+    pairs = zip(network.golden, network.planned, strict=True)
+    golden = b"".join(h_bytes(result.h_pruned[n], layer.plan.h_fp16) for result, layer in pairs)
     for write in outcome.write_log:
         offset = write.address - address
         if not 0 <= offset < size:

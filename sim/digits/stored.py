@@ -9,18 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.layer import Layer
+from golden.memory import h_bytes, h_from_bytes
 from software.firmware.packing import PackedNetwork
+from software.tuning.schedule_choice import PlannedLayer
 
 SYMBOLS = ("results", "predictions", "checksum")
 _START, _PRIME, _MASK = 0xCBF2_9CE4_8422_2325, 0x100_0000_01B3, 2**64 - 1
 
 
-def checksum(arrays: Sequence[NDArray[np.float32]]) -> int:
-    """FNV-1a, 64 bits, over the bits of fp32 arrays, as ``checksum_words`` of the firmware."""
+def checksum(parts: Sequence[bytes]) -> int:
+    """FNV-1a, 64 bits, over 32-bit words, as ``checksum_words`` of the firmware."""
     value = _START
-    for array in arrays:
-        for word in np.ascontiguousarray(array, dtype="<f4").view("<u4").ravel().tolist():
+    for part in parts:
+        for word in np.frombuffer(part, "<u4").tolist():
             value = (value ^ word) * _PRIME & _MASK
     return value
 
@@ -38,25 +39,29 @@ class NetworkResults:
 def golden_results(network: PackedNetwork) -> NetworkResults:
     """Golden's results, every layer on the pruned h of the one below; the output layer in float32."""
     x, layers = network.x, []
-    for packed, threshold in network.layers:
-        x = Layer(packed).run(x, threshold).h_pruned
+    for layer in network.planned:
+        x = layer.golden(x).h_pruned
         layers.append(x)
     predictions = None
     if network.out_w is not None and network.out_b is not None:
         last = x[:, -1, : network.out_w.shape[1]]
         predictions = (last @ network.out_w.T + network.out_b).argmax(axis=1)
-    total = checksum([layer[n] for n in range(network.sequences) for layer in layers])
+    stored = [(h, layer.plan.h_fp16) for h, layer in zip(layers, network.planned, strict=True)]
+    total = checksum([h_bytes(h[n], half) for n in range(network.sequences) for h, half in stored])
     return NetworkResults(tuple(layers), predictions, total)
+
+
+def layer_parts(planned: Sequence[PlannedLayer], results: bytes, shape: tuple[int, int]) -> list[bytes]:
+    """The bytes of each layer's rows (sequences, steps) in ``results``."""
+    ends = np.cumsum([np.prod(shape) * layer.packed.h * (2 if layer.plan.h_fp16 else 4) for layer in planned])
+    return [results[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def stored_results(network: PackedNetwork, memory: Mapping[str, bytes]) -> NetworkResults:
     """The bytes of ``SYMBOLS`` as a program left them."""
-    values = np.frombuffer(memory["results"], dtype="<f4")
-    h, at = [], 0
-    for packed, _ in network.layers:
-        shape = (network.sequences, network.steps, packed.h)
-        h.append(values[at : at + np.prod(shape)].reshape(shape))
-        at += int(np.prod(shape))
+    shape, h = (network.sequences, network.steps), []
+    for part, layer in zip(layer_parts(network.planned, memory["results"], shape), network.planned, strict=True):
+        h.append(h_from_bytes(part, layer.packed.h, layer.plan.h_fp16).reshape(*shape, layer.packed.h))
     predictions = None if network.out_w is None else np.frombuffer(memory["predictions"], dtype="<u8").astype(np.int64)
     return NetworkResults(tuple(h), predictions, int.from_bytes(memory["checksum"], "little"))
 

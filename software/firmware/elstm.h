@@ -51,6 +51,11 @@
 #define ELSTM_FORMAT_STREAM16 1
 #define ELSTM_FORMAT_STREAM8 2
 
+/* formats of x, numbers of that field */
+#define ELSTM_X_FP32 0
+#define ELSTM_X_FP16 1
+#define ELSTM_X_UINT8 2
+
 #define ELSTM_GROUP_BITS 6
 
 /* status word */
@@ -234,13 +239,19 @@ static inline void elstm_events(uint64_t rs1) {
     __asm__ volatile(".insn r 0x0b, 2, 11, x0, %0, x0" :: "r"(rs1) : "memory");
 }
 
-/* Fields of the status word, and of counter VERSION. */
+/* Fields of the status word, and of counters VERSION and FEATURES. */
 static inline uint32_t elstm_code(uint64_t status) { return status >> 8 & 0xff; }
 static inline uint32_t elstm_rows(uint64_t status) { return status >> 32 & 0xffffffff; }
 static inline uint64_t elstm_n_pe(uint64_t version) { return version >> 16 & 0xff; }
 static inline uint64_t elstm_slots(uint64_t version) { return version >> 24 & 0xff; }
 static inline uint64_t elstm_max_x(uint64_t version) { return version >> 32 & 0xffff; }
 static inline uint64_t elstm_max_h(uint64_t version) { return version >> 48 & 0xffff; }
+static inline uint64_t elstm_schedules(uint64_t features) { return features >> 0 & 0xff; }
+static inline uint64_t elstm_formats(uint64_t features) { return features >> 8 & 0xff; }
+static inline uint64_t elstm_input_formats(uint64_t features) { return features >> 16 & 0xff; }
+static inline uint64_t elstm_delta(uint64_t features) { return features >> 24 & 0x1; }
+static inline uint64_t elstm_h_fp16(uint64_t features) { return features >> 25 & 0x1; }
+static inline uint64_t elstm_vector_units(uint64_t features) { return features >> 26 & 0x3f; }
 
 /* Waits until every command has been taken and the accelerator is not busy: h and the state may be read then. */
 static inline void elstm_fence(void) { __asm__ volatile("fence" ::: "memory"); }
@@ -254,8 +265,9 @@ static inline uint64_t elstm_wait(void) {
 /* The weights of a layer. x, h: sizes in elements, multiples of 4; threshold: bits of an fp32; w_offsets: may be 0.
    formats: of W and U, in the fields of START's flags, 0 for eSELL; streams: gap bits and columns of a unit less 1, of
    W in bits 3:0 and 5:4, of U in 11:8 and 13:12; tables: of the values of stream-8, W's and then U's. schedule: its
-   number in the field of START's flags, with X_SKIP or not, 0 for cell fusion, which takes n_fuse; groups: sizes of the
-   list's groups as elstm_groups takes them, ELSTM_GROUP_BITS each, the last of which repeats. */
+   number in the field of START's flags, with X_SKIP, DELTA, H_FP16 and the format of x, which go with every run, 0 for
+   cell fusion, which takes n_fuse; groups: sizes of the list's groups as elstm_groups takes them, ELSTM_GROUP_BITS
+   each, the last of which repeats; x_threshold: bits of an fp32, of changes of x by events. */
 struct elstm_layer {
     uint64_t x, h;
     const void *w, *u, *w_offsets, *u_offsets, *bias;
@@ -265,10 +277,26 @@ struct elstm_layer {
     const void *tables;
     uint64_t groups[2];
     uint32_t schedule;
+    uint32_t x_threshold;
 };
 
-/* Sets up and starts a layer over `steps` rows of x, and returns at once. x: float [steps][layer->x]; h: float
-   [layer->h], or [steps][layer->h] with H_SEQ; state: 8 bytes a unit, or 0 without STATE_IN and STATE_OUT. */
+/* Bytes of a row of x, of a row of h, and of a state: h and c, with DELTA the held h and four sums a unit, by events
+   the held x. */
+static inline uint64_t elstm_x_bytes(const struct elstm_layer *layer) {
+    uint32_t format = layer->schedule >> ELSTM_X_FORMAT_SHIFT & 3;
+    return format == ELSTM_X_UINT8 ? (layer->x + 7) & ~7ULL : layer->x * (format == ELSTM_X_FP16 ? 2 : 4);
+}
+static inline uint64_t elstm_h_bytes(const struct elstm_layer *layer) {
+    return layer->h * (layer->schedule & ELSTM_H_FP16 ? 2 : 4);
+}
+static inline uint64_t elstm_state_bytes(const struct elstm_layer *layer) {
+    uint64_t by_events = (layer->schedule >> ELSTM_SCHEDULE_SHIFT & 3) == ELSTM_SCHEDULE_EVENTS;
+    return layer->h * (layer->schedule & ELSTM_DELTA ? 28 : 8) + (by_events ? layer->x * 4 : 0);
+}
+
+/* Sets up and starts a layer over `steps` rows of x, and returns at once. x: float [steps][layer->x], fp16 with that
+   format of x, or bytes, k for k/256, of which every row begins at a multiple of 8; h: float [layer->h], or
+   [steps][layer->h] with H_SEQ, fp16 with H_FP16; state: elstm_state_bytes, or 0 without STATE_IN and STATE_OUT. */
 static inline void elstm_run(const struct elstm_layer *layer, const void *x, void *h, uint64_t steps, void *state,
                              uint64_t flags) {
     elstm_sizes(layer->x, layer->h);
@@ -278,6 +306,8 @@ static inline void elstm_run(const struct elstm_layer *layer, const void *x, voi
     elstm_data((uint64_t)x, (uint64_t)h);
     elstm_extension((uint64_t)layer->w_offsets, (uint64_t)state);
     if (layer->formats) elstm_streams(layer->streams, (uint64_t)layer->tables);
-    if (layer->schedule) elstm_groups(layer->groups[0], layer->groups[1]);
+    uint32_t schedule = layer->schedule >> ELSTM_SCHEDULE_SHIFT & 3;
+    if (schedule == ELSTM_SCHEDULE_LIST) elstm_groups(layer->groups[0], layer->groups[1]);
+    if (schedule == ELSTM_SCHEDULE_EVENTS) elstm_events(layer->x_threshold);
     elstm_start((uint64_t)layer->u, flags | layer->formats | layer->schedule);
 }

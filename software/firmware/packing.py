@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from golden.config import AcceleratorConfig
 from golden.isa import Counter
 from golden.layer import PackedLayer
-from golden.memory import padded_x
+from golden.memory import h_bytes, padded_x, state_size
 from software import image
 from software.checkpoint import Checkpoint
 from software.cli import UserError
@@ -139,12 +139,19 @@ def write_network(network: PackedNetwork, folder: Path) -> Path:
     text += object_text("n_fuse", 8 * count, f".dword {factors}", local=True)
     layers = ", ".join(map(image_symbol, range(1, count + 1)))
     text += object_text("network", 8 * (3 + count), f".dword {count}, n_fuse, {output}, {layers}")
-    hidden = sum(packed.h for packed, _ in network.layers)
+    planned = network.planned
+    rows = sum(len(h_bytes(np.zeros(layer.packed.h), layer.plan.h_fp16)) for layer in planned)
     text += '.section .noinit, "aw", @nobits\n'
-    text += _room("results", 4 * network.sequences * network.steps * hidden)
+    text += _room("results", network.sequences * network.steps * rows)
     text += _room("counters", 8 * network.sequences * count * (max(Counter) + 1))
     text += _room("predictions", 8 * network.sequences)
-    text += _room("states", 8 * hidden)
+    text += _room(
+        "states",
+        sum(
+            state_size(layer.packed.h, layer.packed.x, delta=layer.plan.delta, events=layer.plan.events)
+            for layer in planned
+        ),
+    )
     text += _room("checksum", 8)
     path = folder / "network.S"
     path.write_text(text)

@@ -1,11 +1,12 @@
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from golden import memory
 from golden.formats import OPEN, Parameters
-from golden.isa import Flags, Format, Schedule
+from golden.isa import Flags, Format, InputFormat, Schedule
 from golden.layer import PackedLayer, pack_layer
 from software import image
 from software.tuning.plan import USUAL_PLAN, Plan
@@ -147,8 +148,9 @@ def test_a_list_is_said_at_the_end_and_in_the_flags(packed: PackedLayer) -> None
     assert words[1] == words[0] | Flags.X_SKIP | Schedule.LIST << 8
     assert image.parse(blob).plan == PLAN and image.parse(plain).plan == USUAL_PLAN
     assert image.parse(blob).layer == memory.layer_bytes(packed)
-    assert image.needs(blob) == (Schedule.LIST, packed.w.format, packed.u.format)
-    assert image.needs(plain[: image.HEADER.size]) == (Schedule.CELL_FUSION, packed.w.format, packed.u.format)
+    of_weights = packed.w.format, packed.u.format, InputFormat.FP32, False, False
+    assert image.needs(blob) == image.Needs(Schedule.LIST, *of_weights)
+    assert image.needs(plain[: image.HEADER.size]) == image.Needs(Schedule.CELL_FUSION, *of_weights)
     assert image.needs(b"other" + blob[5:]) is image.needs(blob[:100]) is None
 
 
@@ -173,10 +175,64 @@ def listed(offset: int, value: int, cut: int = 0) -> bytes:
         (listed(40, 1 << 8, cut=16), "are no list of 1 to 16"),
         (listed(40, 0), "16 bytes follow the arrays, eSELL and eSELL have other tables"),
         (listed(40, 1 << 3, cut=16), "formats 0x8 of W and U are unknown: beside them only a schedule"),
-        (listed(40, 2 << 8), "formats 0x200 of W and U are unknown: beside them only a schedule|16 bytes follow"),
+        (listed(40, 3 << 8), "formats 0x300 of W and U are unknown: beside them only a schedule|16 bytes follow"),
+        (listed(40, 2 << 8), "formats 0x200: events without DELTA"),
     ],
 )
 def test_lists_that_are_none_are_refused(blob: bytes, text: str) -> None:
+    with pytest.raises(image.ImageError, match=text):
+        image.parse(blob)
+
+
+EVENTS = Plan(
+    schedule=Schedule.EVENTS, delta=True, x_threshold=0.25, x_format=InputFormat.UINT8, h_fp16=True
+)  # fmt: skip
+
+
+def test_events_and_formats_of_x_and_h_are_said() -> None:
+    packed = streams(*STREAMS[2][:2])
+    x = (np.random.default_rng(7).integers(0, 256, (2, 5, 9)) / 256).astype(np.float32)
+    blob = image.build(packed, x, 0.3, EVENTS)
+    found = image.parse(blob)
+    assert found.plan == EVENTS and found.x_data == memory.x_bytes(packed, x, InputFormat.UINT8)
+    assert len(found.x_data) == 2 * 5 * 16 and blob[-8:] == struct.pack("<fI", 0.25, 0)
+    assert found.layer == memory.layer_bytes(packed)
+    needs = image.needs(blob)
+    assert needs == image.Needs(Schedule.EVENTS, packed.w.format, packed.u.format, InputFormat.UINT8, True, True)
+    fused = replace(EVENTS, schedule=Schedule.CELL_FUSION, x_threshold=0.0, x_format=InputFormat.FP16)
+    assert image.parse(image.build(packed, x, 0.3, fused)).plan == fused
+    with pytest.raises(ValueError, match="x as uint8 must be k/256"):
+        image.build(packed, x + 1, 0.3, EVENTS)
+
+
+def by_events(offset: int, value: int, cut: int = 0) -> bytes:
+    """An image of events with one word of 32 bits changed (counted from the end if negative), and cut off."""
+    x = np.zeros((2, 9), np.float32)
+    blob = bytearray(image.build(streams(*STREAMS[2][:2]), x, 0.3, EVENTS))
+    struct.pack_into("<I", blob, offset % len(blob), value)
+    del blob[len(blob) - cut :]
+    struct.pack_into("<Q", blob, 144, len(blob))
+    struct.pack_into("<I", blob, 152, image._crc(bytes(blob)))
+    return bytes(blob)
+
+
+_WORD = Flags.DELTA | Schedule.EVENTS << 8 | Format.STREAM8 << 12 | Format.STREAM16 << 14
+
+
+@pytest.mark.parametrize(
+    ("blob", "text"),
+    [
+        (by_events(-8, 0x7FC0_0000), "the threshold of x 0000c07f00000000 is no number"),
+        (by_events(-4, 1), "the threshold of x 0000803e01000000 is no number"),
+        (by_events(40, _WORD & ~Flags.DELTA), "events without DELTA"),
+        (by_events(40, _WORD | 3 << 16), "the format of x is unknown"),
+        (by_events(40, _WORD | InputFormat.FP16 << 16), "x: 32 bytes, the sizes need 48"),
+        (by_events(40, _WORD | 2 << 16, cut=8), "the threshold of x .* is no number|other tables"),
+        (by_events(40, (_WORD | 2 << 16) & ~(3 << 8)), "264 bytes follow the arrays"),
+        (by_events(40, _WORD | Flags.IRQ), "of W and U are unknown: beside them only a schedule"),
+    ],
+)
+def test_events_that_are_none_are_refused(blob: bytes, text: str) -> None:
     with pytest.raises(image.ImageError, match=text):
         image.parse(blob)
 

@@ -7,11 +7,10 @@ static const uint8_t shown[] = {ELSTM_COUNTER_W_WORDS, ELSTM_COUNTER_U_WORDS, EL
 
 static void run(uint64_t sequence, uint64_t number, const struct elstm_layer *layer) {
     uint64_t steps = steps_of_network(), *counter = counters + (sequence * network.layers + number) * ELSTM_COUNTERS;
-    uint32_t *h = results_of(number) + sequence * steps * layer->h;
-    elstm_run(layer, input_of(number, sequence), h, steps, 0, ELSTM_H_SEQ | ELSTM_H_PRUNED);
+    elstm_run(layer, input_of(number, sequence), result_row(number, sequence, 0), steps, 0, ELSTM_H_SEQ | ELSTM_H_PRUNED);
     require_success(elstm_wait(), sequence, number);
     for (uint64_t i = 0; i < ELSTM_COUNTERS; i++) counter[i] = elstm_counter(i);
-    checksum = checksum_words(checksum, h, steps * layer->h);
+    checksum = checksum_rows(checksum, number, sequence);
     print_number("input ", sequence);
     print_number(" layer ", number + 1);
     print_number(": ", counter[ELSTM_COUNTER_CYCLES]);
@@ -27,14 +26,12 @@ static void run(uint64_t sequence, uint64_t number, const struct elstm_layer *la
 int main(void) {
     checksum = CHECKSUM_START;
     for (uint64_t sequence = 0; sequence < sequences_of_network(); sequence++) {
-        const uint32_t *last = 0;
         for (uint64_t number = 0; number < network.layers; number++) {
             struct elstm_layer layer = open_layer(number);
             run(sequence, number, &layer);
-            last = results_of(number) + ((sequence + 1) * steps_of_network() - 1) * layer.h;
         }
         if (!network.output) continue;
-        predictions[sequence] = classify(last);
+        predictions[sequence] = classify(result_row(network.layers - 1, sequence, steps_of_network() - 1));
         print_number("input ", sequence);
         print_number(": class ", predictions[sequence]);
         print("\n");

@@ -14,16 +14,13 @@ int main(void) {
             uint64_t count = steps - first < CHUNK ? steps - first : CHUNK;
             for (uint64_t number = 0; number < network.layers; number++, calls++) {
                 struct elstm_layer layer = open_layer(number);
-                uint32_t *h = results_of(number) + (sequence * steps + first) * layer.h;
-                elstm_run(&layer, input_of(number, sequence) + first * layer.x, h, count, state_of(number),
-                          flags | (first ? ELSTM_STATE_IN : 0));
+                elstm_run(&layer, input_row(number, sequence, first), result_row(number, sequence, first), count,
+                          state_of(number), flags | (first ? ELSTM_STATE_IN : 0));
                 require_success(elstm_wait(), sequence, number);
             }
         }
-        for (uint64_t number = 0; number < network.layers; number++) {
-            uint64_t count = steps * network.layer[number]->h;
-            checksum = checksum_words(checksum, results_of(number) + sequence * count, count);
-        }
+        for (uint64_t number = 0; number < network.layers; number++)
+            checksum = checksum_rows(checksum, number, sequence);
     }
     print_number("inputs ", sequences_of_network());
     print_number(", calls ", calls);

@@ -14,13 +14,13 @@ import pytest
 from golden.config import AcceleratorConfig, preset
 from golden.cycles import published_cycles, u_words_of_steps
 from golden.formats import stored
-from golden.isa import Counter, Error, Flags, Format, Funct, Schedule, StatusWord, start_word
+from golden.isa import Counter, Error, Flags, Format, Funct, InputFormat, Schedule, StatusWord, start_word
 from golden.layer import Layer, pack_layer
 from golden.recurrence import State
 from sim.digits import stored as network_results
 from sim.layers import counters
 from sim.layers.jobs import LayerCall, layer_segments, start_steps
-from sim.layers.random_layer import CONFIGS, FULL_CONFIGS, Traits, calls, generate
+from sim.layers.random_layer import CONFIGS, DELTA_CONFIGS, FULL_CONFIGS, Traits, calls, generate
 from sim.layers.words import predicted
 from sim.protocol.accelerator import Command as Step
 from sim.protocol.base import EngineError
@@ -290,6 +290,55 @@ def test_a_program_runs_the_list_of_its_image(tmp_path: Path) -> None:
     assert said == [("list", (2, 5), 3), ("cell-fusion", (), 2)] * 2
     with pytest.raises(ValueError, match="there must be a plan for each of 2 layers, not 1"):
         replace(network, plans=plans[:1])
+
+
+FUSED = Plan(2, delta=True, x_format=InputFormat.FP16)
+BY_EVENTS = Plan(3, Schedule.EVENTS, delta=True, x_threshold=0.125, x_format=InputFormat.UINT8, h_fp16=True)
+WITH_CHANGES = [
+    pytest.param(
+        *(BY_EVENTS, replace(BY_EVENTS, x_threshold=0.0, x_format=InputFormat.FP16), preset("event")), id="events"
+    ),
+    pytest.param(
+        *(BY_EVENTS, replace(BY_EVENTS, x_format=InputFormat.FP16, h_fp16=False), preset("event")),
+        id="rows-fp32",
+        marks=pytest.mark.slow,
+    ),
+    pytest.param(
+        *(FUSED, Plan(1, Schedule.LIST, (2, 5), delta=True, h_fp16=True), DELTA_CONFIGS[1]),
+        id="fused",
+        marks=pytest.mark.slow,
+    ),
+]
+
+
+def network_of_changes(*plans: Plan) -> PackedNetwork:
+    """Of x that are k/256, in streams with units of one column."""
+    formats = FormatChoice("stream8", "stream16", unit=1).on_grid(w=True, u=True)
+    network = tiny_network(formats=formats, plans=plans)
+    k = np.random.default_rng(12).integers(0, 256, network.x.shape)
+    return replace(network, x=(k / 256).astype(np.float32))
+
+
+@needs_spike
+@needs_compiler
+@pytest.mark.parametrize(("lower", "upper", "config"), WITH_CHANGES)
+def test_a_program_sends_the_changes_that_its_images_say(
+    lower: Plan, upper: Plan, config: AcceleratorConfig, tmp_path: Path
+) -> None:
+    """In one run a layer, and a few steps at a time, which is the same but for h after the last step of a call."""
+    network = network_of_changes(lower, upper)
+    golden = network_results.golden_results(network)
+    for program in ("network", "streaming"):
+        path = build_network(network, program, tmp_path / f"{program}.elf")
+        outcome = twin.run(path, network_results.SYMBOLS, config=config)
+        assert outcome.exit_code == 0, outcome.console
+        assert outcome.console.splitlines()[-1] == f"checksum {golden.checksum:#x}", program
+        if program == "network":
+            found = network_results.stored_results(network, outcome.memory)
+            assert network_results.differences(found, golden) == []
+            assert {start.schedule for start in outcome.starts} >= {"events" if lower.events else "list"}
+    outcome = twin.run(path, config=replace(config, delta=False, events=False, n_pe=2, slots=12, vector_units=1))
+    assert (outcome.exit_code, outcome.starts[0].error) == (1, "BAD_FLAGS")
 
 
 @needs_spike
