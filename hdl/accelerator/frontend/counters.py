@@ -168,4 +168,4 @@ class Counters(Component):
         """How much a counter grows in this cycle, and how much that can be."""
         units = [self.memory, *(getattr(self.datapath, unit) for unit in self.datapath.signature.members)]
         found = [(getattr(unit, name), unit.signature.members[name].shape) for unit in units if hasattr(unit, name)]
-        return reduce(add, [events for events, _ in found]), sum(shape.stop - 1 for _, shape in found)
+        return reduce(add, [events for events, _ in found] or [Const(0)]), sum(shape.stop - 1 for _, shape in found)

@@ -12,7 +12,6 @@ from hdl.accelerator.signatures.port import (
     StoreSignature,
 )
 from hdl.accelerator.signatures.run import (
-    UNIT_FAULTS,
     DatapathSignature,
     EventSignature,
     FaultSignature,
@@ -20,6 +19,7 @@ from hdl.accelerator.signatures.run import (
     ParametersSignature,
     ProgressSignature,
     unit_events,
+    unit_faults,
 )
 from hdl.accelerator.signatures.sums import (
     BankSignature,
@@ -47,7 +47,6 @@ from hdl.accelerator.signatures.weights import (
 )
 
 __all__ = [
-    "UNIT_FAULTS",
     "AdapterSignature",
     "BankSignature",
     "BlockSignature",
@@ -77,5 +76,6 @@ __all__ = [
     "WriteSignature",
     "u_bank_signature",
     "unit_events",
+    "unit_faults",
     "w_bank_signature",
 ]

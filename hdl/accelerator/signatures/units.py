@@ -4,7 +4,7 @@ from amaranth import signed
 from amaranth.hdl import ShapeLike
 from amaranth.lib.wiring import In, Out, Signature
 
-from golden.config import AcceleratorConfig
+from golden.config import BLOCK_COLS, GATES, AcceleratorConfig
 from hdl.accelerator.layout import (
     GATE_BITS,
     HALVES,
@@ -31,6 +31,24 @@ class QuadSignature(Signature):
         super().__init__({"done": Out(1), "addr": In(3), "gates": Out(signed(GATE_BITS)).array(4, 4)})
 
 
+class UnitGatesSignature(Signature):
+    """All gates of the units that are made in a cycle, seen from who makes them.
+
+    ``coming`` says two cycles ahead of ``gates[gate][unit]``, in units of 2^-20, which units those are: part ``part``
+    of block ``block``.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                "coming": Out(1),
+                "block": Out(Widths(cfg).h_blocks),
+                "part": Out(range(max(2, BLOCK_COLS // cfg.vector_units))),
+                "gates": Out(signed(GATE_BITS)).array(GATES, cfg.vector_units),
+            }
+        )
+
+
 class UnitSignature(Signature):
     """Elements of h in ascending order: with ``valid`` one of them, ``h`` in fp16."""
 
@@ -39,17 +57,27 @@ class UnitSignature(Signature):
 
 
 class KeepSignature(Signature):
-    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read."""
+    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read.
 
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        super().__init__({"published": Out(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(cfg.keep_bits)})
+    Parameters:
+        addr: shape of a block's number, if it is not one of h.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig, addr: ShapeLike | None = None) -> None:
+        blocks = Widths(cfg).h_blocks if addr is None else addr
+        super().__init__({"published": Out(1), "addr": In(blocks), "keep": Out(cfg.keep_bits)})
 
 
 class BlockSignature(Signature):
-    """A read of a block of s(h), seen from the reader; ``h`` holds until the next."""
+    """A read of a block of s(h), seen from the reader; ``h`` holds until the next.
 
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        super().__init__({"en": Out(1), "addr": Out(Widths(cfg).h_blocks), "h": In(HALVES)})
+    Parameters:
+        addr: shape of a block's number, if it is not one of h.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig, addr: ShapeLike | None = None) -> None:
+        blocks = Widths(cfg).h_blocks if addr is None else addr
+        super().__init__({"en": Out(1), "addr": Out(blocks), "h": In(HALVES)})
 
 
 class RowSignature(Signature):

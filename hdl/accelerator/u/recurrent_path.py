@@ -9,7 +9,6 @@ from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
 from hdl.accelerator.layout import HALVES, SUM_BITS, Kind, column_layout, segment_layout, u_offset_words
 from hdl.accelerator.ring import Ring
 from hdl.accelerator.signatures import (
-    UNIT_FAULTS,
     BlockSignature,
     FillSignature,
     KeepSignature,
@@ -21,6 +20,7 @@ from hdl.accelerator.signatures import (
     WriteSignature,
     u_bank_signature,
     unit_events,
+    unit_faults,
 )
 from hdl.accelerator.u.column_scanner import ColumnScanner
 from hdl.accelerator.u.segment_loader import SegmentLoader
@@ -61,7 +61,7 @@ class RecurrentPath(Component):
                 "step": Out(StepSignature()),
                 "sums": In(RecurrentSumsSignature(cfg)),
                 "bank": Out(u_bank_signature(cfg)),
-                "faults": Out(UNIT_FAULTS["recurrent"]),
+                "faults": Out(unit_faults(cfg)["recurrent"]),
                 "events": Out(unit_events(cfg)["recurrent"]),
             }
         )

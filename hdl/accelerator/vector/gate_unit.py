@@ -9,7 +9,6 @@ from amaranth.lib.wiring import In, Out
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.layout import GATE_BITS, HALVES, SUM_BITS, Widths, half_place, slot_after
 from hdl.accelerator.signatures import (
-    UNIT_FAULTS,
     GroupsSignature,
     ParametersSignature,
     QuadSignature,
@@ -18,6 +17,7 @@ from hdl.accelerator.signatures import (
     WeightSumsSignature,
     WriteSignature,
     unit_events,
+    unit_faults,
 )
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
 from hdl.common.arith import add_wrapping, fp16_to_q20
@@ -52,7 +52,7 @@ class GateUnit(Component):
                 "u_sums": Out(RecurrentSumsSignature(cfg)),
                 "row_free": In(1),
                 "quad": Out(QuadSignature()),
-                "faults": Out(UNIT_FAULTS["gates"]),
+                "faults": Out(unit_faults(cfg)["gates"]),
                 "events": Out(unit_events(cfg)["gates"]),
             }
         )
