@@ -6,7 +6,7 @@ two rooms compute them differently. Sizes are in elements unless a name says bit
 
 from dataclasses import dataclass, fields
 
-from golden.isa import GROUP_SIZE_BITS, Format, InputFormat, Schedule
+from golden.isa import FEATURES_LAYOUT, GROUP_SIZE_BITS, Format, InputFormat, Schedule
 
 WORD_BYTES = 8
 GATES = 4
@@ -110,6 +110,17 @@ class AcceleratorConfig:
         """Formats of weights that are read."""
         built = {Format.ESELL: self.esell, Format.STREAM16: self.stream16, Format.STREAM8: self.stream8}
         return tuple(number for number, there in built.items() if there)
+
+    @property
+    def features(self) -> int:
+        """What counter FEATURES says of a build."""
+        numbers = {"schedules": self.schedules, "formats": self.formats, "input_formats": self.input_formats}
+        return FEATURES_LAYOUT.pack(
+            **{name: sum(1 << number for number in there) for name, there in numbers.items()},
+            delta=self.delta,
+            h_fp16=self.delta,
+            vector_units=self.vector_units,
+        )
 
     @property
     def w_pes(self) -> int:

@@ -70,12 +70,14 @@ def random_layer(
 
 
 def words_of(packed: PackedLayer, steps: int, sph: float, spx: float, seed: int) -> LayerWords:
-    """The words of a run: each step drops the same number of units of h, and has as many units of zero x, at random."""
+    """The words of a run: each step drops the same number of units of h, and has as many units of zero x, at random,
+    which by events are those that do not change."""
     rng = np.random.default_rng(seed + 2)
     kept = random_mask(steps, len(packed.u.offsets), sph, rng)
     units = len(packed.w.offsets)
-    x = random_mask(steps, units, spx, rng).repeat(packed.x // units, axis=1) if spx else None
-    return LayerWords.of_layer(packed, kept, x, h_seq=False)
+    taken = random_mask(steps, units, spx, rng)
+    x = taken.repeat(packed.x // units, axis=1) if spx else None
+    return LayerWords.of_layer(packed, kept, x, h_seq=False, x_sent=taken)
 
 
 def schedules_of(name: str) -> list[Schedule]:

@@ -1,6 +1,7 @@
 """Cycles of a layer from its words alone: ``SCHEDULES`` has every schedule and its model, the paper's first."""
 
 from golden.cycles.base import Counted, Cycles, LayerWords, Parameters, Schedule
+from golden.cycles.events import EventModel, Events, event_model
 from golden.cycles.group import (
     GATE_LATENCY,
     CellFusion,
@@ -16,26 +17,31 @@ from golden.registry import Registry
 
 CELL_FUSION = CellFusion()
 LIST = List()
+EVENTS = Events()
 SCHEDULES: Registry[Schedule] = Registry(
     "schedule",
     CELL_FUSION,
     LIST,
+    EVENTS,
 )
 
 __all__ = [
     "CELL_FUSION",
+    "EVENTS",
     "FULL_PORT",
     "GATE_LATENCY",
     "LIST",
     "SCHEDULES",
     "Counted",
     "Cycles",
+    "EventModel",
     "LayerWords",
     "ListModel",
     "Parameters",
     "Schedule",
     "WordModel",
     "bound_cycles",
+    "event_model",
     "head_charging_cycles",
     "published_cycles",
     "u_words_of_steps",

@@ -8,12 +8,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden.config import AcceleratorConfig, LayerShape
-from golden.cycles.words import FULL_PORT, HALVES, bound_cycles, u_words_of_steps
+from golden.config import WORD_BYTES, AcceleratorConfig, LayerShape
+from golden.cycles.words import FULL_PORT, HALVES, WORD_BITS, bound_cycles, u_words_of_steps
 from golden.formats import stored
 from golden.isa import Schedule as ScheduleNumber
 from golden.layer import PackedLayer
-from golden.memory import table_words
+from golden.memory import state_size, table_words
 
 Parameters = tuple[int, ...]
 """What a schedule leaves open, as whole numbers: N_fuse, or group sizes."""
@@ -46,7 +46,9 @@ class LayerWords:
     what is stored and loaded; u_heads: head words of a unit of U, None for eSELL's, one a block; w_units: (W's units,)
     words of them, heads included, None where nobody counted them: then those of X/4 units alike; x_zero: (T, W's units)
     bool, where all of a step's x is zero, None where zero x is not skipped; w_setup: words that W waits for, its
-    offsets and the tables of values.
+    offsets and the tables of values; x_sent: (T, W's units) bool, what by events is sent of x, or None; x_bits,
+    row_bits: of an element of x, 32, 16 or 8, and of a stored row of h, 32 or 16; delta: changes of h are sent, so that
+    a state has held values and sums too. Raises ValueError for other widths.
     """
 
     shape: LayerShape
@@ -61,6 +63,16 @@ class LayerWords:
     w_units: NDArray[np.integer] | None = None
     x_zero: NDArray[np.bool_] | None = None
     w_setup: int = 0
+    x_sent: NDArray[np.bool_] | None = None
+    x_bits: int = 32
+    row_bits: int = 32
+    delta: bool = False
+
+    def __post_init__(self) -> None:
+        if self.x_bits not in (32, 16, 8) or self.row_bits not in (32, 16):
+            raise ValueError(
+                f"x has 32, 16 or 8 bits an element and a row of h 32 or 16, not {self.x_bits} and {self.row_bits}"
+            )
 
     @classmethod
     def of_layer(
@@ -72,10 +84,14 @@ class LayerWords:
         h_seq: bool = True,
         state_in: bool = False,
         state_out: bool = False,
+        x_sent: NDArray[np.bool_] | None = None,
+        x_bits: int = 32,
+        row_bits: int = 32,
+        delta: bool = False,
     ) -> Self:
         """Of a packed layer on one sequence, of which each step keeps the units ``kept`` (T, U's units) bool of h.
 
-        x: (T, inputs), or padded (T, X), where zero x is skipped: what is +-0 as fp16.
+        x: (T, inputs), or padded (T, X), where zero x is skipped: what is +-0 as fp16. The others: as the attributes.
         """
         w, u = stored(packed.w.format), stored(packed.u.format)
         units = w.units(packed.x, packed.w.parameters)
@@ -98,7 +114,32 @@ class LayerWords:
             packed.w.offsets,
             zero,
             (-(-units // HALVES) if w.needs_offsets or x is not None else 0) + len(table_words(packed)),
+            x_sent,
+            x_bits,
+            row_bits,
+            delta,
         )
+
+    @property
+    def by_events(self) -> bool:
+        """Whether the run was by events, not only what these would send is known."""
+        return self.delta and self.x_sent is not None
+
+    @property
+    def x_words(self) -> int:
+        """Words of a row of x."""
+        return -(-self.shape.x * self.x_bits // WORD_BITS)
+
+    @property
+    def row_words(self) -> int:
+        """Words of a stored row of h."""
+        return self.shape.h * self.row_bits // WORD_BITS
+
+    @property
+    def state_words(self) -> int:
+        """Words of a state."""
+        words = state_size(self.shape.h, self.shape.x, delta=self.delta, events=self.by_events)
+        return words // WORD_BYTES
 
     @property
     def offsets(self) -> int:
@@ -133,7 +174,12 @@ class LayerWords:
     def bound(self, n_pe: int, port_permille: int = FULL_PORT) -> int:
         """``bound_cycles``, which holds for every schedule; where zero x is skipped, of the words that are left."""
         w_values, w_heads, taken = self.w_values, self.w_heads, None
-        if self.x_zero is not None:
+        if self.by_events and self.x_sent is not None:
+            # every word comes as often as it is needed
+            values, heads = self.w_unit_words
+            w_values, w_heads = int((self.x_sent @ values).sum()), int((self.x_sent @ heads).sum())
+            taken = w_values
+        elif self.x_zero is not None:
             values, heads = self.w_unit_words
             needed = ~self.x_zero.all(axis=0)
             w_values, w_heads = int(values[needed].sum()), int(heads[needed].sum())

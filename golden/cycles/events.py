@@ -13,74 +13,17 @@ those of W for x, those of U for the units of h before. The rules:
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from golden.config import LayerShape
+from golden.config import AcceleratorConfig
+from golden.cycles.base import LayerWords, Parameters, Schedule
 from golden.cycles.group import GATE_LATENCY
-from golden.cycles.words import FULL_PORT, HALVES, checked_permille, integer, moved
-from golden.layer import LayerResult, PackedLayer
-from golden.memory import table_words
+from golden.cycles.words import FULL_PORT, checked_permille, integer, moved
+from golden.isa import Schedule as ScheduleNumber
 
 LATENCY = 14
 """Cycles from a word's request to its last sum: memory's latency, and the stages of the PE."""
-
-
-@dataclass(frozen=True, eq=False)
-class EventWords:
-    """All that the model knows of a run.
-
-    shape: of the layer; w_units, u_units: (units,) words of W's and of U's columns; x_sent: (T, W's units) bool; sent:
-    (T, U's units) bool, of h before each step; x_words: words of a row of x; row_words: words of a stored row of h;
-    setup: words of offsets, bias and tables; state: words that are loaded, and stored at the end; h_seq: every row is
-    stored, not only the last.
-    """
-
-    shape: LayerShape
-    w_units: NDArray[np.int64]
-    u_units: NDArray[np.int64]
-    x_sent: NDArray[np.bool_]
-    sent: NDArray[np.bool_]
-    x_words: int
-    row_words: int
-    setup: int
-    state_in: int = 0
-    state_out: int = 0
-    h_seq: bool = True
-
-    @classmethod
-    def of_run(
-        cls, packed: PackedLayer, result: LayerResult, *, x_bits: int = 32, row_bits: int = 32, h_seq: bool = True
-    ) -> Self:
-        """Of a packed layer and golden's result of one sequence; x_bits: 32, 16 or 8; row_bits: 32 or 16, an element.
-
-        Raises ValueError for other widths.
-        """
-        if x_bits not in (32, 16, 8) or row_bits not in (32, 16):
-            raise ValueError(f"x has 32, 16 or 8 bits an element and a row of h 32 or 16, not {x_bits} and {row_bits}")
-        steps = len(result.kept)
-        offsets = sum(-(-len(matrix.offsets) // HALVES) for matrix in (packed.w, packed.u))
-        return cls(
-            packed.shape(steps),
-            packed.w.offsets.astype(np.int64),
-            packed.u.offsets.astype(np.int64),
-            result.x_sent,
-            result.kept,
-            -(-packed.x * x_bits // 64),
-            packed.h * row_bits // 64,
-            packed.h + offsets + len(table_words(packed)),
-            h_seq=h_seq,
-        )
-
-    @property
-    def port_words(self) -> int:
-        """Words that the port moves in all."""
-        rows = self.shape.t if self.h_seq else 1
-        columns = int((self.x_sent @ self.w_units).sum() + (self.sent @ self.u_units).sum())
-        fixed = self.setup + self.state_in + self.state_out
-        return fixed + columns + self.shape.t * self.x_words + rows * self.row_words
 
 
 @dataclass(frozen=True)
@@ -92,7 +35,7 @@ class EventModel:
 
 
 def event_model(
-    words: EventWords,
+    words: LayerWords,
     vector_units: int = 1,
     gate_latency: int = GATE_LATENCY,
     latency: int = LATENCY,
@@ -100,22 +43,31 @@ def event_model(
 ) -> EventModel:
     """What a run by events takes; vector_units: units of h that the vector unit gives a cycle.
 
-    Raises TypeError and ValueError for arguments that are no such numbers.
+    Raises TypeError and ValueError for arguments that are no such numbers, and where nobody counted what is sent of x.
     """
     width, permille = integer("vector_units", vector_units, 1), checked_permille(port_permille)
-    hidden = words.shape.h
-    units = hidden // len(words.u_units)
+    if words.x_sent is None:
+        raise ValueError("by events it must be known what is sent of x, not only what is kept of h")
+    hidden, steps = words.shape.h, words.shape.t
+    (w_values, w_heads), (u_values, u_heads) = words.w_unit_words, words.u_unit_words
+    w_units, u_units = w_values + w_heads, u_values + u_heads
+    units = hidden // len(u_units)
     # the first cycle at which each unit's last element is known, from that of the first of all
     known = np.arange(units - 1, hidden, units) // width
-    port = moved(words.setup + words.state_in + words.x_words, permille) + latency
+    state_in, state_out = words.state_words * words.state_in, words.state_words * words.state_out
+    setup = hidden + words.offsets
+    port = moved(setup + state_in + words.x_words, permille) + latency
     gates_done = first_known = 0
-    for t in range(words.shape.t):
-        port += moved(int(words.w_units[words.x_sent[t]].sum()), permille)
-        if t + 1 < words.shape.t:
+    for t in range(steps):
+        port += moved(int(w_units[words.x_sent[t]].sum()), permille)
+        if t + 1 < steps:
             port += moved(words.x_words, permille)
-        if t:
-            sends = words.sent[t]
-            counts = words.u_units[sends] * FULL_PORT / permille
+        sends = words.kept[t]
+        if not t:
+            # of the h that the state brought
+            port += moved(int(u_units[sends].sum()), permille)
+        else:
+            counts = u_units[sends] * FULL_PORT / permille
             # each column after those before it, and none before its unit
             behind = np.cumsum(counts[::-1])[::-1]
             port = int(np.ceil(max([port + counts.sum(), *(first_known + known[sends] + behind)])))
@@ -125,4 +77,19 @@ def event_model(
         gates_done = max(port + latency, gates_done) + -(-hidden // width)
         first_known = gates_done - -(-hidden // width) + gate_latency
     last = max(port, first_known + -(-hidden // width))
-    return EventModel(last + moved(words.row_words + words.state_out, permille) + latency, words.port_words)
+    columns = int((words.x_sent @ w_units).sum() + (words.kept @ u_units).sum())
+    rows = (steps if words.h_seq else 1) * words.row_words
+    port_words = setup + state_in + columns + steps * words.x_words + rows + state_out
+    return EventModel(last + moved(words.row_words + state_out, permille) + latency, port_words)
+
+
+class Events(Schedule):
+    """Columns of W and U by the changes of x and h; it leaves nothing open."""
+
+    name = "events"
+    number: ScheduleNumber = ScheduleNumber.EVENTS
+
+    def model(
+        self, words: LayerWords, config: AcceleratorConfig, values: Parameters, port_permille: int = FULL_PORT
+    ) -> EventModel:
+        return event_model(words, config.vector_units, port_permille=port_permille)

@@ -73,6 +73,9 @@ def word_model(
     state_out: bool = False,
     port_permille: int = FULL_PORT,
     offsets: int | None = None,
+    x_words: int | None = None,
+    row_words: int | None = None,
+    state_words: int | None = None,
 ) -> WordModel:
     """What the paper's schedule takes when nothing is lost but what the words themselves cost.
 
@@ -91,7 +94,8 @@ def word_model(
       columns, ceil(H / 16)) and the x words of that group;
       after the last one those of its own U words that are left.
     - Every step takes GATE_LATENCY cycles more, every stored row of h H/2 cycles (T rows with h_seq, else one), the
-      state H words each way. None of them is overlapped with anything.
+      state H words each way. None of them is overlapped with anything. ``x_words``, ``row_words`` and ``state_words``
+      are a row of x, a row of h and the state where they have other sizes.
     - ``port_permille`` of 1000 cycles move a word: every count of words at the port takes that much longer, the PEs
       and the gates do not.
 
@@ -101,7 +105,15 @@ def word_model(
     values, heads = integer("w_values", w_values, 0), integer("w_heads", w_heads, 0)
     permille = checked_permille(port_permille)
     steps = in_groups(shape, u_words, n_fuse * w_pes)
-    x = [len(group) * shape.x // SINGLES for group in steps]
+    x_row, h_row, state_size = (
+        usual if given is None else integer(name, given, 0)
+        for name, given, usual in (
+            ("x_words", x_words, shape.x // SINGLES),
+            ("row_words", row_words, shape.h // SINGLES),
+            ("state_words", state_words, shape.h),
+        )
+    )
+    x = [len(group) * x_row for group in steps]
     groups, u_left = [], 0
     for group, x_next in zip(steps, [*x[1:], 0], strict=True):
         others = u_left + x_next
@@ -110,8 +122,8 @@ def word_model(
         u_left = int(group.sum()) - min(int(group[0]), free * permille // FULL_PORT)
     offsets = -(-shape.h_blocks // HALVES) if offsets is None else integer("offsets", offsets, 0)
     setup = shape.h + offsets + x[0]
-    stores = shape.h // SINGLES * (shape.t if h_seq else 1)
-    state = shape.h * (state_in + state_out)
+    stores = h_row * (shape.t if h_seq else 1)
+    state = state_size * (state_in + state_out)
     u = sum(int(group.sum()) for group in steps)
     port_words = setup + len(groups) * (values + heads) + sum(x[1:]) + u + stores + state
     setup, last_u, stores, state = (moved(words, permille) for words in (setup, u_left, stores, state))
@@ -169,7 +181,7 @@ class CellFusion(Schedule):
         return word_model(
             words.shape, words.w_values, words.w_heads, words.u_words, n_fuse, config.n_pe,
             h_seq=words.h_seq, state_in=words.state_in, state_out=words.state_out, port_permille=port_permille,
-            offsets=words.offsets,
+            offsets=words.offsets, x_words=words.x_words, row_words=words.row_words, state_words=words.state_words,
         )  # fmt: skip
 
     def choices(self, words: LayerWords, config: AcceleratorConfig) -> list[Parameters]:

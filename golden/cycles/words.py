@@ -12,6 +12,7 @@ from golden.config import LayerShape
 
 FULL_PORT = 1000
 """``port_permille`` of a memory that takes a request in every cycle."""
+WORD_BITS = 64
 HALVES = 4
 """16-bit numbers in a word."""
 SINGLES = 2
@@ -90,7 +91,7 @@ def bound_cycles(
     a step; N_pe PEs take one value word a cycle each. u_heads: head words of a unit of U, None for one a block;
     w_taken: value words of W that PEs take in all steps, None for all of them in each.
     """
-    values, heads, n_pe = integer("w_values", w_values, 0), integer("w_heads", w_heads, 0), integer("n_pe", n_pe, 2)
+    values, heads, n_pe = integer("w_values", w_values, 0), integer("w_heads", w_heads, 0), integer("n_pe", n_pe, 1)
     u = int(words_of_steps(shape, u_words_of_steps(kept, u_offsets)).sum())
     heads_of_unit = shape.blocks_per_column if u_heads is None else integer("u_heads", u_heads, 0)
     u_values = u - int(np.count_nonzero(kept)) * heads_of_unit

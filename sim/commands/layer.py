@@ -19,7 +19,7 @@ from rich.table import Table
 from golden.config import BLOCK_COLS
 from golden.cycles import CELL_FUSION
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer
+from golden.memory import x_bytes
 from sim.digits.network import Setup
 from sim.engines import registry
 from sim.layers.compare import judge
@@ -49,11 +49,15 @@ from software.progress import bars
 from software.provenance import commit
 from software.tuning.schedule_choice import (
     BestOption,
+    DeltaOption,
     GroupsOption,
+    HFp16Option,
     PlannedLayer,
     ScheduleChoice,
     ScheduleOption,
+    XFormatOption,
     XSkipOption,
+    XThresholdOption,
     plan_layers,
     tell_plans,
 )
@@ -76,10 +80,10 @@ def run_layers(
     task = progress.add_task("runs", total=len(x) * len(layers)) if progress else None
     for number, layer in enumerate(layers, 1):
         packed, threshold = layer.packed, layer.threshold
-        name, golden = f"L{number}", Layer(packed).run(x, threshold)
+        name, golden = f"L{number}", layer.golden(x)
         if golden.error != Error.NONE:
             raise UserError(f"layer {number} stops: {ERROR_MEANINGS[golden.error]}")
-        checks = float_checks(packed, x, threshold, golden)
+        checks = float_checks(packed, x, threshold, golden, layer.plan.delta)
         below = golden.h_pruned.copy()
         for n, run in enumerate(runs):
             call, expected = call_of(layer.plan, packed, x[n], threshold), golden.sequence(n)
@@ -152,6 +156,10 @@ def run_layer(
     groups: GroupsOption = None,
     x_skip: XSkipOption = False,
     best: BestOption = False,
+    delta: DeltaOption = False,
+    x_threshold: XThresholdOption = 0.0,
+    x_format: XFormatOption = "fp32",
+    h_fp16: HFp16Option = False,
     w_format: WFormatOption = None,
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
@@ -182,7 +190,7 @@ def run_layer(
         raise UserError(f"--{'time-major' if time_major else 'batch-first'} is for --x, which is not given")
     for path in (json, report):
         check_outputs(path)
-    choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
+    choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best, delta, x_threshold, x_format, h_fp16)
     asked, formats = accelerator(preset, config, settings), FormatChoice.of(w_format, u_format, gap_bits, unit, best)
     choice.check(asked.config)
     simulator = registry.get("accelerator", engine)
@@ -195,6 +203,10 @@ def run_layer(
         check_fits([layer.shape(given.shape[1]) for layer in weights], given.shape[1], asked)
         layers = plan_layers(weights, given[0], formats, choice, asked.config)
     except (CheckpointError, ValueError) as error:
+        raise UserError(str(error)) from None
+    try:
+        x_bytes(layers[0].packed, given, choice.x_format)
+    except ValueError as error:
         raise UserError(str(error)) from None
     tell_plans(formats, choice, layers)
     setup = Setup(simulator, asked.config, timing, choice, formats)

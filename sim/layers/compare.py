@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from golden.config import AcceleratorConfig
 from golden.isa import VERSION_LAYOUT, Counter, Error, Flags
 from golden.layer import LayerResult
+from golden.recurrence import State
 from sim.layers.counters import broken_sums, expected
 from sim.layers.jobs import LayerCall, LayerOutcome
 from sim.results.result import Mismatch
@@ -51,6 +52,22 @@ def describe(m: Mismatch) -> str:
     return f"{m.layer} h[{m.step}, {m.unit}] must be {m.golden!r} and {what}"
 
 
+def _state_problems(golden: State, rtl: State) -> list[str]:
+    """The first difference in bits of each array of a state, in words."""
+    pairs = [("h", golden.h, rtl.h), ("c", golden.c, rtl.c)]
+    if golden.held and rtl.held:
+        pairs += [("held h", golden.held.h, rtl.held.h), ("sums", golden.held.sums, rtl.held.sums)]
+        if golden.held.x is not None and rtl.held.x is not None:
+            pairs.append(("held x", golden.held.x, rtl.held.x))
+    problems = []
+    for name, a, b in pairs:
+        wrong = np.flatnonzero(a.view(np.uint32) != b.view(np.uint32))
+        if wrong.size:
+            unit = wrong[0]
+            problems.append(f"state {name}[{unit}] is {b[unit]!r}, must be {a[unit]!r}")
+    return problems
+
+
 def judge(layer: str, call: LayerCall, golden: LayerResult, rtl: LayerOutcome, config: AcceleratorConfig) -> Verdict:
     """Compare a run on a design of this configuration with golden's result of the same call.
 
@@ -72,6 +89,7 @@ def judge(layer: str, call: LayerCall, golden: LayerResult, rtl: LayerOutcome, c
     n_fuse = min(call.n_fuse, config.fuse_capacity)
     equal("counter N_FUSE", counters[Counter.N_FUSE], n_fuse)
     equal("N_pe of counter VERSION", VERSION_LAYOUT.place("n_pe").of(counters[Counter.VERSION]), config.n_pe)
+    equal("counter FEATURES", counters[Counter.FEATURES], config.features)
 
     allowed = set(golden.errors) | ({Error.ACC_OVERFLOW} if golden.overflow == "may" else set())
     if not golden.errors:
@@ -91,11 +109,7 @@ def judge(layer: str, call: LayerCall, golden: LayerResult, rtl: LayerOutcome, c
         first_step = 0 if call.flags & Flags.H_SEQ else call.steps - 1
         verdict.mismatch = first_mismatch(layer, wanted, rtl.h, first_step)
         if call.flags & Flags.STATE_OUT and rtl.state is not None:
-            for name, a, b in (("h", golden.state.h, rtl.state.h), ("c", golden.state.c, rtl.state.c)):
-                wrong = np.flatnonzero(a.view(np.uint32) != b.view(np.uint32))
-                if wrong.size:
-                    unit = wrong[0]
-                    problems.append(f"{layer}: state {name}[{unit}] is {b[unit]!r}, must be {a[unit]!r}")
+            problems += [f"{layer}: {text}" for text in _state_problems(golden.state, rtl.state)]
     elif call.flags & Flags.H_SEQ:
         rows = rtl.status.rows
         if rows > golden.rows:

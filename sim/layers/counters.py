@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.config import AcceleratorConfig
+from golden.config import WORD_BYTES, AcceleratorConfig
 from golden.cycles.list.work import Work, groups_of
-from golden.formats import pack_offsets, stored
+from golden.formats import Packed, pack_offsets, stored
 from golden.isa import COUNTER_SUMS, Counter, Flags, Schedule
 from golden.layer import LayerResult
-from golden.memory import table_words
+from golden.memory import table_words, x_row_bytes
 from sim.layers.jobs import LayerCall
 from sim.layers.words import RunWords
 
@@ -25,7 +25,7 @@ def _offset_words(call: LayerCall) -> int:
     """Words of the offsets that a run loads, and of the tables of its values."""
     packed = call.packed
     words = len(pack_offsets(packed.u.offsets)) + len(table_words(packed))
-    if call.flags & Flags.X_SKIP or stored(packed.w.format).needs_offsets:
+    if call.knows_w:
         words += len(pack_offsets(packed.w.offsets))
     return words
 
@@ -58,32 +58,50 @@ def _listed(call: LayerCall, golden: LayerResult, config: AcceleratorConfig) -> 
     }
 
 
+def _by_events(call: LayerCall, golden: LayerResult) -> dict[Counter, int]:
+    """The same by events: the one PE takes every word of W and U that is loaded."""
+    sent = int(golden.x_sent.sum())
+    words = int((golden.x_sent @ call.packed.w.offsets.astype(np.int64)).sum())
+    return {
+        Counter.W_WORDS: words,
+        Counter.X_SENT: sent,
+        Counter.X_SKIPPED: golden.x_sent.size - sent,
+        Counter.W_BUSY: words + int(golden.u_words_loaded),
+        Counter.PE_BUSY: words,
+    }
+
+
+def _u_items(u: Packed, golden: LayerResult) -> int:
+    """PE cycles of U. The first column of each sum overwrites what was there, as of W under cell fusion."""
+    form, first = stored(u.format), _first_columns(golden.kept)
+    starts = np.concatenate(([0], np.cumsum(u.offsets, dtype=np.int64)))
+    zeros = sum(form.zero_items(u.words, int(starts[column]), u.rows) * steps for column, steps in first.items())
+    return int(golden.u_words_loaded) - int(golden.kept_blocks) * form.unit_heads(u.rows) + zeros
+
+
 def expected(call: LayerCall, golden: LayerResult, config: AcceleratorConfig) -> dict[Counter, int]:
     """The counters that follow from the data of a run that succeeds: golden's result of one sequence, what ran."""
     packed, steps = call.packed, call.steps
-    u = stored(packed.u.format)
     n_fuse = min(call.n_fuse, config.fuse_capacity)
-    listed = call.schedule == Schedule.LIST
-    of_w = _listed(call, golden, config) if listed else _fused(call, golden, n_fuse, config.w_pes)
-    starts = np.concatenate(([0], np.cumsum(packed.u.offsets, dtype=np.int64)))
-    zeros = {
-        column: u.zero_items(packed.u.words, int(starts[column]), packed.u.rows)
-        for column in _first_columns(golden.kept)
-    }
-    u_words, kept = int(golden.u_words_loaded), int(golden.kept_blocks)
-    u_items = (
-        u_words - kept * u.unit_heads(packed.u.rows) + sum(zeros[c] * n for c, n in _first_columns(golden.kept).items())
-    )
+    of_w = {Counter.X_SENT: 0, Counter.X_SKIPPED: 0}
+    if call.events:
+        of_w |= _by_events(call, golden)
+    elif call.schedule == Schedule.LIST:
+        of_w |= _listed(call, golden, config)
+    else:
+        of_w |= _fused(call, golden, n_fuse, config.w_pes)
+    kept, state = int(golden.kept_blocks), call.state_bytes // WORD_BYTES
+    row = packed.h * (2 if call.h_fp16 else 4) // WORD_BYTES
     return of_w | {
-        Counter.U_WORDS: u_words,
-        Counter.X_WORDS: steps * packed.x // 2,
-        Counter.SETUP_WORDS: packed.h + _offset_words(call) + (packed.h if call.state is not None else 0),
-        Counter.STORE_WORDS: call.rows * packed.h // 2 + (packed.h if call.flags & Flags.STATE_OUT else 0),
+        Counter.U_WORDS: int(golden.u_words_loaded),
+        Counter.X_WORDS: steps * x_row_bytes(packed.x, call.x_format) // WORD_BYTES,
+        Counter.SETUP_WORDS: packed.h + _offset_words(call) + (state if call.state is not None else 0),
+        Counter.STORE_WORDS: call.rows * row + (state if call.flags & Flags.STATE_OUT else 0),
         Counter.KEPT_BLOCKS: kept,
         Counter.SKIPPED_BLOCKS: golden.kept.size - kept,
         Counter.N_FUSE: n_fuse,
-        Counter.PE_BUSY: of_w[Counter.PE_BUSY] + u_items,
-        Counter.GATE_BUSY: steps * packed.h,
+        Counter.PE_BUSY: of_w[Counter.PE_BUSY] + _u_items(packed.u, golden),
+        Counter.GATE_BUSY: steps * packed.h // config.vector_units,
     }
 
 

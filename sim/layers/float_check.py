@@ -9,12 +9,15 @@ from sim.results.result import ERROR_EDGES, FloatCheck
 
 
 def float_checks(
-    packed: PackedLayer, x: NDArray[np.float32], threshold: float, golden: LayerResult
+    packed: PackedLayer, x: NDArray[np.float32], threshold: float, golden: LayerResult, delta: bool = False
 ) -> list[FloatCheck]:
     """One for each sequence of x (N, T, X). The differences are with golden's keep mask, as one block chosen otherwise
-    changes everything behind it; such blocks are counted against float64 that prunes by its own h."""
-    errors = np.abs(golden.h - reference(packed, x, threshold, golden.kept).h)
-    flips = (reference(packed, x, threshold).kept != golden.kept).sum(axis=(1, 2))
+    changes everything behind it, with ``delta`` with what it sent of h and x; such blocks are counted against float64
+    that chooses by its own h."""
+    x_sent = golden.x_sent if golden.x_sent.shape[-1] else None
+    errors = np.abs(golden.h - reference(packed, x, threshold, golden.kept, delta=delta, x_sent=x_sent).h)
+    free = reference(packed, x, threshold, delta=delta, x_sent=x_sent)
+    flips = (free.kept != golden.kept).sum(axis=(1, 2))
     checks = []
     for error, flipped, kept in zip(errors, flips, golden.kept, strict=True):
         counts = np.bincount(np.digitize(error.ravel(), ERROR_EDGES), minlength=len(ERROR_EDGES) + 1)

@@ -8,9 +8,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from golden.config import WORD_BYTES
 from golden.formats import stored
-from golden.isa import Counter, Flags, Funct, Schedule, StatusWord, group_words, start_word
-from golden.layer import PackedLayer
-from golden.memory import h_from_bytes, layer_bytes, streams_word, x_bytes
+from golden.isa import Counter, Flags, Funct, InputFormat, Schedule, StatusWord, group_words, start_word
+from golden.layer import Layer, LayerResult, PackedLayer
+from golden.memory import (
+    h_bytes,
+    h_from_bytes,
+    layer_bytes,
+    state_bytes,
+    state_from_bytes,
+    state_size,
+    streams_word,
+    x_bytes,
+)
 from golden.recurrence import State
 from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Step, WaitIdle
 from sim.protocol.base import Segment
@@ -28,12 +37,14 @@ class LayerCall:
     Attributes:
         packed: the weights.
         x: (T, inputs) float32.
-        threshold: of block pruning.
+        threshold: of pruning, with DELTA of changes of h.
         n_fuse: fusion factor asked for.
-        flags: of START, without STATE_IN, which goes with ``state``.
-        state: what a former call left, or None to start from h = c = 0.
+        flags: of START, DELTA and H_FP16 among them, without STATE_IN, which goes with ``state``.
+        state: what a former call left, or None to start from zeros; with DELTA it has what is held.
         schedule: number of the one that runs.
         groups: sizes of the list schedule's groups, in time steps.
+        x_threshold: of changes of x, by events.
+        x_format: of x in memory; uint8 holds k/256.
     """
 
     packed: PackedLayer
@@ -44,6 +55,42 @@ class LayerCall:
     state: State | None = None
     schedule: Schedule = Schedule.CELL_FUSION
     groups: tuple[int, ...] = ()
+    x_threshold: float = 0.0
+    x_format: InputFormat = InputFormat.FP32
+
+    @property
+    def delta(self) -> bool:
+        """Changes of h are sent."""
+        return bool(self.flags & Flags.DELTA)
+
+    @property
+    def events(self) -> bool:
+        """Changes of x are sent too."""
+        return self.schedule == Schedule.EVENTS
+
+    @property
+    def h_fp16(self) -> bool:
+        """Rows of h are fp16."""
+        return bool(self.flags & Flags.H_FP16)
+
+    @property
+    def knows_w(self) -> bool:
+        """The run loads the offsets of W."""
+        return bool(self.flags & Flags.X_SKIP) or stored(self.packed.w.format).needs_offsets
+
+    @property
+    def state_bytes(self) -> int:
+        """Of a state that such a run reads or writes."""
+        return state_size(self.packed.h, self.packed.x, delta=self.delta, events=self.events)
+
+    def layer(self) -> Layer:
+        """Golden's layer for such a run. Raises ValueError for events without DELTA."""
+        skips = bool(self.flags & Flags.X_SKIP) and not self.events
+        return Layer(self.packed, x_skip=skips, delta=self.delta, events=self.events)
+
+    def golden(self, layer: Layer | None = None) -> LayerResult:
+        """Golden's result; layer: what ``layer()`` gave for the same weights, schedule and flags."""
+        return (layer or self.layer()).run(np.asarray(self.x), self.threshold, self.state, self.x_threshold)
 
     @property
     def steps(self) -> int:
@@ -72,15 +119,16 @@ def layer_segments(call: LayerCall, base: int = MEMORY_BASE) -> tuple[Segment, .
         ("u", data.u, len(data.u), False),
         ("u_offsets", data.u_offsets, len(data.u_offsets), False),
         ("bias", data.bias, len(data.bias), False),
-        ("x", x := x_bytes(call.packed, call.x), len(x), False),
-        ("h", b"", 4 * hidden * call.rows, True),
+        ("x", x := x_bytes(call.packed, call.x, call.x_format), len(x), False),
+        ("h", b"", (2 if call.h_fp16 else 4) * hidden * call.rows, True),
     ]
-    if call.flags & Flags.X_SKIP or stored(call.packed.w.format).needs_offsets:
+    if call.knows_w:
         arrays.append(("w_offsets", data.w_offsets, len(data.w_offsets), False))
     if data.tables:
         arrays.append(("tables", data.tables, len(data.tables), False))
     if call.has_state:
-        arrays.append(("state", call.state.to_bytes() if call.state else b"", 8 * hidden, True))
+        old = state_bytes(call.state, call.packed.x, delta=call.delta, events=call.events) if call.state else b""
+        arrays.append(("state", old, call.state_bytes, True))
     segments = []
     address = base
     for index, (name, content, size, write) in enumerate(arrays):
@@ -96,7 +144,7 @@ def threshold_bits(threshold: float) -> int:
 
 
 def start_steps(call: LayerCall, segments: tuple[Segment, ...]) -> list[Step]:
-    """The commands that set up and start a run, EXTENSION only where it is needed."""
+    """The commands that set up and start a run; EXTENSION, STREAMS, GROUPS and EVENTS only where they are needed."""
     at = {segment.name: segment.address for segment in segments}
     steps: list[Step] = [
         Command.of(Funct.SIZES, call.packed.x, call.packed.h),
@@ -111,7 +159,9 @@ def start_steps(call: LayerCall, segments: tuple[Segment, ...]) -> list[Step]:
         steps.append(Command.of(Funct.STREAMS, word_of_streams, at.get("tables", 0)))
     if call.groups:
         steps.append(Command.of(Funct.GROUPS, *group_words(call.groups)))
-    word = start_word(call.start_flags, call.schedule, w_format=call.packed.w.format, u_format=call.packed.u.format)
+    if call.events:
+        steps.append(Command.of(Funct.EVENTS, threshold_bits(call.x_threshold)))
+    word = start_word(call.start_flags, call.schedule, call.packed.w.format, call.packed.u.format, call.x_format)
     steps.append(Command.of(Funct.START, at["u"], word))
     return steps
 
@@ -163,6 +213,11 @@ class RunFailed(Exception):
     """The run gave no result: it was stopped, or its answers are unusable."""
 
 
+def _state_of(call: LayerCall, content: bytes) -> State:
+    """The state block of a run as it lies in memory."""
+    return state_from_bytes(content, call.packed.h, call.packed.x, delta=call.delta, events=call.events)
+
+
 def decode(call: LayerCall, outcome: Outcome) -> LayerOutcome:
     """Raises RunFailed when the run was stopped or a response is missing, naming why."""
     if outcome.stopped:
@@ -177,8 +232,8 @@ def decode(call: LayerCall, outcome: Outcome) -> LayerOutcome:
     except ValueError as error:
         raise RunFailed(f"status word {counters[Counter.STATUS]:#x}: {error}") from None
     return LayerOutcome(
-        h=h_from_bytes(outcome.memory["h"], call.packed.h),
-        state=State.from_bytes(outcome.memory["state"]) if call.has_state else None,
+        h=h_from_bytes(outcome.memory["h"], call.packed.h, call.h_fp16),
+        state=_state_of(call, outcome.memory["state"]) if call.has_state else None,
         status=status,
         counters=counters,
         harness_cycles=sum(outcome.busy_cycles),
@@ -189,7 +244,7 @@ def decode(call: LayerCall, outcome: Outcome) -> LayerOutcome:
 def first_wrong_write(call: LayerCall, expected_h: ArrayLike, outcome: Outcome) -> int | None:
     """Cycle of the first store into h that differs from ``expected_h`` (rows, H); needs ``log_writes``."""
     h = next(s for s in layer_segments(call) if s.name == "h")
-    expected = np.asarray(expected_h, dtype="<f4").tobytes()
+    expected = h_bytes(expected_h, call.h_fp16)
     for write in outcome.write_log:
         offset = write.address - h.address
         if not 0 <= offset < h.size:

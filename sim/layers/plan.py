@@ -12,4 +12,7 @@ FLAGS = Flags.H_SEQ | Flags.H_PRUNED
 
 def call_of(plan: Plan, packed: PackedLayer, x: ArrayLike, threshold: float) -> LayerCall:
     """A run of the layer on x (T, inputs), which stores every pruned row of h."""
-    return LayerCall(packed, x, threshold, plan.n_fuse, FLAGS | plan.flags, None, plan.schedule, plan.groups)
+    return LayerCall(
+        packed, x, threshold, plan.n_fuse, FLAGS | plan.flags, None, plan.schedule, plan.groups, plan.x_threshold,
+        plan.x_format,
+    )  # fmt: skip

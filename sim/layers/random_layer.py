@@ -6,6 +6,7 @@ A *case* is run on any engine and compared with golden in everything that a prog
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from golden.config import BLOCK_COLS, AcceleratorConfig
 from golden.formats import Parameters, stored
 from golden.formats.stream import Stream
-from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, Flags, Format, Schedule
+from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, Flags, Format, InputFormat, Schedule
 from golden.layer import Layer, LayerResult, PackedLayer, Packer, pack_layer_with
-from golden.recurrence import State
+from golden.recurrence import Held, State
+from golden.sends import GRID_BITS
 from golden.tables import STREAM_UNIT_COLS
 from sim.layers.compare import judge
 from sim.layers.jobs import LayerCall, LayerOutcome, RunFailed, decode, layer_job
@@ -35,6 +37,18 @@ CONFIGS = (
 FULL_CONFIGS = tuple(replace(config, group_list=True, stream16=True, stream8=True) for config in CONFIGS)
 """The same with every schedule and format."""
 
+DELTA_CONFIGS = tuple(replace(config, delta=True) for config in FULL_CONFIGS)
+"""And with DELTA."""
+
+EVENT_CONFIGS = tuple(
+    AcceleratorConfig(
+        n_pe=1, slots=0, max_x=64, max_h=64, max_t=255, window=window, esell=False, stream16=True, stream8=eight,
+        delta=True, events=True, vector_units=units,
+    )
+    for window, eight, units in ((16, True, 1), (64, True, 2), (8, False, 4), (32, True, 4))
+)  # fmt: skip
+"""By events alone."""
+
 SPECIAL_THRESHOLDS = (0.0, -0.0, -1.0, float("inf"), 1e-8, 64.0)
 
 
@@ -44,6 +58,7 @@ class RandomLayer:
 
     Attributes:
         schedule, groups: what runs, and the sizes of the list's groups.
+        x_threshold, x_format: of changes of x, by events; of x in memory.
         split: step at which the sequence goes on in a second run from the stored state, or None.
         withdraw: of every command (sim.protocol.accelerator.Command).
     """
@@ -58,6 +73,8 @@ class RandomLayer:
     flags: Flags
     schedule: Schedule
     groups: tuple[int, ...]
+    x_threshold: float
+    x_format: InputFormat
     state: State | None
     split: int | None
     timing: MemoryTiming
@@ -70,7 +87,15 @@ class RandomLayer:
 
     @cached_property
     def layer(self) -> Layer:
-        return Layer(self.packed, x_skip=bool(self.flags & Flags.X_SKIP))
+        return self.whole.layer()
+
+    @property
+    def whole(self) -> LayerCall:
+        """The whole sequence as one run."""
+        return LayerCall(
+            self.packed, self.x, self.threshold, self.n_fuse, self.flags, self.state, self.schedule, self.groups,
+            self.x_threshold, self.x_format,
+        )  # fmt: skip
 
     @property
     def text(self) -> str:
@@ -82,6 +107,9 @@ class RandomLayer:
         state = "state" if self.state is not None else "no state"
         weights = f"W {kind_of(self.packed.w)}, U {kind_of(self.packed.u)}"
         listed = f"groups of {self.groups}, " if self.groups else ""
+        if self.flags & Flags.DELTA:
+            by = f"events, th of x {self.x_threshold:.4g}, " if self.schedule == Schedule.EVENTS else ""
+            listed += f"{by}x {self.x_format.name.lower()}, "
         drawn = f"{shape}, {listed}th {self.threshold:.4g}, {self.flags!r}, {state}, {memory}, {weights}"
         return f"{self.name} seed {self.seed}: {drawn}"
 
@@ -105,6 +133,8 @@ class Traits:
     schedule: Schedule | None = None
     x_skip: bool | None = None
     formats: Sequence[Format] = ()
+    delta: bool | None = None
+    x_format: InputFormat | None = None
 
     def fits(self, config: AcceleratorConfig) -> bool:
         """Whether the configuration has what is asked for by name."""
@@ -113,6 +143,8 @@ class Traits:
             self.n_pe in (None, config.n_pe)
             and schedules <= set(config.schedules)
             and set(self.formats) <= set(config.formats)
+            and (config.delta or not self.delta)
+            and self.x_format in (None, *config.input_formats)
         )
 
 
@@ -184,6 +216,8 @@ def generate(
         flags=flags,
         schedule=Schedule.CELL_FUSION,
         groups=(),
+        x_threshold=0.0,
+        x_format=InputFormat.FP32,
         state=state if with_state else None,
         split=drawn_split,
         timing=traits.timing or timing,
@@ -198,7 +232,9 @@ def generate(
             _drawn_packer(rng, traits.formats or config.formats),
         ),
     )
-    return _scheduled(case, rng, traits) if config.group_list else case
+    if config.group_list:
+        case = _scheduled(case, rng, traits)
+    return _by_changes(case, rng, traits) if config.delta else case
 
 
 def _drawn_packer(rng: np.random.Generator, formats: Sequence[Format]) -> Packer:
@@ -225,11 +261,55 @@ def _scheduled(case: RandomLayer, rng: np.random.Generator, traits: Traits) -> R
     return replace(case, x=x, flags=flags, schedule=Schedule.LIST, groups=groups)
 
 
+_GRID = 1 << GRID_BITS
+
+
+def _by_changes(case: RandomLayer, rng: np.random.Generator, traits: Traits) -> RandomLayer:
+    """The case with DELTA, which is drawn where it is not the only way to run, with formats of x and of rows, and by
+    events where the configuration has them."""
+    events = Schedule.EVENTS in case.config.schedules
+    formats = case.config.input_formats
+    x_format = InputFormat(rng.choice(formats)) if traits.x_format is None else traits.x_format
+    flags = case.flags | (Flags.H_FP16 if rng.random() < 0.5 else Flags(0))
+    # by events it says nothing
+    flags |= Flags.X_SKIP if events and rng.random() < 0.2 else Flags(0)
+    delta = (rng.random() < 0.75 if traits.delta is None else traits.delta) or events
+    x, state = case.x, case.state
+    # x that often stays where it is, so that something is not sent
+    stays = rng.random(x.shape) < rng.choice([0, 0.5, 0.9])
+    k = np.where(stays, rng.integers(0, 256, x.shape[1:]), rng.integers(0, 256, x.shape))
+    if x_format == InputFormat.UINT8:
+        x = (k / 256).astype(np.float32)
+    elif events:
+        x = np.where(stays, x[:1], np.clip(x / 4, -1, 1)).clip(-1, 1).astype(np.float32)
+    held = _held(rng, case.packed, events) if delta else None
+    if state is not None:
+        state = replace(state, held=held)
+    x_threshold = float(np.float32(rng.choice([0.0, -1.0, float("inf"), *(rng.random(5) / 4)])))
+    return replace(
+        case,
+        x=x,
+        state=state,
+        flags=flags | (Flags.DELTA if delta else Flags(0)),
+        x_format=x_format,
+        x_threshold=x_threshold if events else 0.0,
+        schedule=Schedule.EVENTS if events else case.schedule,
+    )
+
+
+def _held(rng: np.random.Generator, packed: PackedLayer, events: bool) -> Held:
+    """What a run may find held, the limits among it."""
+
+    def values(size: int) -> NDArray[np.int32]:
+        return rng.choice([-_GRID, _GRID, *rng.integers(-_GRID, _GRID + 1, 6)], size).astype(np.int32)
+
+    sums = rng.integers(-(2**22), 2**22, 4 * packed.h).astype(np.int32)
+    return Held(values(packed.h), sums, values(packed.x) if events else None)
+
+
 def calls(case: RandomLayer) -> list[LayerCall]:
     """The runs of a case; the second takes the state that golden expects from the first."""
-    whole = LayerCall(
-        case.packed, case.x, case.threshold, case.n_fuse, case.flags, case.state, case.schedule, case.groups
-    )
+    whole = case.whole
     if case.split is None:
         return [whole]
     first = replace(whole, x=case.x[: case.split], flags=case.flags | Flags.STATE_OUT)
@@ -256,7 +336,7 @@ def check(case: RandomLayer, engine: Engine) -> tuple[list[str], int]:
     for number, call in enumerate(calls(case), 1):
         now = replace(call, state=state)
         name = f"run {number}"
-        golden = case.layer.run(np.asarray(now.x), case.threshold, state)
+        golden = now.golden(case.layer)
         try:
             rtl = _run(case, engine, now)
         except RunFailed as failure:
@@ -279,8 +359,14 @@ def _interrupt_problems(name: str, call: LayerCall, rtl: LayerOutcome) -> list[s
     return [f"{name}: interrupt was high in {rtl.raw.interrupt_cycles} cycles although IRQ was {int(wanted)}"]
 
 
+def _parts(state: State) -> list[NDArray[Any]]:
+    """The arrays of a state."""
+    held = [] if state.held is None else [state.held.h, state.held.sums, state.held.x]
+    return [state.h, state.c, *(part for part in held if part is not None)]
+
+
 def _split_problems(case: RandomLayer, last: LayerResult) -> list[str]:
     """Golden's own promise, that a split sequence gives the bits of a whole one."""
-    whole = case.layer.run(case.x, case.threshold, case.state)
-    same = (whole.state.h == last.state.h).all() and (whole.state.c == last.state.c).all()
+    whole = case.whole.golden(case.layer)
+    same = all((a == b).all() for a, b in zip(_parts(whole.state), _parts(last.state), strict=True))
     return [] if same and (whole.h[-1] == last.h[-1]).all() else ["golden: a split run differs from a whole one"]

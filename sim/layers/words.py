@@ -6,6 +6,7 @@ from golden.config import AcceleratorConfig
 from golden.cycles import CELL_FUSION, FULL_PORT, SCHEDULES, Counted, LayerWords, Parameters, Schedule
 from golden.isa import Flags
 from golden.layer import LayerResult
+from golden.memory import INPUT_BITS
 from sim.layers.jobs import LayerCall
 
 
@@ -27,10 +28,14 @@ class RunWords(LayerWords):
         return cls.of_layer(
             call.packed,
             golden.kept,
-            call.x if call.flags & Flags.X_SKIP else None,
+            call.x if call.flags & Flags.X_SKIP and not call.events else None,
             h_seq=bool(call.flags & Flags.H_SEQ),
             state_in=call.state is not None,
             state_out=bool(call.flags & Flags.STATE_OUT),
+            x_sent=golden.x_sent if call.events else None,
+            x_bits=INPUT_BITS[call.x_format],
+            row_bits=16 if call.h_fp16 else 32,
+            delta=call.delta,
         )
 
     def by(

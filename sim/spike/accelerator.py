@@ -18,11 +18,10 @@ from golden import isa
 from golden.config import GATES, WORD_BYTES, AcceleratorConfig
 from golden.cycles import CELL_FUSION, SCHEDULES, u_words_of_steps
 from golden.formats import OPEN, FormatError, Packed, Parameters, stored, unpack_halves
-from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, Schedule
+from golden.isa import COUNTER_SUMS, START_CHECKS, Counter, Error, Flags, Format, Funct, InputFormat, Schedule
 from golden.layer import Layer, LayerResult, PackedLayer
-from golden.memory import h_bytes
+from golden.memory import h_bytes, state_from_bytes, x_from_bytes, x_row_bytes
 from golden.numbers import fp16_from_bits
-from golden.recurrence import State
 from sim.layers.counters import expected
 from sim.layers.jobs import LayerCall
 from sim.layers.words import RunWords, parameters
@@ -120,7 +119,7 @@ class Accelerator:
         """As reset and ABORT leave the registers."""
         self._bad_command = False
         self._sizes = self._steps = self._at = (0, 0)
-        self._n_fuse = self._streams = 0
+        self._n_fuse = self._streams = self._x_threshold = 0
         self._groups: tuple[int, ...] = ()
         self._address = dict.fromkeys(("w", "bias", "u_offsets", "x", "h", "w_offsets", "state", "tables"), 0)
 
@@ -144,6 +143,8 @@ class Accelerator:
                 self._steps = command.rs1 & 0xFFFF_FFFF, command.rs2
             case Funct.START:
                 self._start(command.rs1, command.rs2)
+            case Funct.EVENTS:
+                self._x_threshold = command.rs1 & 0xFFFF_FFFF
             case Funct.GROUPS:
                 self._groups = isa.group_sizes(command.rs1, command.rs2)
             case Funct.COUNTER:
@@ -175,6 +176,8 @@ class Accelerator:
         if index == Counter.VERSION:
             build = {name: getattr(config, name) for name in isa.VERSION_LAYOUT.fields if name != "version"}
             return isa.VERSION_LAYOUT.pack(version=isa.VERSION, **build)
+        if index == Counter.FEATURES:
+            return config.features
         known = {} if self._run is not None else self._counters
         return known.get(Counter(index), 0) if index in Counter.__members__.values() else 0
 
@@ -190,8 +193,8 @@ class Accelerator:
         config, (x, h), (threshold, steps) = self._config, self._sizes, self._steps
         uses_state = bool(flags & (Flags.STATE_IN | Flags.STATE_OUT))
         w_format, u_format = (field.of(flags) for field in (isa.W_FORMAT_FIELD, isa.U_FORMAT_FIELD))
-        schedule = isa.SCHEDULE_FIELD.of(flags)
-        listed = schedule == Schedule.LIST
+        schedule, x_format = isa.SCHEDULE_FIELD.of(flags), isa.X_FORMAT_FIELD.of(flags)
+        listed, by_events = schedule == Schedule.LIST, schedule == Schedule.EVENTS
         knows_w = bool(flags & Flags.X_SKIP) or w_format != Format.ESELL
         uses_tables = Format.STREAM8 in (w_format, u_format)
         used = ["w", "bias", "u_offsets", "x", "h", *["state"] * uses_state]
@@ -207,7 +210,10 @@ class Accelerator:
             Error.BAD_FLAGS: isa.refused(flags)
             or not {w_format, u_format} <= set(config.formats)
             or schedule not in config.schedules
-            or (bool(flags & Flags.X_SKIP) and not listed)
+            or x_format not in config.input_formats
+            or (bool(flags & (Flags.DELTA | Flags.H_FP16)) and not config.delta)
+            or (by_events and not flags & Flags.DELTA)
+            or (bool(flags & Flags.X_SKIP) and not (listed or by_events))
             or any(
                 number and number in config.formats and not stored(number).takes(self._parameters(name))
                 for name, number in (("w", w_format), ("u", u_format))
@@ -215,7 +221,8 @@ class Accelerator:
             or (uses_state and not self._address["state"])
             or (knows_w and not self._address["w_offsets"])
             or (uses_tables and not self._address["tables"]),
-            Error.BAD_THRESHOLD: threshold & 0x7FFF_FFFF > _INFINITY,
+            Error.BAD_THRESHOLD: threshold & 0x7FFF_FFFF > _INFINITY
+            or (by_events and self._x_threshold & 0x7FFF_FFFF > _INFINITY),
         }
         return next((error for error in START_CHECKS if fails[error]), Error.NONE)
 
@@ -282,8 +289,9 @@ class Accelerator:
         """The layer that the registers point at; decoded once as long as memory holds the same."""
         x, h = self._sizes
         w_format, u_format = Format(isa.W_FORMAT_FIELD.of(flags)), Format(isa.U_FORMAT_FIELD.of(flags))
-        skips = bool(flags & Flags.X_SKIP)
-        w = self._packed("w", w_format, x, self._address["w"], known=skips or stored(w_format).needs_offsets)
+        delta, events = bool(flags & Flags.DELTA), isa.SCHEDULE_FIELD.of(flags) == Schedule.EVENTS
+        known, skips = bool(flags & Flags.X_SKIP), bool(flags & Flags.X_SKIP) and not events
+        w = self._packed("w", w_format, x, self._address["w"], known=known or stored(w_format).needs_offsets)
         u_matrix = self._packed("u", u_format, h, u, known=True)
         bias = self._words(self._address["bias"], h)
         held = [
@@ -292,37 +300,45 @@ class Accelerator:
             for part in (matrix.words, matrix.offsets, matrix.parameters.tables)
             if part is not None
         ]
-        key = (x, w_format, u_format, self._streams, skips, *held, bias.tobytes())
+        key = (x, w_format, u_format, self._streams, skips, delta, events, *held, bias.tobytes())
         if key not in self._layers:
             packed = PackedLayer(w, u_matrix, fp16_from_bits(unpack_halves(bias, 4 * h)), x, h)
             if len(self._layers) == _LAYERS_KEPT:
                 del self._layers[next(iter(self._layers))]
-            self._layers[key] = Layer(packed, x_skip=skips)
+            self._layers[key] = Layer(packed, x_skip=skips, delta=delta, events=events)
         return self._layers[key]
 
     def _compute(self, u: int, flags: Flags, n_fuse: int) -> _Run:
         (x_size, h_size), (threshold_bits, steps) = self._sizes, self._steps
         layer = self._layer(u, flags)
-        x = self._words(self._address["x"], steps * x_size // 2).view("<f4").reshape(steps, x_size)
-        state = None
+        schedule = Schedule(isa.SCHEDULE_FIELD.of(flags))
+        groups = self._groups if schedule == Schedule.LIST else ()
+        x_format = InputFormat(isa.X_FORMAT_FIELD.of(flags))
+        row_words = x_row_bytes(x_size, x_format) // WORD_BYTES
+        x = x_from_bytes(self._words(self._address["x"], steps * row_words).tobytes(), x_size, x_format)
+        thresholds = np.array([threshold_bits, self._x_threshold], np.uint32).view(np.float32)
+        call = LayerCall(
+            layer.packed, x, float(thresholds[0]), n_fuse, flags & ~Flags.STATE_IN, None, schedule, groups,
+            float(thresholds[1]), x_format,
+        )  # fmt: skip
         if flags & Flags.STATE_IN:
-            state = State.from_bytes(self._words(self._address["state"], h_size).tobytes())
-        result = layer.run(x, float(np.uint32(threshold_bits).view(np.float32)), state)
+            content = self._words(self._address["state"], call.state_bytes // WORD_BYTES).tobytes()
+            state = state_from_bytes(content, h_size, x_size, delta=call.delta, events=call.events)
+            call = replace(call, state=state)
+        result = call.golden(layer)
         run = _Run(result.error, result.rows)
         rows = result.h_pruned if flags & Flags.H_PRUNED else result.h
         if flags & Flags.H_SEQ:
-            run.stores = [(self._address["h"] + 4 * h_size * t, h_bytes(rows[t])) for t in range(result.rows)]
+            stored_rows = [h_bytes(row, call.h_fp16) for row in rows[: result.rows]]
+            run.stores = [(self._address["h"] + len(row) * t, row) for t, row in enumerate(stored_rows)]
             run.rows_before = list(range(result.rows))
         if result.error:
             return run
         if not flags & Flags.H_SEQ:
-            run.stores, run.rows_before = [(self._address["h"], h_bytes(rows[-1]))], [steps - 1]
+            run.stores, run.rows_before = [(self._address["h"], h_bytes(rows[-1], call.h_fp16))], [steps - 1]
         if flags & Flags.STATE_OUT:
             run.stores.append((self._address["state"], result.state.to_bytes()))
             run.rows_before.append(steps)
-        schedule = Schedule(isa.SCHEDULE_FIELD.of(flags))
-        groups = self._groups if schedule == Schedule.LIST else ()
-        call = LayerCall(layer.packed, x, 0.0, n_fuse, flags & ~Flags.STATE_IN, state, schedule, groups)
         self._account(run, call, result, n_fuse)
         return run
 

@@ -214,6 +214,8 @@ def _check_built(chosen: Mapping[str, Any]) -> None:
     for key, row, built in (("schedule", schedule, BUILT_SCHEDULES), ("format", form, BUILT_FORMATS)):
         if chosen["engine"] != MODEL and row.number not in built:
             raise _LeftOut((key, "engine"), f'not built: {key} {in_list(row.name)} is for the engine "{MODEL}" alone')
+    if schedule.number == Schedule.EVENTS:
+        raise _LeftOut(("schedule",), "without changes: x and h of random layers do not stay what they are")
     if chosen["n_fuse"] and "n_fuse" not in schedule.parameters:
         raise _LeftOut(("n_fuse", "schedule"), f"n_fuse without meaning: schedule {schedule.name} has none")
 

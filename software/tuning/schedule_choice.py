@@ -11,10 +11,11 @@ import typer
 from numpy.typing import ArrayLike, NDArray
 
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig, LayerShape
-from golden.cycles import CELL_FUSION, LIST, SCHEDULES, LayerWords
+from golden.cycles import CELL_FUSION, EVENTS, LIST, SCHEDULES, LayerWords
 from golden.cycles.list import MAX_SIZE, MAX_SIZES
-from golden.isa import ERROR_MEANINGS, Error, Schedule
+from golden.isa import ERROR_MEANINGS, INPUT_FORMAT_MEANINGS, Error, InputFormat, Schedule
 from golden.layer import Layer, LayerResult, PackedLayer
+from golden.memory import INPUT_BITS
 from golden.settings import USUAL
 from software.checkpoint import LayerWeights
 from software.cli import UserError
@@ -42,6 +43,24 @@ BestOption = Annotated[
         help="The schedule, what it leaves open, and formats unless given, with the fewest cycles by the models.",
     ),
 ]
+DeltaOption = Annotated[
+    bool,
+    typer.Option("--delta", help=f"Send changes of h from the threshold on, instead of h ({EVENTS.name}: always)."),
+]
+XThresholdOption = Annotated[
+    float, typer.Option("--x-threshold", metavar="TH", help=f"Changes of x that are sent ({EVENTS.name}).")
+]
+INPUT_FORMATS = {number.name.lower(): number for number in InputFormat}
+"""Formats of x by what options call them."""
+XFormatOption = Annotated[
+    str,
+    typer.Option(
+        "--x-format",
+        metavar="NAME",
+        help=f"Of the lowest layer's x in memory: {'; '.join(INPUT_FORMAT_MEANINGS.values())}.",
+    ),
+]
+HFp16Option = Annotated[bool, typer.Option("--h-fp16", help="Store rows of h as fp16.")]
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -63,9 +82,24 @@ class ScheduleChoice:
     groups: tuple[int, ...] | None = None
     x_skip: bool = False
     best: bool = False
+    delta: bool = False
+    x_threshold: float = 0.0
+    x_format: InputFormat = InputFormat.FP32
+    h_fp16: bool = False
 
     @classmethod
-    def of(cls, n_fuse: int, schedule: str, groups: str | None, x_skip: bool, best: bool) -> "ScheduleChoice":
+    def of(
+        cls,
+        n_fuse: int,
+        schedule: str,
+        groups: str | None,
+        x_skip: bool,
+        best: bool,
+        delta: bool = False,
+        x_threshold: float = 0.0,
+        x_format: str = "fp32",
+        h_fp16: bool = False,
+    ) -> "ScheduleChoice":
         """Of the options of a command."""
         if schedule not in SCHEDULES:
             raise UserError(f"--schedule must be {' or '.join(SCHEDULES)}, not {schedule!r}")
@@ -73,27 +107,55 @@ class ScheduleChoice:
             raise UserError("--best chooses the schedule: --schedule, --groups and --x-skip must be left out")
         if schedule != LIST.name and (groups or x_skip):
             raise UserError(f"{'--groups' if groups else '--x-skip'} is for --schedule {LIST.name}, not {schedule}")
+        events = schedule == EVENTS.name
+        if x_format not in INPUT_FORMATS:
+            raise UserError(f"--x-format must be {', '.join(INPUT_FORMATS)}, not {x_format!r}")
+        if np.isnan(x_threshold):
+            raise UserError("--x-threshold must be a number, not nan")
+        if x_threshold and not events:
+            raise UserError(f"--x-threshold is for --schedule {EVENTS.name}, not {schedule}")
         sizes = None if groups in (None, SEARCH) else _sizes(str(groups))
-        return cls(n_fuse, schedule, sizes, x_skip, best)
+        number = INPUT_FORMATS[x_format]
+        return cls(n_fuse, schedule, sizes, x_skip, best, delta or events, x_threshold, number, h_fp16)
 
     @property
     def plain(self) -> bool:
-        """Whether it is cell fusion at a given N_fuse."""
-        return self.schedule == CELL_FUSION.name and not self.best
+        """Whether it is cell fusion at a given N_fuse, on numbers as they always were."""
+        return self == ScheduleChoice(self.n_fuse, groups=self.groups)
 
     @property
     def given(self) -> Plan | None:
-        """The plan of every layer where nothing is left to a search."""
-        if self.plain:
-            return Plan(self.n_fuse)
-        return Plan(self.n_fuse, Schedule.LIST, self.groups, self.x_skip) if self.groups else None
+        """The plan of the lowest layer where nothing is left to a search."""
+        if self.best or (self.schedule == LIST.name and not self.groups):
+            return None
+        number = SCHEDULES[self.schedule].number
+        assert number is not None
+        return self._plan(self.n_fuse, Schedule(number), self.groups or (), self.x_skip)
+
+    def _plan(self, n_fuse: int, schedule: Schedule, groups: tuple[int, ...] = (), x_skip: bool = False) -> Plan:
+        return Plan(n_fuse, schedule, groups, x_skip, self.delta, self.x_threshold, self.x_format, self.h_fp16)
+
+    @property
+    def above(self) -> "ScheduleChoice":
+        """What is asked of the other layers, whose x are the rows that the one below stored."""
+        return replace(self, x_format=InputFormat.FP16 if self.h_fp16 else InputFormat.FP32)
+
+    def layer(self, packed: PackedLayer) -> Layer:
+        """Golden's layer for such runs."""
+        return Layer(packed, delta=self.delta, events=self.schedule == EVENTS.name)
 
     def check(self, config: AcceleratorConfig) -> None:
-        """Raise UserError for a schedule that a build of this configuration does not run."""
+        """Raise UserError for what a build of this configuration does not run."""
         number = SCHEDULES[self.schedule].number
-        if number not in config.schedules:
+        if number not in config.schedules and not self.best:
             have = SCHEDULES.names(config.schedules)
-            raise UserError(f"--schedule {self.schedule} is not built with group_list=false, which has: {have}")
+            switch = "events=false" if number == Schedule.EVENTS else "group_list=false"
+            switch = "events=true" if config.events else switch
+            raise UserError(f"--schedule {self.schedule} is not built with {switch}, which has: {have}")
+        wanted = {"--delta": self.delta, "--x-format": self.x_format != InputFormat.FP32, "--h-fp16": self.h_fp16}
+        for option, there in wanted.items():
+            if there and not config.delta:
+                raise UserError(f"{option} is not built with delta=false")
 
     def plan(self, packed: PackedLayer, x: ArrayLike, golden: LayerResult, config: AcceleratorConfig) -> Plan:
         """The plan of a layer, by its first sequence x (T, inputs) and golden's result of it."""
@@ -106,14 +168,26 @@ class ScheduleChoice:
         if self.given is not None:
             return self.given, 0
         skips = self.x_skip or self.best
-        fused, listed = (LayerWords.of_layer(packed, golden.kept, zeros) for zeros in (None, x if skips else None))
+        fused, listed = (
+            LayerWords.of_layer(
+                packed,
+                golden.kept,
+                zeros,
+                x_bits=INPUT_BITS[self.x_format],
+                row_bits=16 if self.h_fp16 else 32,
+                delta=self.delta,
+            )
+            for zeros in (None, x if skips else None)
+        )
         n_fuse, found = self.n_fuse, []
         if self.best:
             n_fuse = CELL_FUSION.search(fused, config)[0]
-            found.append((Plan(n_fuse), CELL_FUSION.model(fused, config, (n_fuse,)).cycles))
+            plan = self._plan(n_fuse, Schedule.CELL_FUSION)
+            found.append((plan, CELL_FUSION.model(fused, config, (n_fuse,)).cycles))
         if not self.best or Schedule.LIST in config.schedules:
             sizes = LIST.search(listed, config)
-            found.append((Plan(n_fuse, Schedule.LIST, sizes, skips), LIST.model(listed, config, sizes).cycles))
+            plan = self._plan(n_fuse, Schedule.LIST, sizes, skips)
+            found.append((plan, LIST.model(listed, config, sizes).cycles))
         return min(found, key=lambda one: one[1])
 
 
@@ -127,6 +201,10 @@ class PlannedLayer:
     packed: PackedLayer
     threshold: float
     plan: Plan
+
+    def golden(self, x: NDArray[np.float32]) -> LayerResult:
+        """Golden's result of x (T, X) or (N, T, X)."""
+        return self.plan.layer(self.packed).run(x, self.threshold, x_threshold=self.plan.x_threshold)
 
 
 @contextmanager
@@ -150,13 +228,17 @@ def plan_layers(
     Raises UserError for a format that it does not read, and where a search meets a layer that golden stops; ValueError
     when a format does not hold the weights.
     """
-    if (plan := schedule.given) is not None:
+    if schedule.given is not None:
         packed = []
         for number, layer in enumerate(weights, 1):
             with _of_layer(number):
                 packed.append(formats.pack(layer.w, layer.u, layer.b))
         check_built(packed, config.formats)
-        return [PlannedLayer(one, layer.threshold, plan) for one, layer in zip(packed, weights, strict=True)]
+        plans = [plan for each in (schedule, schedule.above) if (plan := each.given)]
+        return [
+            PlannedLayer(one, layer.threshold, plans[min(number, 1)])
+            for number, (one, layer) in enumerate(zip(packed, weights, strict=True))
+        ]
     found: list[PlannedLayer] = []
     with bars() as bar:
         for number, layer in enumerate(weights, 1):
@@ -166,7 +248,7 @@ def plan_layers(
             task = bar.add_task(f"layer {number}: search", total=len(packed))
             tried, stopped = [], Error.NONE
             for one in packed:
-                result = Layer(one).run(x, layer.threshold)
+                result = schedule.layer(one).run(x, layer.threshold, x_threshold=schedule.x_threshold)
                 if result.error == Error.NONE:
                     tried.append((*schedule.planned(one, x, result, config), one, result))
                 else:
@@ -176,7 +258,7 @@ def plan_layers(
                 raise UserError(f"layer {number} stops: {ERROR_MEANINGS[stopped]}")
             plan, _, best, result = min(tried, key=lambda one: one[1])
             found.append(PlannedLayer(best, layer.threshold, plan))
-            x = result.h_pruned
+            x, schedule = result.h_pruned, schedule.above
     return found
 
 

@@ -73,7 +73,7 @@ def test_what_has_a_number_packs() -> None:
 
 
 def test_names_are_those_of_the_numbers_in_their_order() -> None:
-    assert SCHEDULES.names(reversed(isa.Schedule)) == "list, cell-fusion"
+    assert SCHEDULES.names(reversed(isa.Schedule)) == "events, list, cell-fusion"
     assert FORMATS.names([isa.Format.STREAM16]) == "stream-16"
     with pytest.raises(ValueError, match="no schedule has the number 3; there are: 0 cell-fusion, 1 list"):
         SCHEDULES.names([0, 3])

@@ -1,21 +1,36 @@
 """An engine that is golden itself: it tests what stands around an engine, in no time, with planted faults."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from golden.config import AcceleratorConfig
-from golden.isa import COUNTER_SUMS, SCHEDULE_FIELD, Counter, Error, Flags, Funct, Schedule, group_sizes
-from golden.layer import Layer, PackedLayer
-from golden.memory import h_bytes
-from golden.recurrence import State
+from golden.isa import (
+    COUNTER_SUMS,
+    SCHEDULE_FIELD,
+    X_FORMAT_FIELD,
+    Counter,
+    Error,
+    Flags,
+    Funct,
+    InputFormat,
+    Schedule,
+    group_sizes,
+)
+from golden.layer import PackedLayer
+from golden.memory import h_bytes, state_from_bytes, x_from_bytes
 from sim.layers.counters import expected
 from sim.layers.jobs import LayerCall
 from sim.protocol.accelerator import AcceleratorJob, Command, Outcome, Response
 from sim.protocol.base import Write
 from sim.spike.accelerator import Accelerator
 from sim.spike.accelerator import Command as TwinCommand
+
+
+def single(bits: int) -> float:
+    """The fp32 number of these bits."""
+    return float(np.uint32(bits).view(np.float32))
 
 
 def registers(job: AcceleratorJob) -> dict[Funct, tuple[int, int]]:
@@ -68,16 +83,35 @@ class GoldenEngine:
     def verilog_sha256(self, design):
         return "0" * 64
 
-    def run(self, design, job, progress=None):
+    def run(self, design, job, progress=None, console=None):
         at = {s.address: s for s in job.segments}
         reg = registers(job)
         (x, _), (th, steps) = reg[Funct.SIZES], reg[Funct.STEPS]
         packed = packed_of(job, design.config)
-        flags = Flags(reg[Funct.START][1])
+        config, word = design.config, reg[Funct.START][1]
+        flags = Flags(word) & Flags(sum(Flags))
+        # a test may give a schedule of its own a number that no build has
+        schedule: Any = SCHEDULE_FIELD.of(word)
+        x_format = InputFormat(X_FORMAT_FIELD.of(word))
+        inputs = x_from_bytes(at[reg[Funct.DATA][0]].data, x, x_format)
+        call = LayerCall(
+            packed,
+            inputs,
+            single(th),
+            reg[Funct.FUSION][1],
+            flags & ~Flags.STATE_IN,
+            None,
+            schedule,
+            group_sizes(*reg[Funct.GROUPS]) if schedule == Schedule.LIST else (),
+            single(reg.get(Funct.EVENTS, (0, 0))[0]),
+            x_format,
+        )
+        assert call.steps == steps
         state_at = at.get(reg.get(Funct.EXTENSION, (0, 0))[1])
-        state = State.from_bytes(state_at.data) if state_at and flags & Flags.STATE_IN else None
-        inputs = np.frombuffer(at[reg[Funct.DATA][0]].data, "<f4").reshape(steps, x)
-        result = Layer(packed).run(inputs, float(np.uint32(th).view(np.float32)), state)
+        if state_at and flags & Flags.STATE_IN:
+            state = state_from_bytes(state_at.data, packed.h, packed.x, delta=call.delta, events=call.events)
+            call = replace(call, state=state)
+        result = call.golden()
 
         stored = (result.h_pruned if flags & Flags.H_PRUNED else result.h).copy()
         if self.wrong and self.wrong_run in (None, self.runs):
@@ -86,18 +120,14 @@ class GoldenEngine:
         rows = stored if flags & Flags.H_SEQ else stored[-1:]
         target = at[reg[Funct.DATA][1]]
         memory = {s.name: s.data.ljust(s.size, b"\xff") for s in job.segments if s.write}
-        memory[target.name] = h_bytes(rows)
+        memory[target.name] = h_bytes(rows, call.h_fp16)
         if state_at and flags & Flags.STATE_OUT:
             memory[state_at.name] = result.state.to_bytes()
         status = 1 << 1 | (self.code != 0) << 2 | self.code << 8 | steps << 32
-        config = design.config
-        n_fuse = min(reg[Funct.FUSION][1], config.fuse_capacity)
-        schedule: Any = SCHEDULE_FIELD.of(reg[Funct.START][1])
-        groups = group_sizes(*reg[Funct.GROUPS]) if schedule == Schedule.LIST else ()
-        call = LayerCall(packed, inputs, 0.0, n_fuse, flags, state, schedule, groups)
         counters = expected(call, result, config) | {
             Counter.STATUS: status,
             Counter.VERSION: 1 | config.n_pe << 16,
+            Counter.FEATURES: config.features,
         }
         # more than the small layers of the tests need; what is not work has one cause
         cycles = 1000 * steps

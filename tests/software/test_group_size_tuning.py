@@ -138,7 +138,7 @@ def test_extreme_sparsities_and_odd_sizes(
         (("--seed", "-1"), "--seed must be 0 or more, not -1"),
         (("--spx", "2"), "--spx must be in 0..1, not 2.0"),
         (("--schedule", "lists"), f"--schedule must be {', '.join(SCHEDULES)} or all, not 'lists'"),
-        (("--preset", "small"), "no preset 'small'; there are: default, stream8, mnist, ptb, tiny, wide"),
+        (("--preset", "small"), "no preset 'small'; there are: default, stream8, mnist, ptb, tiny, event, wide"),
         (("--preset", "mnist"), "the layer has X = 800, the accelerator asked for allows 128"),
         (("--set", "max_h=400"), "the layer has H = 800, the accelerator asked for allows 400"),
         (("--multipliers", "6"), "--multipliers must be 4 or 8, not 6"),

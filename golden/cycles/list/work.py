@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from golden.config import AcceleratorConfig
 from golden.cycles.base import LayerWords, Parameters
-from golden.cycles.words import HALVES, SINGLES, integer
+from golden.cycles.words import HALVES, integer
 
 MAX_SIZES = 16
 MAX_SIZE = 63
@@ -87,23 +87,23 @@ class Work:
     @property
     def x_words(self) -> int:
         """Words of a row of x."""
-        return self.words.shape.x // SINGLES
+        return self.words.x_words
 
     @property
     def row_words(self) -> int:
         """Words of a stored row of h."""
-        return self.words.shape.h // SINGLES
+        return self.words.row_words
 
     @property
     def setup(self) -> int:
         """Words that come before U: bias, U's offsets, the state."""
         shape = self.words.shape
-        return shape.h + -(-len(self.words.u_offsets) // HALVES) + (shape.h if self.words.state_in else 0)
+        return shape.h + -(-len(self.words.u_offsets) // HALVES) + self.words.state_words * self.words.state_in
 
     @property
     def state_out(self) -> int:
         """Words of the state, stored after the last row."""
-        return self.words.shape.h if self.words.state_out else 0
+        return self.words.state_words * self.words.state_out
 
     def stores(self, step: int) -> bool:
         """Whether a step's row of h is stored."""

@@ -29,18 +29,6 @@ _LONGEST = -(-len(COUNTED) // _BETWEEN_READS) * (_PAUSE + _BETWEEN_READS) + _PAU
 """Cycles from a fold of a count to its next, at most: all have a turn, and reads come as fast as they can."""
 
 
-def features(cfg: AcceleratorConfig) -> int:
-    """What counter FEATURES says of a build."""
-    return isa.FEATURES_LAYOUT.pack(
-        schedules=sum(1 << number for number in cfg.schedules),
-        formats=sum(1 << number for number in cfg.formats),
-        input_formats=sum(1 << number for number in cfg.input_formats),
-        delta=cfg.delta,
-        h_fp16=cfg.delta,
-        vector_units=cfg.vector_units,
-    )
-
-
 class Counters(Component):
     """Counts cycles and events while ``busy``, from ``start`` on; the cycle of a START that runs (``begin``) is the
     first.
@@ -153,7 +141,7 @@ class Counters(Component):
         values = {
             Counter.STATUS: self.status.as_value(),
             Counter.VERSION: Const(isa.VERSION_LAYOUT.pack(version=isa.VERSION, **build), 64),
-            Counter.FEATURES: Const(features(cfg), 64),
+            Counter.FEATURES: Const(cfg.features, 64),
             Counter.N_FUSE: n_fuse,
             Counter.CYCLES: cycles,
         }

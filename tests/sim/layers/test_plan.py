@@ -19,7 +19,7 @@ CONFIG = preset("default")
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ((3, "lst", None, False, False), "--schedule must be cell-fusion or list, not 'lst'"),
+        ((3, "lst", None, False, False), "--schedule must be cell-fusion or list or events, not 'lst'"),
         ((3, "cell-fusion", "3", False, False), "--groups is for --schedule list, not cell-fusion"),
         ((3, "cell-fusion", None, True, False), "--x-skip is for --schedule list, not cell-fusion"),
         ((3, "list", None, False, True), "--best chooses the schedule: --schedule, --groups and"),

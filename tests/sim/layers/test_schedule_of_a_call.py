@@ -23,7 +23,7 @@ from tests.sim.golden_engine import GoldenEngine
 class Other(Schedule):
     """A schedule that no hardware runs yet: its number is free, its model says the same of everything."""
 
-    name, number = "other", 2  # type: ignore[assignment]
+    name, number = "other", 3  # type: ignore[assignment]
 
     def model(self, *_: object) -> Cycles:
         return Cycles(1234, 567)
@@ -45,16 +45,16 @@ def record_of(call: LayerCall) -> LayerRun:
 
 def test_its_number_goes_into_start_and_its_models_into_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
     call = call_of(4)
-    other = replace(call, schedule=2)  # type: ignore[arg-type]
+    other = replace(call, schedule=3)  # type: ignore[arg-type]
     assert start_of(call) >> 8 & 3 == 0
-    assert start_of(other) == start_of(call) | 2 << 8
+    assert start_of(other) == start_of(call) | 3 << 8
     ours = record_of(call)
     assert (ours.schedule, ours.format, ours.n_fuse) == (0, "eSELL", 2)
-    with pytest.raises(ValueError, match="no schedule has the number 2; there are: 0 cell-fusion"):
+    with pytest.raises(ValueError, match="no schedule has the number 3; there are: 0 cell-fusion"):
         record_of(other)
     monkeypatch.setattr(words, "SCHEDULES", Registry("schedule", CELL_FUSION, Other()))
     theirs = record_of(other)
-    assert (theirs.schedule, theirs.word_model_cycles, theirs.word_model_port_words) == (2, 1234, 567)
+    assert (theirs.schedule, theirs.word_model_cycles, theirs.word_model_port_words) == (3, 1234, 567)
     assert (theirs.published_model_cycles, theirs.bound_cycles) == (0, ours.bound_cycles)
     assert ours.word_model_cycles not in (0, 1234) and ours.published_model_cycles > 0
     assert theirs.counters[Counter.CYCLES.name] == ours.cycles

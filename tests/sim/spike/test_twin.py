@@ -174,7 +174,7 @@ def test_abort_drops_the_run_and_clears() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [Command(11), Command(127), Command(Funct.SIZES, xs2=False), Command(Funct.COUNTER, xs1=False),
+    [Command(12), Command(127), Command(Funct.SIZES, xs2=False), Command(Funct.COUNTER, xs1=False),
      Command(Funct.ABORT, opcode=0x2B)],
 )  # fmt: skip
 def test_a_bad_command_is_told_by_the_next_start(command: Command) -> None:

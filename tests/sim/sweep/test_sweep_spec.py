@@ -124,7 +124,7 @@ L = 'layer = "mnist-l1"\n'
         ("[grid]\nlayer = { x = 8192, h = 8192, t = 2 }", "4 x h x the larger of x and h must be at most 67108864"),
         ("[grid]\nlayer = { x = 4, h = 4, t = 2 }", "w_sparsity is missing: layer x4-h4-t2 is not of Table 2"),
         ('[grid]\npreset = "tiny"\n' + L, "grid: layer mnist-l1 has H = 128, preset tiny allows 64"),
-        ('[grid]\npreset = "huge"\n' + L, "preset = 'huge': there is: default, stream8, mnist, ptb, tiny, wide, fit"),
+        ('[grid]\npreset = "huge"\n' + L, "preset = 'huge': there is: default, stream8, mnist, ptb, tiny, event, wide"),
         ('[grid]\nengine = "vcs"\n' + L, "engine = 'vcs': there is: model, native, verilator, pysim, icarus"),
         ('[grid]\nschedule = "carousel"\n' + L, "schedule = 'carousel': there is: cell-fusion"),
         ('[grid]\nformat = "CSC"\n' + L, "format = 'CSC': there is: dense, \"CSR, 16-bit index\", \"CSR, log2 "),
