@@ -60,8 +60,12 @@ class Widths:
         self.w_words = bits_for(9 * cfg.x_blocks * (cfg.max_rows // 8))
 
 
-HELD_BITS = 12
+GRID_BITS = 10
+"""Held values and their changes are whole numbers of 2^-10."""
+HELD_BITS = GRID_BITS + 2
 """A held value, or a part of one block's: a signed whole number of 2^-10, at most 1 in magnitude."""
+HELD_LIMIT = 1 << GRID_BITS
+"""The most that is held."""
 HELD = data.ArrayLayout(signed(HELD_BITS), BLOCK_COLS)
 """Held values of a block."""
 HALVES = data.ArrayLayout(unsigned(16), 4)

@@ -71,6 +71,7 @@ class EventCell(Component):
         ]
 
         written = []
+        results = [self.unit.h] if width == 1 else self.unit.h
         for i in range(width):
             f, g_in, g, o = (self.gates.gates[gate][i] for gate in range(4))
             of_unit = Array(cells.read_data.word_select(i + width * k, SUM_BITS) for k in range(slices))
@@ -99,7 +100,7 @@ class EventCell(Component):
                 product.eq(outputs[-1] * activation.y),
                 negative.eq(h < 0),
                 magnitude.eq(Mux(h < 0, -h, h)),
-                self.unit.h[i].eq(Cat(fp16_from_q20_magnitude(m, magnitude, f"h_{i}"), negative)),
+                results[i].eq(Cat(fp16_from_q20_magnitude(m, magnitude, f"h_{i}"), negative)),
             ]
         lane_en = ((1 << width) - 1) << (width * parts[4] if slices > 1 else 0)
         m.d.comb += [

@@ -51,8 +51,9 @@ class EventDatapath(Component):
         for part in (inputs, path, gates, cell, hidden, store):
             connect(m, flipped(self.parameters), part.parameters)
 
-        # Stores are few and free buffers; a row of x is wanted before the columns of the step after it.
-        offers = (store.burst, inputs.burst, path.burst)
+        # U is what the gates wait for. Rows of h and of x fill the time in which there is none, while gates are made,
+        # and then W of the step after: none of it is wanted as soon.
+        offers = (path.u_burst, store.burst, inputs.burst, path.burst)
         m.submodules.arbiter = arbiter = BurstArbiter(cfg, len(offers))
         for offer, place in zip(offers, arbiter.offers, strict=True):
             connect(m, offer, place)
@@ -79,8 +80,8 @@ class EventDatapath(Component):
         connect(m, cell.unit, hidden.unit)
         connect(m, hidden.row, store.row)
         connect(m, store.cells, cell.read)
-        connect(m, store.held, hidden.held_read)
-        connect(m, store.sums, gates.state)
+        connect(m, store.held, hidden.held_state)
+        connect(m, store.held_sums, gates.state)
         connect(m, store.x_held, inputs.state)
         m.d.comb += gates.row_free.eq(store.row_free)
 

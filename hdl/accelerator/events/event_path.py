@@ -1,12 +1,21 @@
 """From memory to the sums of a step: columns of W and of U that are sent, a word a cycle into one PE."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.events.event_scanner import EventScanner
 from hdl.accelerator.formats.stream_decoder import StreamDecoder
-from hdl.accelerator.layout import HALVES, HELD_BITS, SUM_BITS, Kind, column_layout, mark_layout, segment_layout
+from hdl.accelerator.layout import (
+    HALVES,
+    HELD_BITS,
+    SUM_BITS,
+    Kind,
+    burst_layout,
+    column_layout,
+    mark_layout,
+    segment_layout,
+)
 from hdl.accelerator.ring import Ring
 from hdl.accelerator.signatures import (
     BlockSignature,
@@ -39,9 +48,10 @@ class EventPath(Component):
     the last word of a step. ``bias``, ``c``, ``h_state``, ``held``, ``held_sums`` and ``x_held`` carry what is loaded
     before the first step, until ``loaded``.
 
-    ``burst`` asks for all of that, ``fill`` brings it. ``faults``: what is wrong with it. ``events``: words of W, of U
-    and of what comes before, units that are sent and not; in every cycle the PE works (W_BUSY), a word is due and not
-    there (W_STARVED, of U U_STARVED, too), or there is none to wait for (W_IDLE; U_IDLE: none of U).
+    ``u_burst`` asks for U, ``burst`` for all the rest, ``fill`` brings it. ``faults``: what is wrong with it.
+    ``events``: words of W, of U and of what comes before, units that are sent and not; in every cycle the PE works
+    (W_BUSY), a word is due and not there (W_STARVED, of U U_STARVED, too), or there is none to wait for (W_IDLE;
+    U_IDLE: none of U).
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -51,6 +61,7 @@ class EventPath(Component):
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "burst": Out(OfferSignature(cfg)),
+                "u_burst": Out(OfferSignature(cfg)),
                 "fill": In(FillSignature(cfg)),
                 "bias": Out(WriteSignature(cfg.max_h, HALVES)),
                 "c": Out(WriteSignature(cfg.max_h, signed(SUM_BITS))),
@@ -78,6 +89,7 @@ class EventPath(Component):
         m.submodules.scanner = scanner = EventScanner(cfg)
         m.submodules.loader = loader = SegmentLoader(cfg)
         m.submodules.segments = segments = Queue(segment_layout(), 8)
+        m.submodules.segments_of_u = segments_of_u = Queue(unsigned(1), 8)
         m.submodules.columns = columns = Queue(column_layout(cfg), 16)
         m.submodules.ring = ring = Ring(cfg, Kind.U)
         m.submodules.decoder = decoder = StreamDecoder(cfg, stream8=cfg.stream8, mark=mark_layout(cfg))
@@ -86,8 +98,22 @@ class EventPath(Component):
         bank = spmv_bank.words
         for part in (setup, scanner):
             connect(m, flipped(self.parameters), part.parameters)
-        connect(m, loader.burst, flipped(self.burst))
         connect(m, segments.o, loader.segments)
+        # A burst is offered at one place or the other, by what the segment in work is of.
+        of_u_now = Signal()
+        with m.If(segments.o.valid & segments.o.ready):
+            m.d.sync += of_u_now.eq(segments_of_u.o.payload)
+        for offer, mine in ((self.burst, ~of_u_now), (self.u_burst, of_u_now)):
+            m.d.comb += [
+                offer.valid.eq(loader.burst.valid & mine),
+                *(getattr(offer, name).eq(getattr(loader.burst, name)) for name in burst_layout(cfg).members),
+            ]
+        m.d.comb += [
+            loader.burst.taken.eq(self.burst.taken | self.u_burst.taken),
+            segments_of_u.i.valid.eq(segments.i.valid & segments.i.ready),
+            segments_of_u.i.payload.eq(setup.done & scanner.columns.payload.mark.of_u),
+            segments_of_u.o.ready.eq(segments.o.valid & segments.o.ready),
+        ]
         connect(m, flipped(self.fill), ring.fill)
         connect(m, ring.space, loader.space)
         connect(m, flipped(p.w_matrix), decoder.w_matrix)

@@ -50,10 +50,18 @@ class UnitGatesSignature(Signature):
 
 
 class UnitSignature(Signature):
-    """Elements of h in ascending order: with ``valid`` one of them, ``h`` in fp16."""
+    """Elements of h in ascending order: with ``valid`` one of them, ``h`` in fp16, or ``units`` of them at once."""
 
-    def __init__(self) -> None:
-        super().__init__({"valid": Out(1), "h": Out(16)})
+    def __init__(self, units: int = 1) -> None:
+        super().__init__({"valid": Out(1), "h": Out(16) if units == 1 else Out(16).array(units)})
+
+
+class StateReadSignature(Signature):
+    """A read of element ``addr`` of what a run keeps, seen from the reader: 32 bits, ``value``, one cycle later; only
+    while no step is in work."""
+
+    def __init__(self, elements: int) -> None:
+        super().__init__({"read": Out(1), "addr": Out(range(max(2, elements))), "value": In(signed(32))})
 
 
 class KeepSignature(Signature):
@@ -83,12 +91,14 @@ class BlockSignature(Signature):
 class RowSignature(Signature):
     """The last two rows of h, seen from who holds them: ``done`` pulses when a row is complete.
 
-    ``half`` and ``addr`` ask for a block of the one or the other, with its keep bits.
+    ``half`` and ``addr`` ask for a block of the one or the other, with its keep bits. In builds with DELTA ``raw`` asks
+    for what h of the last step is, whatever its row is to be.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         super().__init__(
             {
+                **({"raw": In(1)} if cfg.delta else {}),
                 "done": Out(1),
                 "half": In(1),
                 "addr": In(Widths(cfg).h_blocks),
