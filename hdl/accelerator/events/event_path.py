@@ -1,5 +1,7 @@
 """From memory to the sums of a step: columns of W and of U that are sent, a word a cycle into one PE."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -13,6 +15,7 @@ from hdl.accelerator.layout import (
     Kind,
     burst_layout,
     column_layout,
+    item_layout,
     mark_layout,
     segment_layout,
 )
@@ -191,37 +194,40 @@ class EventPath(Component):
                 ring.words.ready.eq(setup.words.ready),
             ]
 
-        # A word's changes leave their memory while the PE takes its values.
+        # A word's changes leave their memory, and go to the PE with its values a cycle later.
         item = decoder.items.payload
         value = Signal()
         ended = Signal()
-        of_u = Signal()
-        empty = Signal()
-        values = Signal.like(item.values)
-        selects = Signal.like(item.selects)
-        m.d.sync += [of_u.eq(item.mark.of_u), values.eq(item.values), selects.eq(item.selects)]
+        issued: Any = Signal(item_layout(cfg))
+        issue = Signal()
+        operands = Signal(64)
+        values = Signal.like(issued.values)
+        selects = Signal.like(issued.selects)
+        m.d.sync += [
+            issue.eq(value),
+            *(getattr(issued, name).eq(getattr(item, name)) for name in item_layout(cfg).members),
+            operands.eq(Mux(issued.mark.of_u, self.h_block.h.as_value(), self.x_block.h.as_value())),
+            values.eq(issued.values),
+            selects.eq(issued.selects),
+            bank.mark.end.eq(ended),
+            bank.mark.empty.eq(item.mark.first),
+        ]
         m.d.comb += [
             value.eq(decoder.items.valid & ~item.end),
             ended.eq(decoder.items.valid & item.end),
             decoder.items.ready.eq(1),
-            empty.eq(item.mark.first),
             self.x_block.en.eq(value),
             self.x_block.addr.eq(item.column + Mux(item.mark.half, cfg.x_blocks, 0)),
             self.h_block.en.eq(value),
             self.h_block.addr.eq(item.column),
             self.step_issued.eq(ended),
-            bank.item.values.eq(item.values),
-            bank.item.used.eq(item.used),
-            bank.item.selects.eq(item.selects),
-            bank.item.lanes.eq(item.lanes),
-            bank.issue.eq(value),
-            bank.memory.eq(item.mark.half),
-            *(each.eq(group) for each, group in zip(bank.addr, item.row_groups, strict=True)),
-            bank.mark.end.eq(ended),
-            bank.mark.empty.eq(empty),
+            bank.item.eq(issued),
+            bank.issue.eq(issue),
+            bank.memory.eq(issued.mark.half),
+            *(each.eq(group) for each, group in zip(bank.addr, issued.row_groups, strict=True)),
             pe.values.eq(values),
             pe.selects.eq(selects),
-            pe.operands.eq(Mux(of_u, self.h_block.h.as_value(), self.x_block.h.as_value())),
+            pe.operands.eq(operands),
             *(spmv_bank.products[i].eq(pe.products[i]) for i in range(cfg.entries)),
             spmv_bank.lost.eq(pe.overflow),
             bank.read.eq(self.sums.read),

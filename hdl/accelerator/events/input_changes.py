@@ -124,7 +124,7 @@ class InputChanges(Component):
         singles = data.View(data.ArrayLayout(unsigned(32), 2), self.fill.data)
         values = [Fp16FromFp32(m, singles[i], f"x_{i}") for i in range(2)]
         large = Signal()
-        halves = Signal(data.ArrayLayout(unsigned(16), 4))
+        halves: Any = Signal(data.ArrayLayout(unsigned(16), 4))
         octets = Signal(data.ArrayLayout(unsigned(8), 8))
         pair = Cat(values[0].bits, values[1].bits)
         beyond = Cat(halves[i][:15] > _ONE for i in range(4)).any()

@@ -267,7 +267,7 @@ class Setup(Component):
         writes: dict[str, Any] = {"HELD": self.held, "SUMS": self.held_sums}
         if self.cfg.events:
             writes["X_HELD"] = self.x_held
-        parts = []
+        parts: list[tuple[str, str, Value, Value]] = []
         too_large = (element.as_signed() > HELD_LIMIT) | (element.as_signed() < -HELD_LIMIT)
         for name, following in pairwise(names):
             taken = Signal(name=f"is_{name.lower()}")

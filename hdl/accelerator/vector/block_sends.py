@@ -100,9 +100,9 @@ class BlockSends(Component):
             self.done.eq(valid[-1]),
         ]
         m.d.sync += self.sent.eq(sent)
-        for i, change in enumerate(changes):
+        for i, moves_by in enumerate(changes):
             m.d.sync += [
-                self.changes[i].eq(Mux(sent[i], fp16_of_grid(m, change, f"change_{i}"), 0)),
+                self.changes[i].eq(Mux(sent[i], fp16_of_grid(m, moves_by, f"change_{i}"), 0)),
                 self.held_after[i].eq(Mux(sent[i], grid_points[i], held[3][i])),
             ]
         return m
@@ -112,7 +112,9 @@ def fp16_of_grid(m: Module, value: Value, name: str) -> Value:
     """A whole number of 2^-10, at most 2 in magnitude, as fp16, exact; signals are created in ``m`` under ``name``."""
     bits = len(value) - 1
     magnitude = Signal(bits, name=f"{name}_magnitude")
-    half = Signal(data.StructLayout({"fraction": unsigned(GRID_BITS), "exponent": unsigned(5)}), name=f"{name}_half")
+    half: Any = Signal(
+        data.StructLayout({"fraction": unsigned(GRID_BITS), "exponent": unsigned(5)}), name=f"{name}_half"
+    )
     m.d.comb += magnitude.eq(Mux(value < 0, -value, value))
     for place in range(bits):
         with m.If(magnitude[place]):

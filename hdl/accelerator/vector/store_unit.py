@@ -120,7 +120,7 @@ class StoreUnit(Component):
             m.d.sync += unanswered.eq(unanswered - self.store.stored)
 
         # Elements leave their memory one a cycle while the queue has room, and go in pairs.
-        element = Signal(bits_for(most_blocks) + 2)
+        element = self._element = Signal(bits_for(most_blocks) + 2)
         reading = Signal()
         read = Signal()
         arrived = Signal()
@@ -129,32 +129,39 @@ class StoreUnit(Component):
         value = Signal(32)
         pruned = Signal()
         at_once = Mux(halves, 4, 1) if cfg.delta else 1
+        room: Any = queue.room
         row_value = Array(self.row.h[i] for i in range(4))[which]
         keep = self.row.keep.bit_select(which, 1) if cfg.streams else self.row.keep
+        h = Mux(pruned, 0, row_value)
+        m.d.sync += which.eq(element)
         m.d.comb += [
-            # an even element waits in `low`; only an odd one needs its room, and the one before has taken its own
-            # a whole word needs room for itself and the one that is on its way
-            read.eq(reading & (queue.room > halves if cfg.delta else queue.room != 0)),
             self.row.addr.eq(element >> 2),
             self.row.half.eq(rows[0]),
             self.cells.read.eq(is_c),
             self.cells.addr.eq(element),
             pruned.eq(prune & ~keep),
-            value.eq(Mux(is_c, self.cells.c, fp16_to_fp32(m, Mux(pruned, 0, row_value), "h"))),
-            queue.i.valid.eq(arrived & which[0]),
-            queue.i.payload.eq(Cat(low, value)),
         ]
-        for name in self._held:
-            source, chosen = getattr(self, name), section == _Section[name.upper()]
-            m.d.comb += [source.read.eq(chosen), source.addr.eq(element)]
-            with m.If(chosen):
-                m.d.comb += value.eq(source.value)
         if cfg.delta:
-            kept = [Mux(prune & ~self.row.keep[i % len(self.row.keep)], 0, self.row.h[i]) for i in range(4)]
-            m.d.comb += self.row.raw.eq((section != _Section.ROW) & p.delta)
-            with m.If(halves):
-                m.d.comb += [queue.i.valid.eq(arrived), queue.i.payload.eq(Cat(kept))]
-        m.d.sync += [arrived.eq(read), which.eq(element)]
+            arrived_late, value_late, odd, four = self._read(m, read, h, which, halves, is_c, section)
+            # what is read has two cycles to the queue: its room is taken when it is read
+            room = Signal(range(queue.depth + 1), init=queue.depth)
+            m.d.sync += room.eq(room + (queue.o.valid & queue.o.ready) - (read & (halves | element[0])))
+            m.d.comb += [
+                arrived.eq(arrived_late),
+                value.eq(value_late),
+                self.row.raw.eq((section != _Section.ROW) & p.delta),
+                queue.i.valid.eq(arrived & (halves | odd)),
+                queue.i.payload.eq(Mux(halves, four, Cat(low, value))),
+            ]
+        else:
+            m.d.sync += arrived.eq(read)
+            m.d.comb += [
+                value.eq(Mux(is_c, self.cells.c, fp16_to_fp32(m, h, "h"))),
+                queue.i.valid.eq(arrived & which[0]),
+                queue.i.payload.eq(Cat(low, value)),
+            ]
+        # an even element waits in `low`; only an odd one needs its room, and the one before has taken its own
+        m.d.comb += read.eq(reading & (room != 0))
         with m.If(arrived):
             m.d.sync += low.eq(value)
         with m.If(read):
@@ -213,6 +220,36 @@ class StoreUnit(Component):
             with m.State("DONE"):
                 m.d.comb += self.progress.finished.eq(1)
         return m
+
+    def _read(
+        self, m: Module, read: Value, h: Value, which: Value, halves: Value, is_c: Value, section: Value
+    ) -> tuple[Value, Value, Value, Value]:
+        """With DELTA: that an element was read two cycles before, as fp32 or integer, whether it is an odd one, and all
+        four of its block as they are stored as fp16."""
+        element_32 = Signal(32)
+        is_h = Signal()
+        element_16 = Signal(16)
+        four = Signal(64)
+        odd = Signal()
+        arrived = Signal(2)
+        value = Signal(32)
+        integer: Value = self.cells.c
+        for name in self._held:
+            source, chosen = getattr(self, name), section == _Section[name.upper()]
+            m.d.comb += [source.read.eq(chosen), source.addr.eq(self._element)]
+            integer = Mux(chosen, source.value, integer)
+        keeps = [self.row.keep[i % len(self.row.keep)] for i in range(4)]
+        prune = self.parameters.h_pruned
+        m.d.sync += [
+            arrived.eq(Cat(read, arrived[0])),
+            is_h.eq(~is_c & ((section == _Section.ROW) | (section == _Section.STATE))),
+            element_32.eq(integer),
+            element_16.eq(h),
+            four.eq(Cat(Mux(prune & ~keep, 0, self.row.h[i]) for i, keep in enumerate(keeps))),
+            odd.eq(which[0]),
+        ]
+        m.d.comb += value.eq(Mux(is_h, fp16_to_fp32(m, element_16, "h"), element_32))
+        return arrived[1], value, odd, four
 
     def _blocks(self, section: Value) -> Value:
         """Blocks of four elements in a section."""
