@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Const, Mux, Value, unsigned
+from amaranth import Const, Mux, Value, signed, unsigned
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, enum
 
@@ -52,13 +52,22 @@ class Widths:
         self.bank = bits_for(cfg.w_banks - 1)
         self.w_row = bits_for(cfg.bank_slots * cfg.row_groups - 1)
         self.x_row = bits_for(cfg.bank_slots * cfg.x_blocks - 1)
-        self.x_index = self.bank + self.x_row + 1
+        # with events a word of a row, else bank, row and half
+        self.x_index = bits_for(cfg.max_x // 2 - 1) if cfg.events else self.bank + self.x_row + 1
         self.ring_depth = max(64, 2 * cfg.window)
         self.ring = bits_for(self.ring_depth - 1)
         self.index = max(self.x_index, self.ring)
         self.w_words = bits_for(9 * cfg.x_blocks * (cfg.max_rows // 8))
 
 
+GRID_BITS = 10
+"""Held values and their changes are whole numbers of 2^-10."""
+HELD_BITS = GRID_BITS + 2
+"""A held value, or a part of one block's: a signed whole number of 2^-10, at most 1 in magnitude."""
+HELD_LIMIT = 1 << GRID_BITS
+"""The most that is held."""
+HELD = data.ArrayLayout(signed(HELD_BITS), BLOCK_COLS)
+"""Held values of a block."""
 HALVES = data.ArrayLayout(unsigned(16), 4)
 """A word of four 16-bit numbers: fp16 weights, biases or h, or lengths of columns."""
 
@@ -67,10 +76,11 @@ def mark_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     """What travels with a unit's words.
 
     ``first``: results are overwritten, not added to; ``half``: which half of double-buffered storage; ``tag``: which
-    list of steps they are for, where there are lists.
+    list of steps they are for, where there are lists; ``of_u``: with events, whether they are of U or of W.
     """
     tag = {"tag": unsigned(TAG_BITS)} if cfg.group_list else {}
-    return data.StructLayout({"first": unsigned(1), "half": unsigned(1), **tag})
+    of_u = {"of_u": unsigned(1)} if cfg.events else {}
+    return data.StructLayout({"first": unsigned(1), "half": unsigned(1), **tag, **of_u})
 
 
 def item_layout(cfg: AcceleratorConfig) -> data.StructLayout:

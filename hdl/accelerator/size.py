@@ -6,6 +6,7 @@ from golden.tables import TANH_SEGMENTS
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
 from hdl.accelerator.layout import (
     GATE_BITS,
+    HELD,
     SUM_BITS,
     Widths,
     burst_layout,
@@ -29,6 +30,8 @@ _WORD_BITS = 64
 
 def memory_bits(cfg: AcceleratorConfig) -> int:
     """What ``hdl.build`` counts in the elaborated accelerator with a RoCC port; a test compares."""
+    if cfg.events:
+        return _by_events(cfg)
     w = Widths(cfg)
     targets = target_layout(cfg).size * cfg.window
     rings = 2 * _WORD_BITS * w.ring_depth
@@ -46,6 +49,22 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     counts = COUNTER_BITS * len(Counter)
     common = bursts + counts + targets + rings + x + sums + queues + offsets + units + gates + hidden
     return common + _feeds(cfg) + _known_lengths(cfg) + _tables(cfg)
+
+
+def _by_events(cfg: AcceleratorConfig) -> int:
+    """Those of a build with events, without its tables of tanh."""
+    w = Widths(cfg)
+    port = target_layout(cfg).size * cfg.window + 2 * burst_layout(cfg).size + _WORD_BITS * w.ring_depth
+    queues = 8 * segment_layout().size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
+    offsets = _WORD_BITS * (cfg.x_blocks + cfg.h_blocks)
+    # two results, the sums of all steps, biases and cells
+    sums = SUM_BITS * (2 * BANK_LANES * cfg.row_groups + cfg.max_rows + cfg.max_h) + _WORD_BITS * cfg.max_h
+    # a row that is loaded, what is held, and of two steps what is sent
+    of_x = 128 * -(-cfg.x_blocks // 2) + cfg.x_blocks * (HELD.size + 2 * (_WORD_BITS + cfg.keep_bits))
+    hidden = 3 * (_WORD_BITS + cfg.keep_bits) * cfg.h_blocks + HELD.size * cfg.h_blocks
+    tables = cfg.entries * _WORD_BITS * 2 * TABLE_WORDS if cfg.stream8 else 0
+    tanh = 5 * cfg.vector_units * TANH_ROW_BITS * TANH_SEGMENTS
+    return port + queues + offsets + sums + of_x + hidden + tables + tanh + COUNTER_BITS * len(Counter)
 
 
 def _feeds(cfg: AcceleratorConfig) -> int:

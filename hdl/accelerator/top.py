@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.datapath import Datapath
+from hdl.accelerator.events.event_datapath import EventDatapath
 from hdl.accelerator.frontend.frontend import Frontend
 from hdl.accelerator.port.axi_memory import AxiMemory
 from hdl.accelerator.port.rocc_memory import RoccMemory
@@ -48,7 +49,7 @@ class Accelerator(Component):
         m = Module()
         m.submodules.frontend = frontend = Frontend(self.cfg)
         m.submodules.memory = memory = self._memory
-        datapath = Datapath(self.cfg)
+        datapath = EventDatapath(self.cfg) if self.cfg.events else Datapath(self.cfg)
         m.submodules.datapath = ResetInserter(~frontend.active)(datapath)
         connect(m, flipped(self.cmd), frontend.cmd)
         connect(m, frontend.resp, flipped(self.resp))

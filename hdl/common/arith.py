@@ -90,6 +90,15 @@ def fp16_to_q20(bits: Value) -> Value:
     return round_signed_half_up(magnitude, half.sign, 5)[:32].as_signed()
 
 
+def fp16_from_byte(byte: Value) -> Value:
+    """fp16 of an unsigned number k of 8 bits that means k/256, exact."""
+    bits: Value = Const(0, 15)
+    for place in range(8):
+        # k = 2^place + rest: the exponent is that of 2^(place - 8)
+        bits = Mux(byte[place], Cat((byte << (10 - place))[:10], Const(place - 8 + 15, 5)), bits)
+    return Cat(bits, Const(0, 1))
+
+
 class Fp16FromFp32:
     """An fp32 value rounded to fp16, to nearest even.
 
@@ -162,6 +171,7 @@ __all__ = [
     "Fp16",
     "Fp16FromFp32",
     "add_wrapping",
+    "fp16_from_byte",
     "fp16_from_q20_magnitude",
     "fp16_magnitude",
     "fp16_to_fp32",

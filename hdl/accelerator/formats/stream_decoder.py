@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import GATES, AcceleratorConfig
 from golden.tables import STREAM_GAP_BITS, TABLE_VALUES
 from hdl.accelerator.layout import HALVES, Widths, bits_for, stream_item_layout, stream_unit_layout
-from hdl.accelerator.signatures import WriteSignature
+from hdl.accelerator.signatures import MatrixSignature, WriteSignature
 from hdl.common.arith import Fp16
 from hdl.common.component import Component
 from hdl.common.ram import Ram
@@ -38,6 +38,10 @@ class StreamDecoder(Component):
     four; with ``stream8`` also ``narrow``, entries have 8 bits and g is 4, and ``tables``, which writes the words of
     the matrix's tables, each of four values of one gate, lowest first.
 
+    With events there are ``w_matrix`` and ``u_matrix`` instead, and tables of W, then of U: units' marks say which, and
+    ``of_u`` whose words are taken. Every word takes two cycles, and its sums lie so that those of all four gates of a
+    unit are in two row groups.
+
     ``bad_format``: a value lies beyond its unit's places, two cycles after its word unless items wait. ``bad_weight``:
     a value is not finite, likewise, or entry 1 to 15 of a table is not, one cycle after it is written. Then the run is
     lost, and what follows means nothing. Entries that are no value may lie anywhere. So whatever the words are, a unit
@@ -49,22 +53,37 @@ class StreamDecoder(Component):
         self.streams = 8 if stream8 else 4
         ports = {
             "h_blocks": In(Widths(cfg).h_blocks),
-            "gap_bits": In(range(MOST_GAP_BITS + 1)),
-            "single": In(1),
             "words": In(stream.Signature(unsigned(64))),
             "units": In(stream.Signature(stream_unit_layout(cfg, mark))),
             "items": Out(stream.Signature(stream_item_layout(cfg, self.streams, mark))),
             "bad_format": Out(1),
             "bad_weight": Out(1),
         }
+        matrices = 1
+        if cfg.events:
+            matrices = 2
+            ports |= {"w_matrix": In(MatrixSignature()), "u_matrix": In(MatrixSignature()), "of_u": Out(1)}
+        else:
+            ports |= {"gap_bits": In(range(MOST_GAP_BITS + 1)), "single": In(1)}
+            if stream8:
+                ports["narrow"] = In(1)
+        self.table_rows = matrices * TABLE_WORDS
         if stream8:
-            ports |= {"narrow": In(1), "tables": In(WriteSignature(TABLE_WORDS, HALVES))}
+            ports["tables"] = In(WriteSignature(self.table_rows, HALVES))
         super().__init__(ports)
+
+    def _of(self, name: str, mark: Any) -> Value:
+        """What the run says of the matrix of the words with that mark: ``narrow``, ``single`` or ``gap_bits``."""
+        if name == "narrow" and not self.stream8:
+            return Const(0)
+        if not self.cfg.events:
+            value: Value = getattr(self, name)
+            return value
+        return Mux(mark.of_u, getattr(self.u_matrix, name), getattr(self.w_matrix, name))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         streams = range(self.streams)
-        narrow = self.narrow if self.stream8 else Const(0)
 
         # Which unit. An empty one is dropped wherever it stands.
         unit: Any = Signal(self.units.payload.shape())
@@ -111,9 +130,13 @@ class StreamDecoder(Component):
         )
         have_decoded = Signal()
         is_gap = Signal(MOST_GAP_BITS - LEAST_GAP_BITS)
-        m.d.sync += is_gap.eq(Cat(~narrow & (self.gap_bits > bit) for bit in range(LEAST_GAP_BITS, MOST_GAP_BITS)))
+        coming = next_unit.mark if self.cfg.events else unit.mark
+        wide_gap = ~self._of("narrow", coming)
+        gap_bits = self._of("gap_bits", coming)
+        with m.If(unit_free if self.cfg.events else Const(1)):
+            m.d.sync += is_gap.eq(Cat(wide_gap & (gap_bits > bit) for bit in range(LEAST_GAP_BITS, MOST_GAP_BITS)))
         for k in streams:
-            entry = self._entry(k, narrow)
+            entry = self._entry(k, self._of("narrow", unit.mark))
             place = Signal(place_bits, init=-1, name=f"place_{k}")
             gap = Signal(place_bits, name=f"gap_{k}")
             next_place = Signal(place_bits, name=f"next_place_{k}")
@@ -142,7 +165,12 @@ class StreamDecoder(Component):
             m.d.sync += [have_decoded.eq(take_word | take_end), decoded.unit.eq(unit), decoded.first.eq(first)]
         is_word = have_decoded & ~decoded.unit.end
 
-        self._check(m, decoded, is_word, moves, narrow)
+        narrow = self._of("narrow", decoded.unit.mark)
+        single = self._of("single", decoded.unit.mark)
+        self._check(m, decoded, is_word, moves, narrow, single)
+        if self.cfg.events:
+            m.d.comb += self.of_u.eq(unit.mark.of_u)
+            return self._by_gates(m, decoded, have_decoded, moves, narrow, single)
         if not self.stream8:
             m.d.comb += self.items.valid.eq(have_decoded)
             self._give(m, decoded, [decoded.values[k] for k in streams], narrow)
@@ -152,28 +180,90 @@ class StreamDecoder(Component):
         looked_up: Any = Signal(decoded.shape())
         with m.If(moves):
             m.d.sync += [self.items.valid.eq(have_decoded), looked_up.eq(decoded)]
+        gate_blocks = self._gate_blocks(m)
+        gates = [self._gate(k, decoded.places[k], gate_blocks) for k in streams]
+        values = self._looked_up(m, decoded, looked_up, gates, moves, narrow)
+        self._give(m, looked_up, values, narrow)
+        return m
+
+    def _gate_blocks(self, m: Module) -> list[Signal]:
+        """Blocks of 4 rows before gates 1, 2 and 3."""
+        gate_blocks = [Signal(Widths(self.cfg).h_blocks + 2, name=f"blocks_before_gate_{i}") for i in range(1, GATES)]
+        one, two = self.h_blocks, self.h_blocks << 1
+        m.d.sync += [before.eq(blocks) for before, blocks in zip(gate_blocks, (one, two, one + two), strict=True)]
+        return gate_blocks
+
+    def _looked_up(
+        self, m: Module, decoded: Any, looked_up: Any, gates: Sequence[Value], moves: Value, narrow: Value
+    ) -> list[Value]:
+        """Values of the word that is ``looked_up`` in the cycle after it was ``decoded``, of rows of these gates."""
         # Entry 0 is no value, whatever the table says: what it is multiplied to is zero, and overflows nothing
         table_word = Signal(64)
-        gate_blocks = [Signal(Widths(self.cfg).h_blocks + 2, name=f"blocks_before_gate_{i}") for i in range(1, GATES)]
         m.d.comb += table_word.eq(self.tables.data)
         with m.If(self.tables.addr[:2] == 0):
             m.d.comb += table_word[:16].eq(0)
-        one, two = self.h_blocks, self.h_blocks << 1
-        m.d.sync += [before.eq(blocks) for before, blocks in zip(gate_blocks, (one, two, one + two), strict=True)]
         values = []
-        for k in streams:
-            m.submodules[f"table_{k}"] = table = Ram(64, TABLE_WORDS)
+        for k, gate in enumerate(gates):
+            m.submodules[f"table_{k}"] = table = Ram(64, self.table_rows)
             code = decoded.values[k][LEAST_GAP_BITS:][:4]
+            row = Cat(code[2:], gate, decoded.unit.mark.of_u) if self.cfg.events else Cat(code[2:], gate)
             m.d.comb += [
                 table.write_en.eq(self.tables.en),
                 table.write_addr.eq(self.tables.addr),
                 table.write_data.eq(table_word),
                 table.read_en.eq(moves),
-                table.read_addr.eq(Cat(code[2:], self._gate(k, decoded.places[k], gate_blocks))),
+                table.read_addr.eq(row),
             ]
             of_table = table.read_data.word_select(looked_up.values[k][LEAST_GAP_BITS:][:2], 16)
             values.append(Mux(narrow, of_table, looked_up.values[k]))
-        self._give(m, looked_up, values, narrow)
+        return values
+
+    def _by_gates(
+        self, m: Module, decoded: Any, have_decoded: Value, moves: Value, narrow: Value, single: Value
+    ) -> Module:
+        """The second stage of builds with events: there the sums of a unit's gates lie side by side.
+
+        Two blocks of units share two row groups: the first has gates 0 and 1, the second gates 2 and 3, eight lanes
+        each, of which the first four are for rows in even blocks of 4 rows, as streams go, the others for odd ones.
+        """
+        w = Widths(self.cfg)
+        gate_blocks = self._gate_blocks(m)
+        looked_up: Any = Signal(decoded.shape())
+        item = self.items.payload
+        with m.If(moves):
+            m.d.sync += [self.items.valid.eq(have_decoded), looked_up.eq(decoded)]
+        gates = []
+        for k in range(self.streams):
+            row = Mux(single, decoded.places[k], decoded.places[k] >> 2)
+            quad = Signal(w.h_blocks + 2, name=f"quad_{k}")
+            gate = Signal(2, name=f"gate_{k}")
+            block = Signal(w.h_blocks, name=f"block_{k}")
+            m.d.comb += quad.eq(Mux(narrow, Cat(Const(k // 4, 1), row), row))
+            lefts = [Signal(len(quad) + 1, name=f"left_{k}_{i}") for i in range(1, GATES)]
+            m.d.comb += [left.eq(quad - before) for left, before in zip(lefts, gate_blocks, strict=True)]
+            past = [~left[-1] for left in lefts]
+            m.d.comb += [
+                gate.eq(Cat(past[2] | (past[0] & ~past[1]), past[1])),
+                block.eq(Mux(past[2], lefts[2], Mux(past[1], lefts[1], Mux(past[0], lefts[0], quad)))),
+            ]
+            with m.If(moves):
+                m.d.sync += [
+                    item.row_groups[k].eq(Cat(gate[1], block[1:])),
+                    item.lanes[k].eq(Cat(Const(k % 4, 2), quad[0], gate[0])),
+                    item.selects[k].eq(Mux(single, decoded.unit.unit[:2], decoded.places[k][:2])),
+                ]
+            gates.append(gate)
+        values = [looked_up.values[k] for k in range(self.streams)]
+        if self.stream8:
+            is_narrow = self._of("narrow", looked_up.unit.mark)
+            values = self._looked_up(m, decoded, looked_up, gates, moves, is_narrow)
+        m.d.comb += [
+            *(item.values[k].eq(value) for k, value in enumerate(values)),
+            item.used.eq(looked_up.used),
+            item.column.eq(Mux(self._of("single", looked_up.unit.mark), looked_up.unit.unit >> 2, looked_up.unit.unit)),
+            item.mark.eq(looked_up.unit.mark),
+            item.end.eq(looked_up.unit.end),
+        ]
         return m
 
     def _entry(self, k: int, narrow: Value) -> Value:
@@ -193,14 +283,22 @@ class StreamDecoder(Component):
         past = [block >= before for before in gate_blocks]
         return Cat(past[2] | (past[0] & ~past[1]), past[1])
 
-    def _check(self, m: Module, decoded: Any, is_word: Value, moves: Value, narrow: Value) -> None:
+    def _check(self, m: Module, decoded: Any, is_word: Value, moves: Value, narrow: Value, single: Value) -> None:
         """What is wrong with the values of a word: their places, or they are not finite."""
-        places = Signal(decoded.places[0].shape())
+        places: Any = Signal(decoded.places[0].shape())
         beyond = Signal(self.streams)
         outside = Signal(self.streams)
         infinite = Signal(self.streams)
         # u R / S, R = 16 rows a block
-        m.d.sync += places.eq((self.h_blocks << 4) >> Cat(narrow, self.single))
+        if self.cfg.events:
+            both = [Signal.like(places, name=f"places_{name}") for name in ("w", "u")]
+            m.d.sync += [
+                of.eq((self.h_blocks << 4) >> Cat(matrix.narrow & self.stream8, matrix.single))
+                for of, matrix in zip(both, (self.w_matrix, self.u_matrix), strict=True)
+            ]
+            places = Mux(decoded.unit.mark.of_u, both[1], both[0])
+        else:
+            m.d.sync += places.eq((self.h_blocks << 4) >> Cat(narrow, single))
         for k in range(self.streams):
             m.d.comb += [
                 outside[k].eq((decoded.places[k] >= places) | (beyond[k] & ~decoded.first)),

@@ -3,8 +3,9 @@
 from amaranth import Cat, Module
 from amaranth.lib.wiring import In, Out, Signature
 
+from golden.config import AcceleratorConfig
 from golden.isa import Error
-from hdl.accelerator.signatures import UNIT_FAULTS, AdapterSignature
+from hdl.accelerator.signatures import AdapterSignature, unit_faults
 from hdl.common.component import Component
 
 PRIORITY = (
@@ -27,10 +28,11 @@ class FaultEncoder(Component):
     ``code`` is then the fault's number; of several in one cycle one is reported.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        self.cfg = cfg
         super().__init__(
             {
-                "datapath": In(Signature({name: Out(faults) for name, faults in UNIT_FAULTS.items()})),
+                "datapath": In(Signature({name: Out(faults) for name, faults in unit_faults(cfg).items()})),
                 "memory": In(AdapterSignature().members["faults"].signature),
                 "error": Out(1),
                 "code": Out(8),
@@ -39,7 +41,7 @@ class FaultEncoder(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        units = [self.memory, *(getattr(self.datapath, name) for name in UNIT_FAULTS)]
+        units = [self.memory, *(getattr(self.datapath, name) for name in unit_faults(self.cfg))]
         m.d.sync += self.error.eq(0)
         for error in reversed(PRIORITY):
             name = error.name.lower()

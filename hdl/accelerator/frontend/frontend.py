@@ -46,7 +46,7 @@ class Frontend(Component):
         cmd = self.cmd
         m.submodules.decoder = decoder = CommandDecoder()
         m.submodules.registers = registers = Registers(self.cfg)
-        m.submodules.faults = faults = FaultEncoder()
+        m.submodules.faults = faults = FaultEncoder(self.cfg)
         m.submodules.life = life = RunLife(self.cfg)
         m.submodules.counters = counters = Counters(self.cfg)
         m.submodules.responses = responses = Responses()

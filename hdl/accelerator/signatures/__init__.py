@@ -12,7 +12,6 @@ from hdl.accelerator.signatures.port import (
     StoreSignature,
 )
 from hdl.accelerator.signatures.run import (
-    UNIT_FAULTS,
     DatapathSignature,
     EventSignature,
     FaultSignature,
@@ -20,6 +19,7 @@ from hdl.accelerator.signatures.run import (
     ParametersSignature,
     ProgressSignature,
     unit_events,
+    unit_faults,
 )
 from hdl.accelerator.signatures.sums import (
     BankSignature,
@@ -35,6 +35,8 @@ from hdl.accelerator.signatures.units import (
     KeepSignature,
     QuadSignature,
     RowSignature,
+    StateReadSignature,
+    UnitGatesSignature,
     UnitSignature,
     WriteSignature,
 )
@@ -47,7 +49,6 @@ from hdl.accelerator.signatures.weights import (
 )
 
 __all__ = [
-    "UNIT_FAULTS",
     "AdapterSignature",
     "BankSignature",
     "BlockSignature",
@@ -69,13 +70,16 @@ __all__ = [
     "RecurrentSumsSignature",
     "RingSpaceSignature",
     "RowSignature",
+    "StateReadSignature",
     "StepSignature",
     "StepsSignature",
     "StoreSignature",
+    "UnitGatesSignature",
     "UnitSignature",
     "WeightSumsSignature",
     "WriteSignature",
     "u_bank_signature",
     "unit_events",
+    "unit_faults",
     "w_bank_signature",
 ]

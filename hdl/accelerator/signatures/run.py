@@ -3,7 +3,7 @@
 from amaranth import unsigned
 from amaranth.lib.wiring import Out, Signature
 
-from golden.config import AcceleratorConfig
+from golden.config import BLOCK_COLS, AcceleratorConfig
 from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, Counter, Error
 from hdl.accelerator.layout import (
     WORD_ADDRESS_BITS,
@@ -88,18 +88,36 @@ class EventSignature(Signature):
         super().__init__({counter.name.lower(): Out(range(limits.get(counter, 1) + 1)) for counter in counters})
 
 
-UNIT_FAULTS: dict[str, FaultSignature] = {
-    "weights": FaultSignature(Error.BAD_X, Error.BAD_WEIGHT, Error.BAD_FORMAT, Error.ACC_OVERFLOW),
-    "recurrent": FaultSignature(
-        Error.BAD_BIAS, Error.BAD_STATE, Error.BAD_WEIGHT, Error.BAD_FORMAT, Error.ACC_OVERFLOW
-    ),
-    "gates": FaultSignature(Error.ACC_OVERFLOW),
-}
-"""What each unit of the datapath can find wrong."""
+def unit_faults(cfg: AcceleratorConfig) -> dict[str, FaultSignature]:
+    """What each unit of the datapath can find wrong."""
+    of_words = Error.BAD_BIAS, Error.BAD_STATE, Error.BAD_WEIGHT, Error.BAD_FORMAT, Error.ACC_OVERFLOW
+    gates = FaultSignature(Error.ACC_OVERFLOW)
+    if cfg.events:
+        return {"inputs": FaultSignature(Error.BAD_X), "path": FaultSignature(*of_words), "gates": gates}
+    return {
+        "weights": FaultSignature(Error.BAD_X, Error.BAD_WEIGHT, Error.BAD_FORMAT, Error.ACC_OVERFLOW),
+        "recurrent": FaultSignature(*of_words),
+        "gates": gates,
+    }
 
 
 def unit_events(cfg: AcceleratorConfig) -> dict[str, EventSignature]:
     """What each unit of the datapath counts."""
+    common = {
+        "gates": EventSignature(Counter.GATE_BUSY, Counter.GATE_WAIT_W, Counter.GATE_WAIT_STORE, Counter.GATE_IDLE),
+        "store": EventSignature(Counter.STORE_WORDS),
+    }
+    units = (Counter.KEPT_BLOCKS, Counter.SKIPPED_BLOCKS, Counter.X_SENT, Counter.X_SKIPPED)
+    if cfg.events:
+        return {
+            "inputs": EventSignature(Counter.X_WORDS),
+            "path": EventSignature(
+                Counter.W_WORDS, Counter.W_BUSY, Counter.W_STARVED, Counter.W_IDLE, Counter.U_WORDS,
+                Counter.SETUP_WORDS, Counter.U_STARVED, Counter.U_IDLE, Counter.PE_BUSY, *units,
+                most=dict.fromkeys(units, BLOCK_COLS),
+            ),
+            **common,
+        }  # fmt: skip
     return {
         "weights": EventSignature(
             Counter.W_WORDS, Counter.X_WORDS, Counter.W_BUSY, Counter.W_STOLEN, Counter.W_STARVED, Counter.W_IDLE,
@@ -107,10 +125,9 @@ def unit_events(cfg: AcceleratorConfig) -> dict[str, EventSignature]:
         ),
         "recurrent": EventSignature(
             Counter.U_WORDS, Counter.SETUP_WORDS, Counter.KEPT_BLOCKS, Counter.SKIPPED_BLOCKS, Counter.U_STARVED,
-            Counter.U_IDLE, Counter.PE_BUSY,
+            Counter.U_IDLE, Counter.PE_BUSY, most=dict.fromkeys(units[:2], BLOCK_COLS) if cfg.delta else None,
         ),
-        "gates": EventSignature(Counter.GATE_BUSY, Counter.GATE_WAIT_W, Counter.GATE_WAIT_STORE, Counter.GATE_IDLE),
-        "store": EventSignature(Counter.STORE_WORDS),
+        **common,
     }  # fmt: skip
 
 
@@ -124,7 +141,7 @@ class DatapathSignature(Signature):
         super().__init__(
             {
                 "progress": Out(ProgressSignature(cfg)),
-                "faults": Out(Signature({name: Out(faults) for name, faults in UNIT_FAULTS.items()})),
+                "faults": Out(Signature({name: Out(faults) for name, faults in unit_faults(cfg).items()})),
                 "events": Out(Signature({name: Out(events) for name, events in unit_events(cfg).items()})),
             }
         )

@@ -4,7 +4,7 @@ from amaranth import signed
 from amaranth.hdl import ShapeLike
 from amaranth.lib.wiring import In, Out, Signature
 
-from golden.config import AcceleratorConfig
+from golden.config import BLOCK_COLS, GATES, AcceleratorConfig
 from hdl.accelerator.layout import (
     GATE_BITS,
     HALVES,
@@ -31,36 +31,74 @@ class QuadSignature(Signature):
         super().__init__({"done": Out(1), "addr": In(3), "gates": Out(signed(GATE_BITS)).array(4, 4)})
 
 
-class UnitSignature(Signature):
-    """Elements of h in ascending order: with ``valid`` one of them, ``h`` in fp16."""
+class UnitGatesSignature(Signature):
+    """All gates of the units that are made in a cycle, seen from who makes them.
 
-    def __init__(self) -> None:
-        super().__init__({"valid": Out(1), "h": Out(16)})
-
-
-class KeepSignature(Signature):
-    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read."""
-
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        super().__init__({"published": Out(1), "addr": In(Widths(cfg).h_blocks), "keep": Out(cfg.keep_bits)})
-
-
-class BlockSignature(Signature):
-    """A read of a block of s(h), seen from the reader; ``h`` holds until the next."""
-
-    def __init__(self, cfg: AcceleratorConfig) -> None:
-        super().__init__({"en": Out(1), "addr": Out(Widths(cfg).h_blocks), "h": In(HALVES)})
-
-
-class RowSignature(Signature):
-    """The last two rows of h, seen from who holds them: ``done`` pulses when a row is complete.
-
-    ``half`` and ``addr`` ask for a block of the one or the other, with its keep bits.
+    ``coming`` says two cycles ahead of ``gates[gate][unit]``, in units of 2^-20, which units those are: part ``part``
+    of block ``block``.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         super().__init__(
             {
+                "coming": Out(1),
+                "block": Out(Widths(cfg).h_blocks),
+                "part": Out(range(max(2, BLOCK_COLS // cfg.vector_units))),
+                "gates": Out(signed(GATE_BITS)).array(GATES, cfg.vector_units),
+            }
+        )
+
+
+class UnitSignature(Signature):
+    """Elements of h in ascending order: with ``valid`` one of them, ``h`` in fp16, or ``units`` of them at once."""
+
+    def __init__(self, units: int = 1) -> None:
+        super().__init__({"valid": Out(1), "h": Out(16) if units == 1 else Out(16).array(units)})
+
+
+class StateReadSignature(Signature):
+    """A read of element ``addr`` of what a run keeps, seen from the reader: 32 bits, ``value``, one cycle later; only
+    while no step is in work."""
+
+    def __init__(self, elements: int) -> None:
+        super().__init__({"read": Out(1), "addr": Out(range(max(2, elements))), "value": In(signed(32))})
+
+
+class KeepSignature(Signature):
+    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read.
+
+    Parameters:
+        addr: shape of a block's number, if it is not one of h.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig, addr: ShapeLike | None = None) -> None:
+        blocks = Widths(cfg).h_blocks if addr is None else addr
+        super().__init__({"published": Out(1), "addr": In(blocks), "keep": Out(cfg.keep_bits)})
+
+
+class BlockSignature(Signature):
+    """A read of a block of s(h), seen from the reader; ``h`` holds until the next.
+
+    Parameters:
+        addr: shape of a block's number, if it is not one of h.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig, addr: ShapeLike | None = None) -> None:
+        blocks = Widths(cfg).h_blocks if addr is None else addr
+        super().__init__({"en": Out(1), "addr": Out(blocks), "h": In(HALVES)})
+
+
+class RowSignature(Signature):
+    """The last two rows of h, seen from who holds them: ``done`` pulses when a row is complete.
+
+    ``half`` and ``addr`` ask for a block of the one or the other, with its keep bits. In builds with DELTA ``raw`` asks
+    for what h of the last step is, whatever its row is to be.
+    """
+
+    def __init__(self, cfg: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                **({"raw": In(1)} if cfg.delta else {}),
                 "done": Out(1),
                 "half": In(1),
                 "addr": In(Widths(cfg).h_blocks),

@@ -1,12 +1,24 @@
 """Everything a run loads once, in order: U's column offsets, the bias, and the state if the program gives one."""
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from itertools import pairwise
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
-from hdl.accelerator.layout import HALVES, SUM_BITS, Widths, bits_for, segment_layout, u_offset_words
+from hdl.accelerator.layout import (
+    HALVES,
+    HELD_BITS,
+    HELD_LIMIT,
+    SUM_BITS,
+    Widths,
+    bits_for,
+    segment_layout,
+    u_offset_words,
+)
 from hdl.accelerator.signatures import ParametersSignature, UnitSignature, WriteSignature
 from hdl.common.arith import FP32, Fp16, Fp16FromFp32
 from hdl.common.component import Component
@@ -20,11 +32,19 @@ class Setup(Component):
 
     ``w_offsets``, ``w_tables`` and ``u_tables``, where the run needs them, then ``offsets`` and ``bias`` write a word
     a row; elements of the state come one and two cycles later: ``c`` writes one, ``h`` carries the state's h in fp16.
+    With DELTA ``held``, ``held_sums`` and, by events, ``x_held`` write what is held of h, the sums and what is held of
+    x, before any h comes.
     ``done``: everything is in. ``bad_bias``, ``bad_state`` pulse for values that the arithmetic does not take.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
+        held: dict[str, Any] = {}
+        if cfg.delta:
+            held["held"] = Out(WriteSignature(cfg.max_h, signed(HELD_BITS)))
+            held["held_sums"] = Out(WriteSignature(cfg.max_rows, signed(SUM_BITS)))
+        if cfg.events:
+            held["x_held"] = Out(WriteSignature(cfg.max_x, signed(HELD_BITS)))
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
@@ -37,6 +57,7 @@ class Setup(Component):
                 "bias": Out(WriteSignature(cfg.max_h, HALVES)),
                 "c": Out(WriteSignature(cfg.max_h, signed(SUM_BITS))),
                 "h": Out(UnitSignature()),
+                **held,
                 "done": Out(1),
                 "bad_bias": Out(1),
                 "bad_state": Out(1),
@@ -51,6 +72,7 @@ class Setup(Component):
         w_offset_words = Mux(p.w_matrix.single, p.x_blocks, (p.x_blocks + 3) >> 2)
         tables = p.w_matrix.narrow | p.u_matrix.narrow
         m.d.comb += units.eq(p.h_blocks << 2)
+        held_words = (p.h_blocks << 1) + (p.h_blocks << 3) + (p.x_blocks << 1 if self.cfg.events else 0)
 
         segment = self.segments.payload
         with m.FSM(name="request"):
@@ -81,9 +103,19 @@ class Setup(Component):
             with m.State("BIAS"):
                 m.d.comb += [self.segments.valid.eq(1), segment.addr.eq(p.bias), segment.words.eq(units)]
                 with m.If(self.segments.ready & p.state_in):
-                    m.next = "STATE"
+                    m.next = "HELD" if self.cfg.delta else "STATE"
                 with m.Elif(self.segments.ready):
                     m.next = "DONE"
+            if self.cfg.delta:
+                # what is held, and sums, lie behind h and c, and are there before h is looked at
+                with m.State("HELD"):
+                    m.d.comb += [
+                        self.segments.valid.eq(p.delta),
+                        segment.addr.eq(p.state + units),
+                        segment.words.eq(held_words),
+                    ]
+                    with m.If(~p.delta | self.segments.ready):
+                        m.next = "STATE"
             with m.State("STATE"):
                 m.d.comb += [self.segments.valid.eq(1), segment.addr.eq(p.state), segment.words.eq(units)]
                 with m.If(self.segments.ready):
@@ -94,7 +126,10 @@ class Setup(Component):
         word = self.words.payload
         upper = Signal()
         element = Signal(32)
-        addr = Signal(bits_for(max(self.cfg.max_h, self.cfg.x_blocks, TABLE_WORDS)))
+        longest = max(self.cfg.max_h, self.cfg.x_blocks, TABLE_WORDS)
+        if self.cfg.delta:
+            longest = max(longest, self.cfg.max_rows, self.cfg.max_x)
+        addr = Signal(bits_for(longest))
         pair = data.View(data.ArrayLayout(unsigned(32), 2), word)
         biases = data.View(HALVES, word)
         last = Signal()
@@ -127,6 +162,7 @@ class Setup(Component):
             self.c.data.eq(element),
             self.bad_state.eq(self.h.valid & (unusable | (self.h.h[:15] > 0x3C00))),
         ]
+        parts = self._held_parts(m, addr, element)
         advance = Signal()
         with m.If(advance):
             m.d.sync += addr.eq(Mux(last, 0, addr + 1))
@@ -180,8 +216,22 @@ class Setup(Component):
                 ]
                 with m.If(advance & last & p.state_in):
                     m.next = "STATE_H"
+                    if self.cfg.delta:
+                        with m.If(p.delta):
+                            m.next = "HELD"
                 with m.Elif(advance & last):
                     m.next = "DONE"
+            for name, following, is_part, elements in parts:
+                with m.State(name):
+                    m.d.comb += [
+                        self.words.ready.eq(upper),
+                        advance.eq(self.words.valid),
+                        is_part.eq(self.words.valid),
+                        last.eq(addr + 1 == elements),
+                    ]
+                    m.d.sync += upper.eq(upper ^ advance)
+                    with m.If(advance & last):
+                        m.next = following
             with m.State("STATE_H"):
                 m.d.comb += [
                     self.words.ready.eq(upper),
@@ -205,3 +255,27 @@ class Setup(Component):
             with m.State("DONE"):
                 m.d.sync += self.done.eq(1)
         return m
+
+    def _held_parts(self, m: Module, addr: Value, element: Value) -> list[tuple[str, str, Value, Value]]:
+        """What a state has with DELTA, as states of the taker: name and the one that follows, the signal of an element
+        that is taken, and how many there are. Elements are written a cycle later."""
+        if not self.cfg.delta:
+            return []
+        p = self.parameters
+        names = ["HELD", "SUMS", *["X_HELD"] * self.cfg.events, "STATE_H"]
+        elements = {"HELD": p.h_blocks << 2, "SUMS": p.h_blocks << 4, "X_HELD": p.x_blocks << 2}
+        writes: dict[str, Any] = {"HELD": self.held, "SUMS": self.held_sums}
+        if self.cfg.events:
+            writes["X_HELD"] = self.x_held
+        parts: list[tuple[str, str, Value, Value]] = []
+        too_large = (element.as_signed() > HELD_LIMIT) | (element.as_signed() < -HELD_LIMIT)
+        for name, following in pairwise(names):
+            taken = Signal(name=f"is_{name.lower()}")
+            write = writes[name]
+            m.d.sync += [write.addr.eq(addr), write.en.eq(taken)]
+            m.d.comb += write.data.eq(element)
+            if name != "SUMS":
+                with m.If(write.en & too_large):
+                    m.d.comb += self.bad_state.eq(1)
+            parts.append((name, following, taken, elements[name]))
+        return parts

@@ -2,13 +2,22 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BLOCK_COLS, AcceleratorConfig
-from hdl.accelerator.layout import HALVES, Widths
-from hdl.accelerator.signatures import BlockSignature, KeepSignature, ParametersSignature, RowSignature, UnitSignature
+from hdl.accelerator.layout import HALVES, HELD, HELD_BITS, Widths
+from hdl.accelerator.signatures import (
+    BlockSignature,
+    KeepSignature,
+    ParametersSignature,
+    RowSignature,
+    StateReadSignature,
+    UnitSignature,
+    WriteSignature,
+)
+from hdl.accelerator.vector.block_sends import BlockSends, fp16_of_grid
 from hdl.common.arith import fp16_magnitude
 from hdl.common.component import Component
 from hdl.common.ram import Ram
@@ -21,15 +30,25 @@ class HiddenState(Component):
     read from the next cycle on: there its keep bits, and through ``block`` its values. ``row`` gives the last two rows
     to be stored. Where units of U's columns may be single ones a block has a keep bit for each of its four elements,
     which are all alike if U's are not.
+
+    In builds with DELTA elements may come several at once. Where the run says so ``keep`` has what is sent of a block,
+    ``block`` its changes; what is held of it is written by ``held``, where a state is loaded, and read by
+    ``held_state``. Rows to be stored are h, or what is held (H_PRUNED); the last h is kept beside its row
+    (``row.raw``), where there would be changes for a step that does not come.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
+        held: dict[str, Any] = {}
+        if cfg.delta:
+            held["held"] = In(WriteSignature(cfg.max_h, signed(HELD_BITS)))
+            held["held_state"] = In(StateReadSignature(cfg.max_h))
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "state": In(UnitSignature()),
-                "unit": In(UnitSignature()),
+                "unit": In(UnitSignature(cfg.vector_units)),
+                **held,
                 "keep": Out(KeepSignature(cfg)),
                 "block": In(BlockSignature(cfg)),
                 "row": Out(RowSignature(cfg)),
@@ -43,7 +62,57 @@ class HiddenState(Component):
         m.submodules.blocks = blocks = Ram(64, cfg.h_blocks)
         stored = data.StructLayout({"h": HALVES, "keep": unsigned(cfg.keep_bits)})
         m.submodules.rows = rows = Ram(stored.size, 2 * cfg.h_blocks)
+        decide = self._changes if cfg.delta else self._pruned
+        write, keep, values, row_values, row_keep = decide(m)
 
+        # The block is written, and readable in the cycle after.
+        addr = Signal(w.h_blocks)
+        last = addr + 1 == p.h_blocks
+        is_state = Signal(init=1)
+        half = Signal()
+        with m.If(write):
+            m.d.sync += addr.eq(Mux(last, 0, addr + 1))
+            with m.If(last):
+                m.d.sync += [is_state.eq(0), half.eq(half ^ ~(is_state & p.state_in))]
+        m.d.comb += self.keep.published.eq(write)
+        row_write: Any = Signal(stored)
+        row_read = data.View(stored, rows.read_data)
+        block_read, block_addr = self.block.en, self.block.addr
+        if cfg.delta:
+            block_read, block_addr = block_read | self.row.raw, Mux(self.row.raw, self.row.addr, block_addr)
+        m.d.comb += [
+            self.row.done.eq(write & last & ~(is_state & p.state_in)),
+            keeps.write_en.eq(write),
+            keeps.write_addr.eq(addr),
+            keeps.write_data.eq(keep),
+            keeps.read_en.eq(1),
+            keeps.read_addr.eq(self.keep.addr),
+            self.keep.keep.eq(keeps.read_data),
+            blocks.write_en.eq(write),
+            blocks.write_addr.eq(addr),
+            blocks.write_data.eq(values),
+            blocks.read_en.eq(block_read),
+            blocks.read_addr.eq(block_addr),
+            self.block.h.eq(blocks.read_data),
+            rows.write_en.eq(write),
+            rows.write_addr.eq(addr + Mux(half, cfg.h_blocks, 0)),
+            row_write.h.eq(row_values),
+            row_write.keep.eq(row_keep),
+            rows.write_data.eq(row_write),
+            rows.read_en.eq(1),
+            rows.read_addr.eq(self.row.addr + Mux(self.row.half, cfg.h_blocks, 0)),
+            self.row.h.eq(row_read.h),
+            self.row.keep.eq(row_read.keep),
+        ]
+        if cfg.delta:
+            with m.If(self.row.raw):
+                m.d.comb += self.row.h.eq(blocks.read_data)
+        return m
+
+    def _pruned(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
+        """Without DELTA, an element a cycle: when a block is complete, which of it is kept, and its values, for U and
+        for its row."""
+        cfg, p = self.cfg, self.parameters
         valid = Signal()
         unit = Signal(16)
         arrived = Signal(16)
@@ -84,44 +153,82 @@ class HiddenState(Component):
                 previous.eq(block_now[16:]),
             ]
 
-        # One cycle later the block is written, and readable in the cycle after.
+        # One cycle later the block is written.
         write = Signal()
         values = Signal(64)
         keep = Signal(cfg.keep_bits)
-        addr = Signal(w.h_blocks)
-        last = addr + 1 == p.h_blocks
-        is_state = Signal(init=1)
-        half = Signal()
         m.d.sync += [write.eq(complete), keep.eq(keeps_now), values.eq(block_now)]
-        with m.If(write):
-            m.d.sync += addr.eq(Mux(last, 0, addr + 1))
-            with m.If(last):
-                m.d.sync += [is_state.eq(0), half.eq(half ^ ~(is_state & p.state_in))]
-        m.d.comb += self.keep.published.eq(write)
-        row_write: Any = Signal(stored)
-        row_read = data.View(stored, rows.read_data)
+        return write, keep, values, values, keep
+
+    def _changes(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
+        """The same in a build with DELTA, where the run says whether changes are sent or h."""
+        cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
+        m.submodules.held_values = held = Ram(HELD.size, cfg.h_blocks, lane_bits=HELD_BITS)
+        m.submodules.sends = sends = BlockSends()
+        width = cfg.vector_units
+
+        # Elements become blocks.
+        position = Signal(2)
+        block = Signal(16 * BLOCK_COLS)
+        complete = Signal()
+        elements = [self.unit.h] if width == 1 else [self.unit.h[i] for i in range(width)]
+        m.d.sync += complete.eq(0)
+        for valid, new in ((self.unit.valid, elements), (self.state.valid, [self.state.h])):
+            with m.If(valid):
+                after = position + len(new)
+                m.d.sync += [
+                    block.eq(Cat(block, *new)[16 * len(new) :]),
+                    position.eq(after),
+                    complete.eq(after[:2] == 0),
+                ]
+
+        # What is held of a block leaves its memory with the block; of a first step nothing is.
+        entering = Signal(w.h_blocks)
+        next_entering = Signal(w.h_blocks)
+        first_step = Signal(init=1)
+        row_end = entering + 1 == p.h_blocks
+        state_unit = Signal(2)
+        held_now: Any = data.View(HELD, held.read_data)
         m.d.comb += [
-            self.row.done.eq(write & last & ~(is_state & p.state_in)),
-            keeps.write_en.eq(write),
-            keeps.write_addr.eq(addr),
-            keeps.write_data.eq(keep),
-            keeps.read_en.eq(1),
-            keeps.read_addr.eq(self.keep.addr),
-            self.keep.keep.eq(keeps.read_data),
-            blocks.write_en.eq(write),
-            blocks.write_addr.eq(addr),
-            blocks.write_data.eq(values),
-            blocks.read_en.eq(self.block.en),
-            blocks.read_addr.eq(self.block.addr),
-            self.block.h.eq(blocks.read_data),
-            rows.write_en.eq(write),
-            rows.write_addr.eq(addr + Mux(half, cfg.h_blocks, 0)),
-            row_write.h.eq(values),
-            row_write.keep.eq(keep),
-            rows.write_data.eq(row_write),
-            rows.read_en.eq(1),
-            rows.read_addr.eq(self.row.addr + Mux(self.row.half, cfg.h_blocks, 0)),
-            self.row.h.eq(row_read.h),
-            self.row.keep.eq(row_read.keep),
+            next_entering.eq(Mux(complete, Mux(row_end, 0, entering + 1), entering)),
+            held.read_en.eq(1),
+            held.read_addr.eq(Mux(self.held_state.read, self.held_state.addr >> 2, next_entering)),
+            self.held_state.value.eq(Array(held_now[i] for i in range(BLOCK_COLS))[state_unit]),
+            sends.valid.eq(complete),
+            sends.values.eq(block),
+            sends.held.eq(Mux(first_step & ~p.state_in, 0, held.read_data)),
+            sends.threshold.eq(p.threshold),
+            sends.single.eq(p.u_matrix.single),
+            sends.plain.eq(~p.delta),
         ]
-        return m
+        m.d.sync += [entering.eq(next_entering), state_unit.eq(self.held_state.addr)]
+        with m.If(complete & row_end):
+            m.d.sync += first_step.eq(0)
+
+        # After the last step nothing is sent any more: what is held then is that from before.
+        leaving = Signal(w.h_blocks)
+        rows_left = Signal(w.t + 1)
+        begun = Signal()
+        leaves = leaving + 1 == p.h_blocks
+        last_row = rows_left == 1
+        m.d.sync += begun.eq(1)
+        with m.If(~begun):
+            m.d.sync += rows_left.eq(p.steps + p.state_in)
+        with m.Elif(sends.done):
+            m.d.sync += leaving.eq(Mux(leaves, 0, leaving + 1))
+            with m.If(leaves):
+                m.d.sync += rows_left.eq(rows_left - 1)
+        now_held = Cat(fp16_of_grid(m, sends.held_after[i], f"held_{i}") for i in range(BLOCK_COLS))
+        stays = sends.values_after.as_value()
+        m.d.comb += [
+            held.write_en.eq(Mux(sends.done & ~last_row & p.delta, ~0, Mux(self.held.en, 1 << self.held.addr[:2], 0))),
+            held.write_addr.eq(Mux(sends.done, leaving, self.held.addr >> 2)),
+            held.write_data.eq(Mux(sends.done, sends.held_after, self.held.data.replicate(BLOCK_COLS))),
+        ]
+        return (
+            sends.done,
+            sends.sent,
+            Mux(p.delta & ~last_row, sends.changes, stays),
+            Mux(p.delta & p.h_pruned, now_held, stays),
+            sends.sent | p.delta.replicate(cfg.keep_bits),
+        )

@@ -7,7 +7,6 @@ from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
 from hdl.accelerator.layout import ACTIVE_BITS, HALVES, Kind, Widths, unit_layout
 from hdl.accelerator.signatures import (
-    UNIT_FAULTS,
     FillSignature,
     GroupsSignature,
     OfferSignature,
@@ -15,6 +14,7 @@ from hdl.accelerator.signatures import (
     WeightSumsSignature,
     WriteSignature,
     unit_events,
+    unit_faults,
     w_bank_signature,
 )
 from hdl.accelerator.w.group_sequencer import GroupSequencer
@@ -60,7 +60,7 @@ class WeightPath(Component):
                 "u_issue": In(1),
                 "banks": Out(w_bank_signature(cfg)).array(cfg.w_banks),
                 "spare": Out(range(cfg.n_pe)),
-                "faults": Out(UNIT_FAULTS["weights"]),
+                "faults": Out(unit_faults(cfg)["weights"]),
                 "events": Out(unit_events(cfg)["weights"]),
             }
         )

@@ -11,7 +11,7 @@ from golden.isa import Counter, Error, Funct
 from hdl.accelerator.frontend.command_decoder import CommandDecoder
 from hdl.accelerator.frontend.counters import COUNTED, READ_CYCLES, Counters
 from hdl.accelerator.frontend.fault_encoder import FaultEncoder
-from hdl.accelerator.signatures import UNIT_FAULTS
+from hdl.accelerator.signatures import unit_faults
 from tests.hdl.accelerator.unit_bench import CFG, simulate
 
 
@@ -53,11 +53,11 @@ def simulate_combinational(dut: Any, bench: Any) -> None:
 @pytest.mark.parametrize("seed", [2])
 def test_any_of_the_faults_of_a_cycle_is_told_memory_first(seed: int) -> None:
     rng = random.Random(seed)
-    dut = FaultEncoder()
+    dut = FaultEncoder(CFG)
     wires = [(dut.memory, error) for error in (Error.MEM_READ, Error.MEM_WRITE)]
     wires += [
         (getattr(dut.datapath, unit), Error[name.upper()])
-        for unit, faults in UNIT_FAULTS.items()
+        for unit, faults in unit_faults(CFG).items()
         for name in faults.members
     ]
 

@@ -9,14 +9,16 @@ import pytest
 from amaranth import Elaboratable, Module, ResetInserter, Signal
 
 from golden import numbers
-from golden.config import BANK_LANES
+from golden.config import BANK_LANES, AcceleratorConfig, preset
 from golden.formats import Parameters, pack_halves, stored
 from golden.isa import Format
-from hdl.accelerator.formats.stream_decoder import StreamDecoder
+from hdl.accelerator.formats.stream_decoder import TABLE_WORDS, StreamDecoder
+from hdl.accelerator.layout import mark_layout
 from hdl.accelerator.result_bank import ResultBank
 from hdl.accelerator.spmv_pe import SpmvPe
 from tests.hdl.accelerator.unit_bench import CFG, cycles, simulate
 
+EVENT = preset("event")
 Place = tuple[int, int, int]
 """Row, column and fp16 bits of a value."""
 
@@ -32,6 +34,7 @@ class Case:
     lengths: list[int]
     words: list[int]
     tables: np.ndarray = field(default_factory=lambda: np.zeros((4, 16), np.float16))
+    of_u: bool = False
 
     @property
     def format(self) -> Format:
@@ -87,12 +90,23 @@ class Outcome:
     taken: list[int] = field(default_factory=list)
 
 
-def places(item: Any, narrow: bool) -> list[Place]:
+def row_of(dut: StreamDecoder, case: Case, row_group: int, lane: int) -> int:
+    """The row whose sum is in that lane of that row group."""
+    if not dut.cfg.events:
+        return BANK_LANES * row_group + lane
+    # two row groups hold all gates of two blocks of units; lanes go by whether the block of rows is even
+    gate = 2 * (row_group & 1) + (lane >> 3)
+    block = 2 * (row_group >> 1) + (lane >> 2 & 1 ^ gate * (case.h // 4) & 1)
+    return gate * case.h + 4 * block + lane % 4
+
+
+def places(dut: StreamDecoder, case: Case, item: Any) -> list[Place]:
     """The values of an item; a decoder of eight repeats four of 16 bits."""
+    narrow = case.narrow
     found = []
     for k in range(4 if not narrow else 8):
         if item.used >> k & 1:
-            row = BANK_LANES * item.row_groups[k] + item.lanes[k]
+            row = row_of(dut, case, item.row_groups[k], item.lanes[k])
             found.append((row, 4 * item.column + item.selects[k], item.values[k]))
         else:
             assert item.values[k] == 0
@@ -105,13 +119,23 @@ def places(item: Any, narrow: bool) -> list[Place]:
 async def set_up(ctx: Any, dut: StreamDecoder, case: Case) -> None:
     """Set what the run says of the matrix, and load its tables."""
     ctx.set(dut.h_blocks, case.h // 4)
-    ctx.set(dut.gap_bits, case.gap_bits)
-    ctx.set(dut.single, int(case.unit_cols == 1))
+    single, narrow = int(case.unit_cols == 1), int(case.narrow)
+    if dut.cfg.events:
+        # nothing that is said of the other matrix may matter
+        mine, other = (dut.u_matrix, dut.w_matrix) if case.of_u else (dut.w_matrix, dut.u_matrix)
+        for matrix, bits, *flags in ((mine, case.gap_bits, single, narrow), (other, 5, 1 - single, 1 - narrow)):
+            ctx.set(matrix.gap_bits, bits)
+            ctx.set(matrix.single, flags[0])
+            ctx.set(matrix.narrow, flags[1])
+    else:
+        ctx.set(dut.gap_bits, case.gap_bits)
+        ctx.set(dut.single, single)
     if dut.stream8:
-        ctx.set(dut.narrow, int(case.narrow))
+        if not dut.cfg.events:
+            ctx.set(dut.narrow, narrow)
         for i, word in enumerate(pack_halves(case.tables.view(np.uint16).ravel()).tolist()):
             ctx.set(dut.tables.en, 1)
-            ctx.set(dut.tables.addr, i)
+            ctx.set(dut.tables.addr, i + TABLE_WORDS * case.of_u)
             ctx.set(dut.tables.data, [word >> 16 * j & 0xFFFF for j in range(4)])
             await ctx.tick()
         ctx.set(dut.tables.en, 0)
@@ -143,7 +167,10 @@ def run(case: Case, dut: StreamDecoder, ctx: Any, clear: Signal, stall: float, r
             ctx.set(dut.units.valid, int(bool(entries) and rng.random() >= stall))
             if entries:
                 unit, length = entries[0]
-                entry = {"unit": unit, "words": length or 0, "mark": unit & 1, "end": int(length is None)}
+                mark: Any = unit & 1
+                if dut.cfg.events:
+                    mark = {"first": 0, "half": unit & 1, "of_u": int(case.of_u)}
+                entry = {"unit": unit, "words": length or 0, "mark": mark, "end": int(length is None)}
                 ctx.set(dut.units.payload, entry)
             ctx.set(dut.words.valid, int(bool(words) and rng.random() >= stall))
             if words:
@@ -160,19 +187,19 @@ def run(case: Case, dut: StreamDecoder, ctx: Any, clear: Signal, stall: float, r
                 outcome.ended = bool(item.end)
                 if not item.end:
                     column = item.column * 4 + item.selects[0] if case.unit_cols == 1 else item.column
-                    outcome.items.append(places(item, case.narrow))
-                    assert item.mark == column & 1
+                    outcome.items.append(places(dut, case, item))
+                    assert (item.mark.half if dut.cfg.events else item.mark) == column & 1
         raise AssertionError
 
     return bench()
 
 
-def outcomes(cases: list[Case], seed: int, stream8: bool, stall: float) -> list[Outcome]:
+def outcomes(cases: list[Case], seed: int, stream8: bool, stall: float, cfg: AcceleratorConfig = CFG) -> list[Outcome]:
     """What the decoder makes of cases, one after the other."""
     bench = Module()
     # the accelerator resets its decoder between runs, too
     clear = Signal()
-    dut = StreamDecoder(CFG, stream8=stream8)
+    dut = StreamDecoder(cfg, stream8=stream8, mark=mark_layout(cfg) if cfg.events else 1)
     bench.submodules.dut = ResetInserter(clear)(dut)
     found: list[Outcome] = []
     rng = random.Random(seed)
@@ -228,14 +255,25 @@ def random_case(rng: random.Random, stream8: bool) -> Case:
 
 
 @pytest.mark.parametrize(
-    ("seed", "stream8", "stall", "count"),
-    [(1, False, 0.0, 60), (2, False, 0.3, 20), (3, True, 0.0, 40), (4, True, 0.3, 12)],
+    ("seed", "stream8", "stall", "count", "cfg"),
+    [
+        (1, False, 0.0, 60, CFG),
+        (2, False, 0.3, 20, CFG),
+        (3, True, 0.0, 40, CFG),
+        (4, True, 0.3, 12, CFG),
+        (5, False, 0.2, 40, EVENT),
+        (6, True, 0.2, 40, EVENT),
+    ],
 )
-def test_any_words_end_in_items_or_bad_format(seed: int, stream8: bool, stall: float, count: int) -> None:
+def test_any_words_end_in_items_or_bad_format(
+    seed: int, stream8: bool, stall: float, count: int, cfg: AcceleratorConfig
+) -> None:
     rng = random.Random(seed)
     cases = [random_case(rng, stream8) for _ in range(count)]
+    for case in cases:
+        case.of_u = cfg.events and rng.random() < 0.5
     faulty = 0
-    for number, (case, got) in enumerate(zip(cases, outcomes(cases, seed, stream8, stall), strict=True)):
+    for number, (case, got) in enumerate(zip(cases, outcomes(cases, seed, stream8, stall, cfg), strict=True)):
         where = f"seed {seed}, case {number}"
         wanted, misplaced, infinite = case.decoded()
         faulty += misplaced is not None
