@@ -71,6 +71,7 @@ class EventGates(Component):
         rows_free = Signal(2, init=2)
         running = Signal()
         begin = Signal()
+        makes = Signal()
         m.d.sync += rows_free.eq(rows_free + self.row_free - begin)
         m.d.comb += begin.eq(waiting & (rows_free != 0) & ~running)
         with m.If(self.step.done):
@@ -78,7 +79,7 @@ class EventGates(Component):
         with m.Elif(begin):
             m.d.sync += waiting.eq(0)
         m.d.comb += [
-            events.gate_busy.eq(running),
+            events.gate_busy.eq(makes),
             events.gate_wait_store.eq(~running & waiting & (rows_free == 0)),
             events.gate_idle.eq(~(events.gate_busy | events.gate_wait_store)),
         ]
@@ -121,7 +122,9 @@ class EventGates(Component):
         now = stages[0]
         odd = tick[-1]
         m.d.comb += [
-            now.valid.eq(running & (Cat(odd, pair[1:]) < p.h_blocks)),
+            # of an odd number of blocks the last has no other
+            makes.eq(running & (Cat(odd, pair[1:]) < p.h_blocks)),
+            now.valid.eq(makes),
             now.tick.eq(tick),
             now.block.eq(Cat(odd, pair[1:])),
             now.part.eq(tick[: len(tick) - 1] if slices > 1 else 0),
