@@ -44,9 +44,9 @@ class AcceleratorConfig:
         group_list: also run the list schedule: all PEs are one pool, and each has a bank of W x.
         esell, stream16, stream8: formats of weights that are read, at least one; with stream-8 a PE has 8 MACs, of
             which words of the others use 4.
-        delta: changes of h can be sent instead of h, with sums kept from step to step; x can be fp16 and uint8, rows
-            of h fp16.
-        events: the event schedule and no other: changes of x are sent too, W and U share one PE and one bank.
+        delta: changes of h can be sent instead of h, with sums kept from step to step; x and rows of h can be fp16.
+        events: the event schedule and no other: changes of x are sent too, W and U share one PE and one bank; x can be
+            uint8.
         vector_units: units of h that are made in a cycle, with events 1, 2 or 4.
     """
 
@@ -103,7 +103,8 @@ class AcceleratorConfig:
     @property
     def input_formats(self) -> tuple[InputFormat, ...]:
         """Formats of x that are read."""
-        return tuple(InputFormat) if self.delta else (InputFormat.FP32,)
+        with_delta = (*[InputFormat.FP16] * self.delta, *[InputFormat.UINT8] * self.events)
+        return (InputFormat.FP32, *with_delta)
 
     @property
     def formats(self) -> tuple[Format, ...]:
@@ -145,7 +146,7 @@ class AcceleratorConfig:
     @property
     def keep_bits(self) -> int:
         """Bits that say what of a block of h is kept: one, or, as units of streams may be one column, one a column."""
-        return BLOCK_COLS if self.streams else 1
+        return BLOCK_COLS if self.streams or self.delta else 1
 
     @property
     def clears(self) -> bool:

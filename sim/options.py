@@ -23,6 +23,9 @@ PresetOption = Annotated[
     ),
 ]
 NFuseOption = Annotated[int, typer.Option(metavar="N", min=1, help="Fusion factor asked for.")]
+NFuseOfNetworkOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Fusion factor asked for.", show_default="3")
+]
 LatencyOption = Annotated[int, typer.Option(metavar="N", help="Cycles from a request to its response, 1 to 10,000.")]
 JitterOption = Annotated[int, typer.Option(metavar="N", help="Up to so many cycles more, at random.")]
 StallsOption = Annotated[

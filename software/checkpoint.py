@@ -91,9 +91,9 @@ class Digits:
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
 
-    def inputs(self) -> NDArray[np.float32]:
-        """x (N, T, X) float32: one image row per time step, pixel / 255."""
-        return self.images.astype(np.float32) / np.float32(255)
+    def inputs(self, most: int = 255) -> NDArray[np.float32]:
+        """x (N, T, X) float32: one image row per time step, pixel / most."""
+        return self.images.astype(np.float32) / np.float32(most)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,16 @@ CheckpointOption = Annotated[
         show_default="the shipped network",
     ),
 ]
+OtherCheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        "--model-path",
+        metavar="FILE",
+        help="Another trained network than a shipped one, .npz.",
+        show_default="--network",
+    ),
+]
 ImagesOption = Annotated[
     Path, typer.Option(metavar="FILE", help="Digits, .npz.", show_default="the 100 shipped digits")
 ]

@@ -10,10 +10,11 @@ import typer
 from numpy.typing import ArrayLike
 
 from golden.config import BLOCK_COLS
-from golden.formats import FORMATS, Packed, Parameters, StoredFormat, pack_halves, stored
+from golden.formats import FORMATS, OPEN, Packed, Parameters, StoredFormat, pack_halves, stored
 from golden.isa import BUILT_FORMATS, Format
 from golden.layer import PackedLayer, pack_layer_with
 from golden.numbers import Float16, fp16_bits
+from golden.sends import rounded_to_grid
 from golden.tables import STREAM_GAP_BITS, STREAM_UNIT_COLS
 from software.cli import UserError
 
@@ -48,8 +49,15 @@ GapBitsOption = Annotated[
         show_default="what takes the fewest words",
     ),
 ]
-UnitOption = Annotated[
-    int, typer.Option("--unit", metavar="N", help="Columns of a stream's unit, 4 or 1; of U also the units of h.")
+_UNIT_HELP = "Columns of a stream's unit, 4 or 1; of U also the units of h."
+UnitOption = Annotated[int, typer.Option("--unit", metavar="N", help=_UNIT_HELP)]
+UnitOfNetworkOption = Annotated[
+    int | None, typer.Option("--unit", metavar="N", help=_UNIT_HELP, show_default=f"{BLOCK_COLS}, or the network's")
+]
+
+
+GridOption = Annotated[
+    bool, typer.Option("--grid", help="Round U to multiples of 2^-10, as is done where changes of h are sent.")
 ]
 
 
@@ -58,7 +66,8 @@ class FormatChoice:
     """What W and U are packed in: names of ``NAMES`` or auto, None where the tuner chooses among those of a build.
 
     What is said of streams holds for both matrices, but for ``w_unit``, columns of a unit of W where they are others.
-    Raises UserError for what there is not.
+    w_grid, u_grid: weights are rounded to multiples of 2^-10 first, so that products with changes are exact. Raises
+    UserError for what there is not.
     """
 
     w: str | None = ESELL
@@ -66,6 +75,8 @@ class FormatChoice:
     gap_bits: int | None = None
     unit: int = BLOCK_COLS
     w_unit: int | None = None
+    w_grid: bool = False
+    u_grid: bool = False
 
     def __post_init__(self) -> None:
         for option, name in (("--w-format", self.w), ("--u-format", self.u)):
@@ -81,10 +92,22 @@ class FormatChoice:
             raise UserError("--best chooses gap bits and units: --gap-bits and --unit are for a format that is given")
 
     @classmethod
-    def of(cls, w: str | None, u: str | None, gap_bits: int | None, unit: int, best: bool = False) -> "FormatChoice":
-        """Of the options of a command; best: whether the tuner chooses what is not given, which else is eSELL."""
+    def of(
+        cls, w: str | None, u: str | None, gap_bits: int | None, unit: int, best: bool = False, grid: bool = False
+    ) -> "FormatChoice":
+        """Of the options of a command; best: whether the tuner chooses what is not given, which else is eSELL; grid:
+        of U."""
         usual = None if best else ESELL
-        return cls(w or usual, u or usual, gap_bits, unit)
+        return cls(w or usual, u or usual, gap_bits, unit, u_grid=grid)
+
+    def on_grid(self, *, w: bool, u: bool) -> "FormatChoice":
+        """The same with what changes are multiplied by on the grid."""
+        return replace(self, w_grid=self.w_grid or w, u_grid=self.u_grid or u)
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether a matrix may be in a stream format."""
+        return (self.w, self.u) != (ESELL, ESELL)
 
     @property
     def open(self) -> bool:
@@ -101,7 +124,13 @@ class FormatChoice:
         if self.w is None or self.u is None:
             raise ValueError("the formats are left to the tuner")
         w_unit = self.w_unit or self.unit
-        return pack_layer_with(w, u, b, partial(self._packed, self.w, w_unit), partial(self._packed, self.u, self.unit))
+        return pack_layer_with(
+            w,
+            u,
+            b,
+            partial(self._packed, self.w, w_unit, self.w_grid),
+            partial(self._packed, self.u, self.unit, self.u_grid),
+        )
 
     def packings(self, w: ArrayLike, u: ArrayLike, b: ArrayLike, built: Sequence[Format]) -> list[PackedLayer]:
         """The layer in every way that is left open: the formats ``built``, the same for W and U where both are open.
@@ -116,7 +145,9 @@ class FormatChoice:
         pairs = dict.fromkeys((self.w or name, self.u or name) for name in names)
         found, refused = [], []
         for pair in pairs:
-            plain = FormatChoice() if pair == (ESELL, ESELL) else replace(self, w=pair[0], u=pair[1])
+            plain = replace(self, w=pair[0], u=pair[1])
+            if not plain.has_streams:
+                plain = replace(plain, gap_bits=None, unit=BLOCK_COLS)
             finer = [replace(plain, w_unit=1)] if self.w is None and pair[0] != ESELL and self.unit != 1 else []
             for choice in (plain, *finer):
                 try:
@@ -127,23 +158,38 @@ class FormatChoice:
             raise refused[0]
         return found
 
-    def _packed(self, name: str, unit: int, matrix: Float16) -> Packed:
+    def _packed(self, name: str, unit: int, grid: bool, matrix: Float16) -> Packed:
+        pack = _pack_on_grid if grid else _pack
         if name == ESELL:
-            return NAMES[ESELL].pack(matrix)
+            return pack(NAMES[ESELL], matrix, OPEN)
         wanted = Parameters(self.gap_bits, unit)
         if name != AUTO:
-            return NAMES[name].pack(matrix, wanted)
+            return pack(NAMES[name], matrix, wanted)
         found, refused = [], []
         for form in NAMES.values():
             try:
                 # eSELL loads four columns together, and has no gaps
                 wants = Parameters(unit_cols=unit) if form is NAMES[ESELL] else wanted
-                found.append(form.pack(matrix, wants))
+                found.append(pack(form, matrix, wants))
             except ValueError as error:
                 refused.append(error)
         if not found:
             raise refused[0]
         return min(found, key=words_of)
+
+
+def _pack(form: StoredFormat, matrix: Float16, wanted: Parameters) -> Packed:
+    return form.pack(matrix, wanted)
+
+
+def _pack_on_grid(form: StoredFormat, matrix: Float16, wanted: Parameters) -> Packed:
+    """The matrix on multiples of 2^-10. A stream's fewer bits stay there; the values of a table are put there too."""
+    rounded = rounded_to_grid(matrix)
+    packed = form.pack(rounded, wanted)
+    tables = packed.parameters.tables
+    if tables is None:
+        return packed
+    return form.pack(rounded, replace(wanted, tables=rounded_to_grid(tables)))
 
 
 ALL_ESELL = FormatChoice()

@@ -74,6 +74,11 @@ class Datapath(Component):
         connect(m, recurrent.bias, gates.bias)
         connect(m, recurrent.c, cell.c)
         connect(m, recurrent.state, hidden.state)
+        if cfg.delta:
+            connect(m, recurrent.held, hidden.held)
+            connect(m, recurrent.held_sums, gates.held_sums)
+            connect(m, store.held, hidden.held_state)
+            connect(m, store.held_sums, gates.state)
 
         connect(m, weights.groups, gates.groups)
         connect(m, gates.w_sums, weights.sums)

@@ -9,43 +9,49 @@ from typing import Annotated
 
 import typer
 
-from golden.config import BLOCK_COLS
-from golden.cycles import CELL_FUSION
-from golden.layer import Layer
 from sim.commands.story import BUILD, Story, Trace, Window, finish, golden_of, tell, traces_of, where_of
 from sim.digits.network import whole_test_set
 from sim.layers.plan import call_of
-from sim.options import JsonOption, LatencyOption, NFuseOption, PresetOption
+from sim.options import JsonOption, LatencyOption, NFuseOfNetworkOption, PresetOption
 from sim.report.timeline_page import digit_view
 from sim.results.result import InputRun
-from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
+from software.checkpoint import MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs
-from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator, check_fits
+from software.networks import NetworkOption, for_digits, network_of
+from software.options import ConfigOption, ImagesOption, OtherCheckpointOption, SetOption, accelerator, check_fits
 from software.tuning.schedule_choice import (
     BestOption,
+    DeltaOption,
     GroupsOption,
-    ScheduleChoice,
-    ScheduleOption,
+    HFp16Option,
+    ScheduleOfNetworkOption,
+    XFormatOption,
     XSkipOption,
+    XThresholdOption,
     plan_layers,
     tell_plans,
 )
-from software.weight_formats import FormatChoice, GapBitsOption, UFormatOption, UnitOption, WFormatOption
+from software.weight_formats import GapBitsOption, UFormatOption, UnitOfNetworkOption, WFormatOption
 
 
 def run_digit(
     digit: Annotated[int, typer.Argument(metavar="[N]", help="Which of the digits, from 0.")] = 0,
-    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    network_name: NetworkOption = None,
+    checkpoint: OtherCheckpointOption = None,
     images: ImagesOption = MNIST_DIGITS,
-    n_fuse: NFuseOption = 3,
-    schedule: ScheduleOption = CELL_FUSION.name,
+    n_fuse: NFuseOfNetworkOption = None,
+    schedule: ScheduleOfNetworkOption = None,
     groups: GroupsOption = None,
     x_skip: XSkipOption = False,
     best: BestOption = False,
+    delta: DeltaOption = None,
+    x_threshold: XThresholdOption = None,
+    x_format: XFormatOption = None,
+    h_fp16: HFp16Option = None,
     w_format: WFormatOption = None,
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
-    unit: UnitOption = BLOCK_COLS,
+    unit: UnitOfNetworkOption = None,
     preset: PresetOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -66,19 +72,21 @@ def run_digit(
       python -m sim.report build/d.json --timeline build/d-l1.npz
       python -m sim.run digit 4 --best
     """
-    choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
-    formats = FormatChoice.of(w_format, u_format, gap_bits, unit, best)
+    shipped = network_of(network_name, checkpoint)
+    choice = shipped.schedule_of(n_fuse, schedule, groups, x_skip, best, delta, x_threshold, x_format, h_fp16)
+    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best)
     out = out or BUILD / f"digit-{digit}.html"
-    where = where_of(accelerator(preset, config, settings), latency, window)
+    where = where_of(accelerator(preset, config, settings, shipped.preset), latency, window)
     choice.check(where.config)
     started = time.monotonic()
     try:
-        network, known = load_checkpoint(checkpoint), load_digits(images)
-    except CheckpointError as error:
+        known = load_digits(images)
+        network, inputs = for_digits(load_checkpoint(shipped.path), known, choice.x_format)
+    except ValueError as error:
         raise UserError(str(error)) from None
     if not 0 <= digit < len(known.labels):
         raise UserError(f"DIGIT must be in 0..{len(known.labels) - 1} (all that {images} holds), not {digit}")
-    x = known.inputs()[digit]
+    x = inputs[digit]
     if network.layers[0].inputs != x.shape[1]:
         raise UserError(f"layer 1 takes {network.layers[0].inputs} inputs, an image row has {x.shape[1]}")
     check_fits([layer.shape(len(x)) for layer in network.layers], len(x), where.asked)
@@ -93,9 +101,9 @@ def run_digit(
     story, golden_x = Story(), x
     for number, layer in enumerate(layers, 1):
         packed, threshold = layer.packed, layer.threshold
-        golden = golden_of(packed, x, threshold, f"layer {number}")
+        golden = golden_of(layer, x, f"layer {number}")
         tell(story, f"layer {number}", call_of(layer.plan, packed, x, threshold), golden, where)
-        golden_x = Layer(packed).run(golden_x, threshold).h_pruned
+        golden_x = layer.golden(golden_x).h_pruned
         x = story.records[-1].rtl.h
     logits, label = network.logits(x[-1]), int(known.labels[digit])
     golden_answer = int(network.logits(golden_x[-1]).argmax())

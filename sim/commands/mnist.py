@@ -14,8 +14,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from golden.config import BLOCK_COLS
-from golden.cycles import CELL_FUSION
 from sim.commands.twin import SPIKE, run_twin
 from sim.digits import soc as soc_mnist
 from sim.digits.network import DigitRun, Network, Setup, mismatch_wave, whole_test_set
@@ -27,7 +25,7 @@ from sim.options import (
     JsonOption,
     LatencyOption,
     MemTraceOption,
-    NFuseOption,
+    NFuseOfNetworkOption,
     PresetOption,
     ReportOption,
     StallsOption,
@@ -40,21 +38,25 @@ from sim.protocol.timing import AxiTiming, MemoryTiming
 from sim.report.page import files_of
 from sim.results.environment import RISCV_COMPILER, command, versions
 from sim.results.result import RunResult
-from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
+from software.checkpoint import MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
-from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator
+from software.networks import NetworkOption, network_of
+from software.options import ConfigOption, ImagesOption, OtherCheckpointOption, SetOption, accelerator
 from software.places import whole
 from software.progress import bars
 from software.provenance import commit
 from software.tuning.schedule_choice import (
     BestOption,
+    DeltaOption,
     GroupsOption,
-    ScheduleChoice,
-    ScheduleOption,
+    HFp16Option,
+    ScheduleOfNetworkOption,
+    XFormatOption,
     XSkipOption,
+    XThresholdOption,
     tell_plans,
 )
-from software.weight_formats import FormatChoice, GapBitsOption, UFormatOption, UnitOption, WFormatOption
+from software.weight_formats import GapBitsOption, UFormatOption, UnitOfNetworkOption, WFormatOption
 
 SYSTEMS = ("soc", "accelerator")
 
@@ -92,20 +94,25 @@ def run_mnist(
     preset: PresetOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
-    n_fuse: NFuseOption = 3,
-    schedule: ScheduleOption = CELL_FUSION.name,
+    n_fuse: NFuseOfNetworkOption = None,
+    schedule: ScheduleOfNetworkOption = None,
     groups: GroupsOption = None,
     x_skip: XSkipOption = False,
     best: BestOption = False,
+    delta: DeltaOption = None,
+    x_threshold: XThresholdOption = None,
+    x_format: XFormatOption = None,
+    h_fp16: HFp16Option = None,
     w_format: WFormatOption = None,
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
-    unit: UnitOption = BLOCK_COLS,
+    unit: UnitOfNetworkOption = None,
     latency: LatencyOption = 8,
     jitter: JitterOption = 0,
     stalls: StallsOption = 0,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the memory's random numbers.")] = 1,
-    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    network_name: NetworkOption = None,
+    checkpoint: OtherCheckpointOption = None,
     images: ImagesOption = MNIST_DIGITS,
     json: JsonOption = None,
     report: ReportOption = None,
@@ -128,6 +135,7 @@ def run_mnist(
       python -m sim.run mnist --system accelerator --wave build/wave.vcd --wave-window 0:2000
       python -m sim.run mnist --latency 30 --jitter 10 --stalls 100
       python -m sim.run mnist --digits 1 --best
+      python -m sim.run mnist --network delta --system accelerator
     """
     if system not in SYSTEMS:
         raise UserError(f"no system {system!r}; there are: {', '.join(SYSTEMS)}")
@@ -135,22 +143,24 @@ def run_mnist(
         raise UserError("--wave-layer is for --system accelerator: on the SoC all layers are one run")
     if system == "accelerator" and mem_trace:
         raise UserError("--mem-trace is for --system soc")
-    choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
+    shipped = network_of(network_name, checkpoint)
+    choice = shipped.schedule_of(n_fuse, schedule, groups, x_skip, best, delta, x_threshold, x_format, h_fp16)
     if engine == SPIKE:
         if system != "soc" or any((json, report, wave, mem_trace)):
             raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --report, --wave and --mem-trace")
         run_twin(
-            None, digits, checkpoint, images, n_fuse, schedule, groups, x_skip, best, w_format, u_format, gap_bits,
-            unit, preset=preset, config=config, settings=settings,
+            None, digits, network_name, checkpoint, images, n_fuse, schedule, groups, x_skip, best, delta,
+            x_threshold, x_format, h_fp16, w_format, u_format, gap_bits, unit, preset=preset, config=config,
+            settings=settings,
         )  # fmt: skip
         return
     check_outputs(json, report, wave, mem_trace)
-    formats = FormatChoice.of(w_format, u_format, gap_bits, unit, best)
-    cycles, asked = window(wave_window), accelerator(preset, config, settings)
+    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best)
+    cycles, asked = window(wave_window), accelerator(preset, config, settings, shipped.preset)
     choice.check(asked.config)
     network: Network | SocNetwork
     try:
-        net = load_checkpoint(checkpoint)
+        net = load_checkpoint(shipped.path)
         chosen = _select(load_digits(images), digits, images)
         if system == "soc":
             behaviour = AxiTiming(latency, jitter, "beats" if jitter else "fifo", stalls, seed=seed)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from golden.config import AcceleratorConfig
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer, LayerResult, PackedLayer
+from golden.layer import LayerResult
 from golden.settings import Configuration
 from sim.engines.build_cache import verilog_sha256
 from sim.layers.float_check import float_checks
@@ -30,6 +30,7 @@ from sim.results.result import InputRun, LayerRun, RunResult
 from software.cli import UserError, write_all
 from software.progress import bars
 from software.provenance import commit
+from software.tuning.schedule_choice import PlannedLayer
 
 BUILD = Path("build")
 
@@ -79,7 +80,7 @@ def tell(story: Story, title: str, call: LayerCall, golden: LayerResult, where: 
             )  # fmt: skip
         except RunFailed as failure:
             raise EngineError(f"{title}: {failure}") from None
-    check = float_checks(call.packed, np.asarray(call.x)[None], call.threshold, golden.batch())[0]
+    check = float_checks(call.packed, np.asarray(call.x)[None], call.threshold, golden.batch(), call.delta)[0]
     run = layer_run(title, call, golden, recorded.rtl, recorded.verdict, where.config, check)
     story.records.append(recorded)
     story.runs.append(run)
@@ -87,9 +88,9 @@ def tell(story: Story, title: str, call: LayerCall, golden: LayerResult, where: 
     story.views.append(layer_view(run, recorded.timeline, recorded.rtl.h, kept_after(golden)))
 
 
-def golden_of(packed: PackedLayer, x: NDArray[np.float32], threshold: float, name: str) -> LayerResult:
+def golden_of(layer: PlannedLayer, x: NDArray[np.float32], name: str) -> LayerResult:
     """Golden's result of one sequence x (T, X). Raises UserError when golden says that the layer stops."""
-    result = Layer(packed).run(x[None], threshold)
+    result = layer.golden(x[None])
     if result.error != Error.NONE:
         raise UserError(f"{name} stops: {ERROR_MEANINGS[result.error]}")
     return result.sequence(0)

@@ -185,9 +185,9 @@ def of_checkpoint(
     except ValueError as error:
         raise UserError(str(error)) from None
     for n, lower in enumerate(below, 1):
-        values = golden_of(lower.packed, values, lower.threshold, f"layer {n}").h_pruned
+        values = golden_of(lower, values, f"layer {n}").h_pruned
     threshold = 0.0 if scheme == "original" else layer.threshold
-    golden = golden_of(layer.packed, values, threshold, f"layer {number}")
+    golden = golden_of(replace(layer, threshold=threshold), values, f"layer {number}")
     if not choice.plain:
         return call_of(layer.plan, layer.packed, values, threshold), golden
     call = LayerCall(layer.packed, values, threshold, 1, FLAGS)

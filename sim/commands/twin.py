@@ -14,30 +14,34 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from golden.config import BLOCK_COLS, AcceleratorConfig
-from golden.cycles import CELL_FUSION
+from golden.config import AcceleratorConfig
+from golden.cycles import CELL_FUSION, EVENTS
 from golden.settings import Configuration
 from sim.digits.program import check_program
 from sim.digits.stored import SYMBOLS, differences, golden_results, stored_results
 from sim.engines.build_cache import scratch
-from sim.options import JsonOption, NFuseOption, PresetOption, RamOption
+from sim.options import JsonOption, NFuseOfNetworkOption, PresetOption, RamOption
 from sim.protocol import elf
 from sim.protocol.base import EngineError
 from sim.results.environment import RISCV_COMPILER
 from sim.spike import twin
-from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
+from software.checkpoint import MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
 from software.firmware.packing import PackedNetwork, build_network
-from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator, check_fits
+from software.networks import NetworkOption, for_digits, network_of
+from software.options import ConfigOption, ImagesOption, OtherCheckpointOption, SetOption, accelerator, check_fits
 from software.tuning.schedule_choice import (
     BestOption,
+    DeltaOption,
     GroupsOption,
-    ScheduleChoice,
-    ScheduleOption,
+    HFp16Option,
+    ScheduleOfNetworkOption,
+    XFormatOption,
     XSkipOption,
+    XThresholdOption,
     tell_plans,
 )
-from software.weight_formats import FormatChoice, GapBitsOption, UFormatOption, UnitOption, WFormatOption
+from software.weight_formats import GapBitsOption, UFormatOption, UnitOfNetworkOption, WFormatOption
 
 SPIKE = "spike"
 """Name of the twin where engines of the SoC are chosen."""
@@ -48,17 +52,22 @@ def run_twin(
         Path | None, typer.Argument(metavar="[FILE]", help="A RISC-V executable; the MNIST program if not given.")
     ] = None,
     digits: Annotated[int, typer.Option(metavar="N", min=1, help="Digits of the MNIST program.")] = 2,
-    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    network_name: NetworkOption = None,
+    checkpoint: OtherCheckpointOption = None,
     images: ImagesOption = MNIST_DIGITS,
-    n_fuse: NFuseOption = 3,
-    schedule: ScheduleOption = CELL_FUSION.name,
+    n_fuse: NFuseOfNetworkOption = None,
+    schedule: ScheduleOfNetworkOption = None,
     groups: GroupsOption = None,
     x_skip: XSkipOption = False,
     best: BestOption = False,
+    delta: DeltaOption = None,
+    x_threshold: XThresholdOption = None,
+    x_format: XFormatOption = None,
+    h_fp16: HFp16Option = None,
     w_format: WFormatOption = None,
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
-    unit: UnitOption = BLOCK_COLS,
+    unit: UnitOfNetworkOption = None,
     ram: RamOption = 16,
     preset: PresetOption = None,
     config: ConfigOption = None,
@@ -76,12 +85,16 @@ def run_twin(
       python -m sim.run twin --digits 10
       python -m sim.run twin build/firmware/mnist-l1.elf
       python -m sim.run twin --schedule list --x-skip --w-format stream16 --u-format stream16
+      python -m sim.run twin --network delta
     """
     check_outputs(json_path)
-    choice = ScheduleChoice.of(n_fuse, schedule, groups, x_skip, best)
-    asked, formats = accelerator(preset, config, settings), FormatChoice.of(w_format, u_format, gap_bits, unit, best)
-    if file is not None and not choice.plain:
-        raise UserError("--schedule and --best are of the MNIST program: FILE has the schedule that it was built with")
+    shipped = network_of(network_name, checkpoint)
+    choice = shipped.schedule_of(n_fuse, schedule, groups, x_skip, best, delta, x_threshold, x_format, h_fp16)
+    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best)
+    asked = accelerator(preset, config, settings, shipped.preset)
+    if file is not None and (network_name is not None or not choice.plain):
+        what = "--network is" if network_name is not None else "--schedule and --best are"
+        raise UserError(f"{what} of the MNIST program: FILE has the schedule that it was built with")
     choice.check(asked.config)
     try:
         if (text := twin.missing()) is not None:
@@ -96,7 +109,8 @@ def run_twin(
         found = load_digits(images)
         if digits > len(found.labels):
             raise UserError(f"--digits must be in 1..{len(found.labels)}, not {digits}")
-        trained, x = load_checkpoint(checkpoint), found.inputs()[:digits]
+        trained, x = for_digits(load_checkpoint(shipped.path), found, choice.x_format)
+        x = x[:digits]
         check_fits([layer.shape(x.shape[1]) for layer in trained.layers], x.shape[1], asked)
         network = PackedNetwork.of(trained, x, formats, choice, asked.config)
         with scratch() as folder:
@@ -149,4 +163,5 @@ def _show(outcome: twin.TwinOutcome) -> None:
         else:
             what = f"{start.error} after {start.rows} rows"
         by = f"groups of {', '.join(map(str, start.groups))}" if start.groups else f"N_fuse {start.n_fuse}"
+        by = start.schedule if start.schedule == EVENTS.name else by
         print(f"start {number}: X {start.x}, H {start.h}, T {start.t}, {by}: {what}", file=sys.stderr)

@@ -8,11 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from golden.config import AcceleratorConfig
 from golden.isa import Format
-from golden.layer import Layer, LayerResult
+from golden.layer import LayerResult
 from sim.engines.compiled import CompiledAccelerator
 from sim.layers.compare import expected_h, judge
 from sim.layers.float_check import float_checks
@@ -24,8 +22,9 @@ from sim.protocol.timing import MemoryTiming
 from sim.results.result import FloatCheck, InputRun
 from sim.threads import simulations
 from software.checkpoint import Checkpoint, CheckpointError, Digits
+from software.networks import for_digits
 from software.places import whole
-from software.tuning.schedule_choice import USUAL_SCHEDULE, PlannedLayer, ScheduleChoice, plan_layers
+from software.tuning.schedule_choice import USUAL_SCHEDULE, PlannedLayer, ScheduleChoice, plan_layers, run_of
 from software.weight_formats import ALL_ESELL, FormatChoice
 
 BEFORE, AFTER = 400, 40
@@ -80,19 +79,19 @@ class DigitNetwork(ABC):
         formats: FormatChoice,
         schedule: ScheduleChoice,
     ) -> None:
-        self.config, self.checkpoint, self.digits = config, checkpoint, digits
+        self.config, self.digits = config, digits
+        self.checkpoint, self.x = for_digits(checkpoint, digits, schedule.x_format)
         self._check()
-        self.x = digits.inputs()
-        self.planned = plan_layers(checkpoint.layers, self.x[0], formats, schedule, config)
+        self.planned = plan_layers(self.checkpoint.layers, self.x[0], formats, schedule, config)
         self.layers = [(layer.packed, layer.threshold) for layer in self.planned]
         self.golden: list[LayerResult] = []
         self.checks: list[list[FloatCheck]] = []
         """For each layer golden against float64, digit by digit, with golden's inputs."""
         x = self.x
-        for packed, threshold in self.layers:
-            result = Layer(packed).run(x, threshold)
+        for layer in self.planned:
+            result = layer.golden(x)
             self.golden.append(result)
-            self.checks.append(float_checks(packed, x, threshold, result))
+            self.checks.append(float_checks(layer.packed, x, layer.threshold, result, layer.plan.delta))
             x = result.h_pruned
 
     def _check(self) -> None:
@@ -175,11 +174,15 @@ class Network(DigitNetwork):
 def whole_test_set(checkpoint: Checkpoint, layers: Sequence[PlannedLayer] = ()) -> dict[str, Any]:
     """What a checkpoint says of the network on all test inputs, if it does, as fields of a RunResult.
 
-    It says it of its own weights: nothing is known of ``layers`` in a format that rounds them.
+    It says it of its own weights, or of the run that it names: nothing is known of ``layers`` in a format that rounds
+    them, or of others.
     """
     said = checkpoint.meta.get("golden")
-    kept = all(matrix.format == Format.ESELL for layer in layers for matrix in (layer.packed.w, layer.packed.u))
-    if not isinstance(said, dict) or not kept:
+    if not isinstance(said, dict):
+        return {}
+    plain = all(matrix.format == Format.ESELL for layer in layers for matrix in (layer.packed.w, layer.packed.u))
+    plain &= not any(layer.plan.delta for layer in layers)
+    if run_of(layers) != said["run"] if "run" in said else not plain:
         return {}
     accuracy, inputs = said.get("accuracy"), said.get("digits")
     if not isinstance(accuracy, float) or not isinstance(inputs, int):
@@ -194,7 +197,7 @@ def mismatch_wave(setup: Setup, run: DigitRun, path: Path) -> str:
     """
     wrong = next((n for n, record in enumerate(run.record.layers) if not record.exact), len(run.calls) - 1)
     call = run.calls[wrong]
-    golden = Layer(call.packed).run(np.asarray(call.x), call.threshold)
+    golden = call.golden()
     engine = CompiledAccelerator()
     job = layer_job(call, setup.timing)
     outcome = engine.run(setup.design, replace(job, log_writes=True))

@@ -6,22 +6,33 @@ from typing import Annotated
 
 import typer
 
-from golden.config import ACCELERATOR_PRESETS, BLOCK_COLS, AcceleratorConfig
-from golden.cycles import CELL_FUSION
+from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
 from golden.settings import USUAL, Configuration
 from software import progress
-from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
+from software.checkpoint import MNIST_DIGITS, CheckpointError, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, run, within
 from software.firmware import layers
 from software.firmware.build import build, memory_bytes, names, sources, toolchain
 from software.firmware.packing import PackedNetwork, build_network
-from software.options import CheckpointOption, ConfigOption, ImagesOption, SetOption, accelerator_if_asked, check_fits
+from software.networks import NetworkOption, for_digits, network_of
+from software.options import (
+    ConfigOption,
+    ImagesOption,
+    OtherCheckpointOption,
+    SetOption,
+    accelerator_if_asked,
+    check_fits,
+)
 from software.tuning.schedule_choice import (
     BestOption,
+    DeltaOption,
     GroupsOption,
+    HFp16Option,
     ScheduleChoice,
-    ScheduleOption,
+    ScheduleOfNetworkOption,
+    XFormatOption,
     XSkipOption,
+    XThresholdOption,
     roomy,
     tell_plans,
 )
@@ -30,7 +41,7 @@ from software.weight_formats import (
     FormatChoice,
     GapBitsOption,
     UFormatOption,
-    UnitOption,
+    UnitOfNetworkOption,
     WFormatOption,
 )
 
@@ -44,7 +55,7 @@ def defines(asked: Configuration[AcceleratorConfig] | None) -> list[str]:
     return [f"-DELSTM_CONFIG_{key.upper()}={value}" for key, value in asked.config.as_dict().items()] if asked else []
 
 
-def network_of(
+def packed_network(
     checkpoint: Path,
     images: Path,
     digits: int,
@@ -57,10 +68,11 @@ def network_of(
     Where none is, searches take the usual one, with room for the layers, and any format may be given.
     """
     try:
-        network, found = load_checkpoint(checkpoint), load_digits(images)
+        found = load_digits(images)
         if not 1 <= digits <= len(found.labels):
             raise UserError(f"--digits must be in 1..{len(found.labels)} (all that {images} holds), not {digits}")
-        x = found.inputs()[:digits]
+        network, x = for_digits(load_checkpoint(checkpoint), found, schedule.x_format)
+        x = x[:digits]
         shapes = [layer.shape(x.shape[1]) for layer in network.layers]
         if asked:
             check_fits(shapes, x.shape[1], asked)
@@ -91,7 +103,8 @@ def main(
             help=f"Link with a packed network and that many inputs; 2 for {', '.join(NETWORK_PROGRAMS)}.",
         ),
     ] = None,
-    checkpoint: CheckpointOption = MNIST_CHECKPOINT,
+    network_name: NetworkOption = None,
+    checkpoint: OtherCheckpointOption = None,
     images: ImagesOption = MNIST_DIGITS,
     layer: Annotated[
         str | None,
@@ -112,14 +125,18 @@ def main(
         int | None,
         typer.Option(callback=within(1, 2**31 - 1), metavar="N", help=f"Fusion factor; 3, {layers.PROGRAM} 7."),
     ] = None,
-    schedule: ScheduleOption = CELL_FUSION.name,
+    schedule: ScheduleOfNetworkOption = None,
     groups: GroupsOption = None,
     x_skip: XSkipOption = False,
     best: BestOption = False,
+    delta: DeltaOption = None,
+    x_threshold: XThresholdOption = None,
+    x_format: XFormatOption = None,
+    h_fp16: HFp16Option = None,
     w_format: WFormatOption = None,
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
-    unit: UnitOption = BLOCK_COLS,
+    unit: UnitOfNetworkOption = None,
 ) -> None:
     """Build a bare-metal program for the core; prints the path of the ELF.
 
@@ -132,18 +149,22 @@ def main(
       python -m software.firmware network --digits 3
       python -m software.firmware network --w-format stream16 --u-format auto
       python -m software.firmware network --schedule list --groups 6,22 --x-skip
+      python -m software.firmware network --network delta
       python -m software.firmware original --layer mnist-l1
       python -m software.firmware mine.c -o build/mine.elf
       python -m software.firmware network --preset mnist --set n_pe=4
     """
-    formats = FormatChoice.of(w_format, u_format, gap_bits, unit, best)
-    choice = ScheduleChoice.of(n_fuse or 3, schedule, groups, x_skip, best)
+    shipped = network_of(network_name, checkpoint)
+    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best)
+    choice = shipped.schedule_of(n_fuse, schedule, groups, x_skip, best, delta, x_threshold, x_format, h_fp16)
     compiler = toolchain(tools)
     if (layer is not None) != (program == layers.PROGRAM):
         raise UserError(f"{layers.PROGRAM} and --layer go together; layers are: {', '.join(layers.NAMES)}")
     if digits is None and program in NETWORK_PROGRAMS:
         digits = 2
     if digits is None:
+        if network_name is not None:
+            raise UserError(f"--network is of a packed network, which {program} has not")
         if best or not choice.plain:
             raise UserError(f"--schedule and --best are of a packed network, which {program} has not")
         if formats != ALL_ESELL:
@@ -161,7 +182,7 @@ def main(
             step("compiling")
             layers.build_layer(packed, path, compiler, n_fuse or layers.N_FUSE, flags)
     elif digits is not None:
-        network = network_of(checkpoint, images, digits, formats, choice, asked)
+        network = packed_network(shipped.path, images, digits, formats, choice, asked)
         build_network(network, program, path, compiler, flags)
         tell_plans(formats, choice, network.planned)
     else:

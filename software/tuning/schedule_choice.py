@@ -4,7 +4,7 @@ chooses the formats of the weights too."""
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -21,11 +21,20 @@ from software.checkpoint import LayerWeights
 from software.cli import UserError
 from software.progress import bars
 from software.tuning.plan import Plan, plan_line
-from software.weight_formats import ALL_ESELL, FormatChoice, check_built, formats_line
+from software.weight_formats import ALL_ESELL, FormatChoice, check_built, formats_line, kind_of
 
 SEARCH = "search"
 
 ScheduleOption = Annotated[str, typer.Option("--schedule", metavar="NAME", help=f"Of the run: {', '.join(SCHEDULES)}.")]
+ScheduleOfNetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        "--schedule",
+        metavar="NAME",
+        help=f"Of the run: {', '.join(SCHEDULES)}.",
+        show_default=f"{CELL_FUSION.name}, or the network's",
+    ),
+]
 GroupsOption = Annotated[
     str | None,
     typer.Option(
@@ -44,23 +53,33 @@ BestOption = Annotated[
     ),
 ]
 DeltaOption = Annotated[
-    bool,
-    typer.Option("--delta", help=f"Send changes of h from the threshold on, instead of h ({EVENTS.name}: always)."),
+    bool | None,
+    typer.Option(
+        "--delta/--no-delta",
+        help=f"Send changes of h from the threshold on, instead of h ({EVENTS.name}: always).",
+        show_default="no-delta",
+    ),
 ]
 XThresholdOption = Annotated[
-    float, typer.Option("--x-threshold", metavar="TH", help=f"Changes of x that are sent ({EVENTS.name}).")
+    float | None,
+    typer.Option(
+        "--x-threshold", metavar="TH", help=f"From where on changes of x are sent ({EVENTS.name}).", show_default="0"
+    ),
 ]
 INPUT_FORMATS = {number.name.lower(): number for number in InputFormat}
 """Formats of x by what options call them."""
 XFormatOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--x-format",
         metavar="NAME",
         help=f"Of the lowest layer's x in memory: {'; '.join(INPUT_FORMAT_MEANINGS.values())}.",
+        show_default="fp32",
     ),
 ]
-HFp16Option = Annotated[bool, typer.Option("--h-fp16", help="Store rows of h as fp16.")]
+HFp16Option = Annotated[
+    bool | None, typer.Option("--h-fp16/--h-fp32", help="Store rows of h as fp16.", show_default="h-fp32")
+]
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -95,12 +114,12 @@ class ScheduleChoice:
         groups: str | None,
         x_skip: bool,
         best: bool,
-        delta: bool = False,
-        x_threshold: float = 0.0,
-        x_format: str = "fp32",
-        h_fp16: bool = False,
+        delta: bool | None = None,
+        x_threshold: float | None = None,
+        x_format: str | None = None,
+        h_fp16: bool | None = None,
     ) -> "ScheduleChoice":
-        """Of the options of a command."""
+        """Of the options of a command, None where one is not given."""
         if schedule not in SCHEDULES:
             raise UserError(f"--schedule must be {' or '.join(SCHEDULES)}, not {schedule!r}")
         if best and (schedule != CELL_FUSION.name or groups or x_skip):
@@ -108,15 +127,18 @@ class ScheduleChoice:
         if schedule != LIST.name and (groups or x_skip):
             raise UserError(f"{'--groups' if groups else '--x-skip'} is for --schedule {LIST.name}, not {schedule}")
         events = schedule == EVENTS.name
-        if x_format not in INPUT_FORMATS:
+        if events and delta is False:
+            raise UserError(f"--schedule {EVENTS.name} sends changes: --no-delta must be left out")
+        if x_format not in (*INPUT_FORMATS, None):
             raise UserError(f"--x-format must be {', '.join(INPUT_FORMATS)}, not {x_format!r}")
-        if np.isnan(x_threshold):
+        if np.isnan(x_threshold or 0.0):
             raise UserError("--x-threshold must be a number, not nan")
         if x_threshold and not events:
             raise UserError(f"--x-threshold is for --schedule {EVENTS.name}, not {schedule}")
         sizes = None if groups in (None, SEARCH) else _sizes(str(groups))
-        number = INPUT_FORMATS[x_format]
-        return cls(n_fuse, schedule, sizes, x_skip, best, delta or events, x_threshold, number, h_fp16)
+        number = INPUT_FORMATS[x_format] if x_format else InputFormat.FP32
+        changes = bool(delta) or events
+        return cls(n_fuse, schedule, sizes, x_skip, best, changes, x_threshold or 0.0, number, bool(h_fp16))
 
     @property
     def plain(self) -> bool:
@@ -144,6 +166,10 @@ class ScheduleChoice:
         """Golden's layer for such runs."""
         return Layer(packed, delta=self.delta, events=self.schedule == EVENTS.name)
 
+    def formats(self, formats: FormatChoice) -> FormatChoice:
+        """The formats with weights on the grid where changes are multiplied by them: M = U hh holds for ever."""
+        return formats.on_grid(w=self.schedule == EVENTS.name, u=self.delta)
+
     def check(self, config: AcceleratorConfig) -> None:
         """Raise UserError for what a build of this configuration does not run."""
         number = SCHEDULES[self.schedule].number
@@ -167,18 +193,11 @@ class ScheduleChoice:
         """The plan that takes the fewest cycles by its model, and these; 0 where nothing is searched for."""
         if self.given is not None:
             return self.given, 0
+        if self.schedule == EVENTS.name:
+            words = self._words(packed, golden, None)
+            return self._plan(self.n_fuse, Schedule.EVENTS), EVENTS.model(words, config, ()).cycles
         skips = self.x_skip or self.best
-        fused, listed = (
-            LayerWords.of_layer(
-                packed,
-                golden.kept,
-                zeros,
-                x_bits=INPUT_BITS[self.x_format],
-                row_bits=16 if self.h_fp16 else 32,
-                delta=self.delta,
-            )
-            for zeros in (None, x if skips else None)
-        )
+        fused, listed = (self._words(packed, golden, zeros) for zeros in (None, x if skips else None))
         n_fuse, found = self.n_fuse, []
         if self.best:
             n_fuse = CELL_FUSION.search(fused, config)[0]
@@ -189,6 +208,17 @@ class ScheduleChoice:
             plan = self._plan(n_fuse, Schedule.LIST, sizes, skips)
             found.append((plan, LIST.model(listed, config, sizes).cycles))
         return min(found, key=lambda one: one[1])
+
+    def _words(self, packed: PackedLayer, golden: LayerResult, zeros: ArrayLike | None) -> LayerWords:
+        return LayerWords.of_layer(
+            packed,
+            golden.kept,
+            zeros,
+            x_sent=golden.x_sent if self.schedule == EVENTS.name else None,
+            x_bits=INPUT_BITS[self.x_format],
+            row_bits=16 if self.h_fp16 else 32,
+            delta=self.delta,
+        )
 
 
 USUAL_SCHEDULE = ScheduleChoice()
@@ -205,6 +235,24 @@ class PlannedLayer:
     def golden(self, x: NDArray[np.float32]) -> LayerResult:
         """Golden's result of x (T, X) or (N, T, X)."""
         return self.plan.layer(self.packed).run(x, self.threshold, x_threshold=self.plan.x_threshold)
+
+
+def run_of(layers: Sequence[PlannedLayer]) -> list[dict[str, Any]]:
+    """What a run's answers depend on beside weights and inputs, layer by layer: formats, and what is sent of h and x.
+
+    Of schedules only events change what comes out.
+    """
+    return [
+        {
+            "w": kind_of(layer.packed.w),
+            "u": kind_of(layer.packed.u),
+            "delta": layer.plan.delta,
+            "events": layer.plan.events,
+            "x_threshold": layer.plan.x_threshold,
+            "x_format": layer.plan.x_format.name.lower(),
+        }
+        for layer in layers
+    ]
 
 
 @contextmanager
@@ -228,6 +276,9 @@ def plan_layers(
     Raises UserError for a format that it does not read, and where a search meets a layer that golden stops; ValueError
     when a format does not hold the weights.
     """
+    if schedule.best and config.events:
+        schedule = replace(schedule, schedule=EVENTS.name, delta=True)
+    formats = schedule.formats(formats)
     if schedule.given is not None:
         packed = []
         for number, layer in enumerate(weights, 1):

@@ -48,7 +48,7 @@ def test_instructions_assemble_to_the_words_of_the_table(tools: build.Toolchain,
         isa.Funct.DATA: "elstm_data(1, 2)", isa.Funct.START: "elstm_start(1, 2)",
         isa.Funct.EXTENSION: "elstm_extension(1, 2)", isa.Funct.COUNTER: "exit(elstm_counter(1))",
         isa.Funct.ABORT: "elstm_abort()", isa.Funct.STREAMS: "elstm_streams(1, 2)",
-        isa.Funct.GROUPS: "elstm_groups(1, 2)",
+        isa.Funct.GROUPS: "elstm_groups(1, 2)", isa.Funct.EVENTS: "elstm_events(1)",
     }  # fmt: skip
     assert set(calls) == set(isa.Funct)
     body = "".join(f"{text}; " for funct, text in calls.items() if funct != isa.Funct.COUNTER)

@@ -6,7 +6,6 @@ from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
-from hdl.accelerator.events.event_scanner import EventScanner
 from hdl.accelerator.formats.stream_decoder import StreamDecoder
 from hdl.accelerator.layout import (
     HALVES,
@@ -36,6 +35,7 @@ from hdl.accelerator.signatures import (
 )
 from hdl.accelerator.spmv_bank import SpmvBank
 from hdl.accelerator.spmv_pe import SpmvPe
+from hdl.accelerator.u.block_scanner import BlockScanner
 from hdl.accelerator.u.segment_loader import SegmentLoader
 from hdl.accelerator.u.setup import Setup
 from hdl.common.component import Component
@@ -89,7 +89,7 @@ class EventPath(Component):
         m = Module()
         cfg, p, events = self.cfg, self.parameters, self.events
         m.submodules.setup = setup = Setup(cfg)
-        m.submodules.scanner = scanner = EventScanner(cfg)
+        m.submodules.scanner = scanner = BlockScanner(cfg)
         m.submodules.loader = loader = SegmentLoader(cfg)
         m.submodules.segments = segments = Queue(segment_layout(), 8)
         m.submodules.segments_of_u = segments_of_u = Queue(unsigned(1), 8)
@@ -125,12 +125,12 @@ class EventPath(Component):
             connect(m, getattr(setup, name), flipped(getattr(self, name)))
         connect(m, setup.h, flipped(self.h_state))
         connect(m, flipped(self.x_keep), scanner.x_keep)
-        connect(m, flipped(self.h_keep), scanner.h_keep)
+        connect(m, flipped(self.h_keep), scanner.keep)
 
         # Lengths of units, four in a row.
         for name, write, read in (
             ("w", setup.w_offsets, scanner.w_offsets),
-            ("u", setup.offsets, scanner.u_offsets),
+            ("u", setup.offsets, scanner.offsets),
         ):
             rows = cfg.x_blocks if name == "w" else cfg.h_blocks
             m.submodules[f"{name}_offsets"] = offsets = Ram(64, rows)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden import isa
 from golden.config import AcceleratorConfig
-from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, GROUPS_RS1_BITS, Error, Format, Schedule
+from golden.isa import GROUP_SIZE_BITS, GROUP_SIZES, GROUPS_RS1_BITS, Error, Format, InputFormat, Schedule
 from golden.tables import STREAM_GAP_BITS, STREAM_UNIT_COLS
 from hdl.accelerator.frontend.command_decoder import COMMANDS
 from hdl.accelerator.frontend.threshold import Threshold
@@ -194,7 +194,10 @@ class Registers(Component):
         if not cfg.group_list and not cfg.events:
             unknown_flags |= flags.x_skip
         if not cfg.delta:
-            unknown_flags |= flags.delta | flags.x_format.any() | flags.h_fp16
+            unknown_flags |= flags.delta | flags.h_fp16
+        for number in InputFormat:
+            if number not in cfg.input_formats:
+                unknown_flags |= flags.x_format == number
         if cfg.events:
             unknown_flags |= ~flags.delta
         for number in Format:

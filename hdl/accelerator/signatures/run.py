@@ -125,7 +125,7 @@ def unit_events(cfg: AcceleratorConfig) -> dict[str, EventSignature]:
         ),
         "recurrent": EventSignature(
             Counter.U_WORDS, Counter.SETUP_WORDS, Counter.KEPT_BLOCKS, Counter.SKIPPED_BLOCKS, Counter.U_STARVED,
-            Counter.U_IDLE, Counter.PE_BUSY,
+            Counter.U_IDLE, Counter.PE_BUSY, most=dict.fromkeys(units[:2], BLOCK_COLS) if cfg.delta else None,
         ),
         **common,
     }  # fmt: skip

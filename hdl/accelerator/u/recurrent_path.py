@@ -1,12 +1,14 @@
 """The U h path: columns of kept blocks only, one value word a cycle into one PE and two alternating results."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import BANK_LANES, AcceleratorConfig
 from hdl.accelerator.formats import WordDecoder
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
-from hdl.accelerator.layout import HALVES, SUM_BITS, Kind, column_layout, segment_layout, u_offset_words
+from hdl.accelerator.layout import HALVES, HELD_BITS, SUM_BITS, Kind, column_layout, segment_layout, u_offset_words
 from hdl.accelerator.ring import Ring
 from hdl.accelerator.signatures import (
     BlockSignature,
@@ -22,6 +24,7 @@ from hdl.accelerator.signatures import (
     unit_events,
     unit_faults,
 )
+from hdl.accelerator.u.block_scanner import BlockScanner
 from hdl.accelerator.u.column_scanner import ColumnScanner
 from hdl.accelerator.u.segment_loader import SegmentLoader
 from hdl.accelerator.u.setup import Setup
@@ -35,7 +38,8 @@ class RecurrentPath(Component):
 
     ``bank``: words for it; ``step`` says when the sums of a step of ``parameters``' run are complete, ``sums`` gives
     them. ``keep`` tells of blocks of h as they become known, ``block`` fetches s(h). ``bias``, ``c`` and ``state``
-    carry what is loaded before the first step: biases, cells and h of the state; ``w_offsets`` and ``w_tables`` what W
+    carry what is loaded before the first step: biases, cells and h of the state, with DELTA ``held`` and ``held_sums``
+    the rest of it; ``w_offsets`` and ``w_tables`` what W
     needs of it, until ``loaded`` (see Setup).
 
     ``burst`` asks for all of that and for U, ``fill`` brings it. ``faults``: what is wrong with it. ``events``: words
@@ -45,6 +49,10 @@ class RecurrentPath(Component):
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
+        held: dict[str, Any] = {}
+        if cfg.delta:
+            held["held"] = Out(WriteSignature(cfg.max_h, signed(HELD_BITS)))
+            held["held_sums"] = Out(WriteSignature(cfg.max_rows, signed(SUM_BITS)))
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
@@ -56,6 +64,7 @@ class RecurrentPath(Component):
                 "w_tables": Out(WriteSignature(TABLE_WORDS, HALVES)),
                 "loaded": Out(1),
                 "state": Out(UnitSignature()),
+                **held,
                 "keep": In(KeepSignature(cfg)),
                 "block": Out(BlockSignature(cfg)),
                 "step": Out(StepSignature()),
@@ -71,7 +80,8 @@ class RecurrentPath(Component):
         cfg, p, events = self.cfg, self.parameters, self.events
         bank = self.bank
         m.submodules.setup = setup = Setup(cfg)
-        m.submodules.scanner = scanner = ColumnScanner(cfg)
+        scanner: Any = BlockScanner(cfg) if cfg.delta else ColumnScanner(cfg)
+        m.submodules.scanner = scanner
         m.submodules.loader = loader = SegmentLoader(cfg)
         m.submodules.segments = segments = Queue(segment_layout(), 8)
         m.submodules.columns = columns = Queue(column_layout(cfg), 16)
@@ -92,6 +102,9 @@ class RecurrentPath(Component):
         connect(m, setup.bias, flipped(self.bias))
         connect(m, setup.c, flipped(self.c))
         connect(m, setup.h, flipped(self.state))
+        if cfg.delta:
+            connect(m, setup.held, flipped(self.held))
+            connect(m, setup.held_sums, flipped(self.held_sums))
         connect(m, flipped(self.keep), scanner.keep)
         m.d.comb += [
             decoder.h_blocks.eq(p.h_blocks),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Const, Module, Mux, Signal, signed, unsigned
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,7 @@ from hdl.accelerator.signatures import (
     ParametersSignature,
     QuadSignature,
     RecurrentSumsSignature,
+    StateReadSignature,
     StepSignature,
     WeightSumsSignature,
     WriteSignature,
@@ -35,6 +36,9 @@ class GateUnit(Component):
     group is complete, from ``u_sums`` when ``step`` says so; ``bias`` is written before the first step. ``row_free``:
     the row of h before the last may be overwritten. ``groups`` gets back a group when its sums are all read.
 
+    With DELTA U's sums are changes: M, the sums of all steps so far, is kept here, ``held_sums`` writes it where a
+    state is loaded, ``state`` reads it.
+
     ``quad`` gives blocks of units to the cell unit. ``faults``: a sum left the 32-bit range. ``events``: in every
     cycle four sums are taken (GATE_BUSY), a step's U sums wait for a row of h or, given that, for its W sums, or there
     are none.
@@ -42,6 +46,10 @@ class GateUnit(Component):
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
+        held: dict[str, Any] = {}
+        if cfg.delta:
+            held["held_sums"] = In(WriteSignature(cfg.max_rows, signed(SUM_BITS)))
+            held["state"] = In(StateReadSignature(cfg.max_rows))
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
@@ -50,6 +58,7 @@ class GateUnit(Component):
                 "w_sums": Out(WeightSumsSignature(cfg)),
                 "step": In(StepSignature()),
                 "u_sums": Out(RecurrentSumsSignature(cfg)),
+                **held,
                 "row_free": In(1),
                 "quad": Out(QuadSignature()),
                 "faults": Out(unit_faults(cfg)["gates"]),
@@ -140,11 +149,14 @@ class GateUnit(Component):
                 "result": unsigned(3),
                 "u_half": unsigned(1),
                 "u_zero": unsigned(1),
+                **({"new": unsigned(1)} if cfg.delta else {}),
                 "free": unsigned(1),
                 "last": unsigned(1),
             }
         )
-        stages: list[Any] = [Signal(place, name=f"stage_{i}") for i in range(7 + ACTIVATION_LATENCY)]
+        # with DELTA sums are added in two stages
+        summed = 6 if cfg.delta else 5
+        stages: list[Any] = [Signal(place, name=f"stage_{i}") for i in range(summed + 2 + ACTIVATION_LATENCY)]
         now = stages[0]
         left = Array(Const((1 << quarters) - 1, 4) for quarters in range(5))[(width - offset)[:3]]
         m.d.comb += [
@@ -185,8 +197,9 @@ class GateUnit(Component):
             biases.write_data.eq(self.bias.data),
         ]
 
-        # Stage 4 picks four rows, stage 5 adds, and halves what is for a sigmoid, stage 6 enters the activation
-        # functions.
+        # Stage 4 picks four rows, stage 5 adds, with DELTA to M, and stage 6 the rest; what is for a sigmoid is halved.
+        # The stage after it enters the activation functions.
+        held_sums = self._held_sums(m, stages) if cfg.delta else []
         quad_in_group = stages[4].quad[:2]
         four_biases = Signal(HALVES)
         m.d.sync += four_biases.eq(biases.read_data)
@@ -201,20 +214,23 @@ class GateUnit(Component):
                 w_sum.eq(Array(w_sums[i::4])[quad_in_group]),
                 u_sum.eq(Mux(stages[4].u_zero, 0, Array(self.u_sums.sums[i::4])[quad_in_group])),
             ]
-            inner, inner_overflow = add_wrapping(w_sum, u_sum)
-            total, total_overflow = add_wrapping(inner, bias)
+            if cfg.delta:
+                total, inner_overflow, total_overflow = self._onto_held(m, i, held_sums[i], w_sum, u_sum, bias)
+            else:
+                inner, inner_overflow = add_wrapping(w_sum, u_sum)
+                total, total_overflow = add_wrapping(inner, bias)
             m.submodules[f"activation_{i}"] = activation = Activation()
             m.d.sync += [
                 bias.eq(fp16_to_q20(four_biases[i])),
-                z.eq(Mux(stages[5].gate == CANDIDATE, total, total >> 1)),
+                z.eq(Mux(stages[summed].gate == CANDIDATE, total, total >> 1)),
             ]
             m.d.comb += [
                 overflows[i].eq(inner_overflow | total_overflow),
                 activation.z.eq(z),
-                activation.sigmoid.eq(stages[6].gate != CANDIDATE),
+                activation.sigmoid.eq(stages[summed + 1].gate != CANDIDATE),
             ]
             outputs.append(activation.y)
-        m.d.comb += self.faults.acc_overflow.eq(stages[5].valid & overflows.any())
+        m.d.comb += self.faults.acc_overflow.eq(stages[summed].valid & overflows.any())
 
         last = stages[-1]
         m.d.comb += self.quad.done.eq(last.valid & (last.gate == 3))
@@ -230,3 +246,44 @@ class GateUnit(Component):
                     self.quad.gates[gate_index][i].eq(result.read_data),
                 ]
         return m
+
+    def _held_sums(self, m: Module, stages: list[Any]) -> list[Signal]:
+        """M of the four rows of stage 5, 0 in a first step and where the run has no DELTA."""
+        cfg, p = self.cfg, self.parameters
+        m.submodules.held = held = Ram(SUM_BITS * 4, cfg.max_h, lane_bits=SUM_BITS)
+        first_step = Signal(init=1)
+        state_unit = Signal(2)
+        now, read = stages[0], stages[4]
+        with m.If(now.valid & now.free):
+            m.d.sync += first_step.eq(0)
+        m.d.sync += state_unit.eq(self.state.addr[:2])
+        m.d.comb += [
+            now.new.eq((first_step & ~p.state_in) | ~p.delta),
+            held.read_en.eq(1),
+            held.read_addr.eq(Mux(self.state.read, self.state.addr >> 2, stages[3].quad)),
+            self.state.value.eq(held.read_data.word_select(state_unit, SUM_BITS)),
+        ]
+        before = [Signal(signed(SUM_BITS), name=f"held_{i}") for i in range(4)]
+        m.d.sync += [
+            each.eq(Mux(read.new, 0, held.read_data.word_select(i, SUM_BITS))) for i, each in enumerate(before)
+        ]
+        written = stages[6]
+        self._after = [Signal(signed(SUM_BITS), name=f"held_after_{i}") for i in range(4)]
+        m.d.comb += [
+            held.write_en.eq(Mux(written.valid & p.delta, ~0, Mux(self.held_sums.en, 1 << self.held_sums.addr[:2], 0))),
+            held.write_addr.eq(Mux(written.valid, written.quad, self.held_sums.addr >> 2)),
+            held.write_data.eq(Mux(written.valid, Cat(self._after), self.held_sums.data.replicate(4))),
+        ]
+        return before
+
+    def _onto_held(
+        self, m: Module, i: int, held: Value, w_sum: Value, u_sum: Value, bias: Value
+    ) -> tuple[Value, Value, Value]:
+        """The sum of row i in stage 6, and what overflowed on the way in stages 5 and 6."""
+        after, lost = add_wrapping(held, u_sum)
+        rest, rest_lost = add_wrapping(w_sum, bias)
+        rest_5 = Signal(signed(SUM_BITS), name=f"rest_{i}")
+        lost_5 = Signal(name=f"lost_{i}")
+        m.d.sync += [self._after[i].eq(after), rest_5.eq(rest), lost_5.eq(lost | rest_lost)]
+        total, total_lost = add_wrapping(self._after[i], rest_5)
+        return total, lost_5, total_lost

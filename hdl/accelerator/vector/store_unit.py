@@ -131,7 +131,7 @@ class StoreUnit(Component):
         at_once = Mux(halves, 4, 1) if cfg.delta else 1
         room: Any = queue.room
         row_value = Array(self.row.h[i] for i in range(4))[which]
-        keep = self.row.keep.bit_select(which, 1) if cfg.streams else self.row.keep
+        keep = self.row.keep.bit_select(which, 1) if cfg.keep_bits > 1 else self.row.keep
         h = Mux(pruned, 0, row_value)
         m.d.sync += which.eq(element)
         m.d.comb += [
@@ -238,14 +238,13 @@ class StoreUnit(Component):
             source, chosen = getattr(self, name), section == _Section[name.upper()]
             m.d.comb += [source.read.eq(chosen), source.addr.eq(self._element)]
             integer = Mux(chosen, source.value, integer)
-        keeps = [self.row.keep[i % len(self.row.keep)] for i in range(4)]
         prune = self.parameters.h_pruned
         m.d.sync += [
             arrived.eq(Cat(read, arrived[0])),
             is_h.eq(~is_c & ((section == _Section.ROW) | (section == _Section.STATE))),
             element_32.eq(integer),
             element_16.eq(h),
-            four.eq(Cat(Mux(prune & ~keep, 0, self.row.h[i]) for i, keep in enumerate(keeps))),
+            four.eq(Cat(Mux(prune & ~keep, 0, self.row.h[i]) for i, keep in enumerate(self.row.keep))),
             odd.eq(which[0]),
         ]
         m.d.comb += value.eq(Mux(is_h, fp16_to_fp32(m, element_16, "h"), element_32))

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from amaranth import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
+from golden.isa import InputFormat
 from hdl.accelerator.layout import ACTIVE_BITS, Kind, Widths, burst_words, half_place, slot_after, x_index_layout
 from hdl.accelerator.signatures import (
     FillSignature,
@@ -60,7 +61,9 @@ class InputBuffer(Component):
         m.d.comb += sizes.capacity.eq(self.capacity)
         rows_left = Signal(w.group)
         addr = Signal.like(self.burst.addr)
-        row_words = p.x_blocks << 1
+        # a word has two values of fp32, or a block of fp16
+        halves = (p.x_format == InputFormat.FP16) if cfg.delta else Const(0)
+        row_words = Mux(halves, p.x_blocks, p.x_blocks << 1) if cfg.delta else p.x_blocks << 1
         word = Signal(range(cfg.max_x // 2))
         row_left = Signal(range(cfg.max_x // 2 + 1))
         bank = Signal(w.bank)
@@ -85,6 +88,11 @@ class InputBuffer(Component):
             self.burst.index.eq(place),
             free.eq(halves_free != 0),
         ]
+        if cfg.delta:
+            # words of fp16 count blocks, where those of fp32 count halves of them
+            with m.If(halves):
+                first_row = (Array(bases)[bank] + word)[: w.x_row]
+                m.d.comb += [place.upper.eq(first_row[0]), place.row.eq(first_row[1:])]
         if cfg.group_list:
             # The list's groups follow each other around the banks; each is loaded while the one before is worked on.
             allowed = Signal(w.group, init=1)
@@ -148,10 +156,10 @@ class InputBuffer(Component):
         singles = data.View(data.ArrayLayout(unsigned(32), 2), self.fill.data)
         values = [Fp16FromFp32(m, singles[i], f"x{i}") for i in range(2)]
         large = Signal()
-        halves = data.View(data.ArrayLayout(FP16, 2), pair)
+        of_pair = data.View(data.ArrayLayout(FP16, 2), pair)
         m.d.comb += [
             arrived.eq(self.fill.valid & (self.fill.kind == Kind.X)),
-            self.bad_x.eq(written & (large | Cat(halves[i].exponent.all() for i in range(2)).any())),
+            self.bad_x.eq(written & (large | Cat(of_pair[i].exponent.all() for i in range(2)).any())),
         ]
         m.d.sync += [
             large.eq(values[0].large | values[1].large),
@@ -161,14 +169,27 @@ class InputBuffer(Component):
         ]
         # a row of memory is a block, written by halves
         upper = target.upper
-        nonzero = Cat(halves[i].as_value()[:15].any() for i in range(2))
+        row = target.row
+        nonzero = Cat(of_pair[i].as_value()[:15].any() for i in range(2)).replicate(2)
+        enable: Value = Cat(~upper, upper)
+        values_of_block = pair.replicate(2)
+        if cfg.delta:
+            four = Signal(64)
+            of_four = data.View(data.ArrayLayout(FP16, 4), four)
+            m.d.sync += four.eq(self.fill.data)
+            with m.If(halves):
+                m.d.comb += self.bad_x.eq(written & Cat(of_four[i].exponent.all() for i in range(4)).any())
+            row = Mux(halves, Cat(upper, row)[: w.x_row], row)
+            nonzero = Mux(halves, Cat(of_four[i].as_value()[:15].any() for i in range(4)), nonzero)
+            enable = Mux(halves, ~Const(0, 2), enable)
+            values_of_block = Mux(halves, four, values_of_block)
         for i, read in enumerate(self.reads):
             m.submodules[f"x_{i}"] = ram = Ram(64, cfg.bank_slots * cfg.x_blocks, lane_bits=32)
-            write_en = Mux(written & (target.bank == i), Cat(~upper, upper), 0)
+            write_en = Mux(written & (target.bank == i), enable, 0)
             m.d.comb += [
                 ram.write_en.eq(write_en),
-                ram.write_addr.eq(target.row),
-                ram.write_data.eq(pair.replicate(2)),
+                ram.write_addr.eq(row),
+                ram.write_data.eq(values_of_block),
                 ram.read_en.eq(read.en),
                 ram.read_addr.eq(read.addr),
                 read.operands.eq(ram.read_data),
@@ -177,8 +198,8 @@ class InputBuffer(Component):
                 m.submodules[f"nonzero_{i}"] = flags = Ram(4, cfg.bank_slots * cfg.x_blocks, lane_bits=2)
                 m.d.comb += [
                     flags.write_en.eq(write_en),
-                    flags.write_addr.eq(target.row),
-                    flags.write_data.eq(nonzero.replicate(2)),
+                    flags.write_addr.eq(row),
+                    flags.write_data.eq(nonzero),
                     flags.read_en.eq(1),
                     flags.read_addr.eq(self.looks[i].addr),
                     self.looks[i].nonzero.eq(flags.read_data),

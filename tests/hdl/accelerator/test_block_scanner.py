@@ -1,4 +1,4 @@
-"""The event scanner alone: which columns of W and of U it asks for, in which order, and where they lie."""
+"""The scanner of blocks alone: which columns of W and of U it asks for, in which order, and where they lie."""
 
 import random
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from golden.config import preset
-from hdl.accelerator.events.event_scanner import EventScanner
+from hdl.accelerator.u.block_scanner import BlockScanner
 from tests.hdl.accelerator.unit_bench import cycles, parameters, simulate
 
 CFG = preset("event")
@@ -61,13 +61,14 @@ def test_units_that_are_sent_are_asked_for(
         segments_wanted += [(int(m.starts[n]), int(m.offsets[n])) for _, m, n in of_step]
         wanted += [(int(n), int(m.offsets[n]), of_u, t % 2, 0) for of_u, m, n in of_step]
         wanted.append((None, int(not of_step), None, t % 2, 1))
-    dut = EventScanner(CFG)
+    dut = BlockScanner(CFG)
     segments: list[Any] = []
     columns: list[Any] = []
     counts = dict.fromkeys(("x_sent", "x_skipped", "kept", "skipped"), 0)
 
     async def bench(ctx: Any) -> None:
         parameters(ctx, dut, x_blocks=x_blocks, h_blocks=h_blocks, steps=steps, state_in=state, w=W, u=U)
+        ctx.set(dut.parameters.delta, 1)
         ctx.set(dut.parameters.w_matrix.single, int(w_unit == 1))
         ctx.set(dut.parameters.u_matrix.single, int(u_unit == 1))
         published = {0: 0, 1: 0}
@@ -83,20 +84,20 @@ def test_units_that_are_sent_are_asked_for(
             x_row, x_block = asked["x"] // CFG.x_blocks, asked["x"] % CFG.x_blocks
             x_step = next((t for t in range(ends, min(ends + 2, steps)) if t % 2 == x_row), 0)
             ctx.set(dut.x_keep.keep, int(w.bits[x_step, x_block]) if x_block < x_blocks else 0)
-            ctx.set(dut.h_keep.keep, int(u.bits[min(ends, steps - 1), asked["h"]]) if asked["h"] < h_blocks else 0)
+            ctx.set(dut.keep.keep, int(u.bits[min(ends, steps - 1), asked["h"]]) if asked["h"] < h_blocks else 0)
             ctx.set(dut.w_offsets, w.row(asked["offsets"]))
-            ctx.set(dut.u_offsets, u.row(asked["offsets"]))
+            ctx.set(dut.offsets, u.row(asked["offsets"]))
             ctx.set(dut.room, int(stalls.random() >= stall))
             # x is known up to a step ahead, h of a step when it has ended
             x_may = published[0] < min(steps, ends + 2) * x_blocks and stalls.random() >= stall
             h_may = published[1] < (min(ends + 1, steps) - h_first) * h_blocks and stalls.random() >= stall
             ctx.set(dut.x_keep.published, int(x_may))
-            ctx.set(dut.h_keep.published, int(h_may))
+            ctx.set(dut.keep.published, int(h_may))
             published[0] += x_may
             published[1] += h_may
             asked = {
                 "x": ctx.get(dut.x_keep.addr),
-                "h": ctx.get(dut.h_keep.addr),
+                "h": ctx.get(dut.keep.addr),
                 "offsets": ctx.get(dut.offset_addr),
             }
             if ctx.get(dut.segments.valid):

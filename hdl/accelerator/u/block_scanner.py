@@ -1,10 +1,10 @@
-"""Which columns to load by events: of W those whose x changed, then of U those whose h did, step after step."""
+"""Which columns to load where changes are sent: of U, and by events before them of W, step after step."""
 
 from functools import reduce
 from operator import add
 from typing import Any
 
-from amaranth import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth import Array, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -14,80 +14,96 @@ from hdl.accelerator.signatures import KeepSignature, ParametersSignature
 from hdl.common.component import Component
 
 
-class EventScanner(Component):
-    """For each step one ``segments`` and one ``columns`` entry per unit that is sent, x before h; then an ``end``.
+class BlockScanner(Component):
+    """For each step one ``segments`` and one ``columns`` entry per unit that is sent or kept, x before h; then an
+    ``end``.
 
     A block of four columns is looked at in each cycle, or in as many cycles as units of it are sent. The run of
-    ``parameters`` begins with ``enable``. ``x_keep`` and ``h_keep`` tell of blocks that are known, and give their bits;
-    ``offset_addr`` asks for the lengths of four units, ``w_offsets`` and ``u_offsets``, one cycle later. Both streams
-    must have room for three more entries while ``room`` is high.
+    ``parameters`` begins with ``enable``. ``keep`` and, by events, ``x_keep`` tell of blocks that are known, and give
+    their bits; ``offset_addr`` asks for the lengths of four units, ``offsets`` and ``w_offsets``, one cycle later. An
+    entry is given while ``room`` is high.
 
-    ``x_sent``, ``x_skipped``, ``kept``, ``skipped``: units of the block that is looked at; ``bad_format``: a unit too
+    ``kept``, ``skipped``, ``x_sent``, ``x_skipped``: units of the block that is looked at; ``bad_format``: a unit too
     long for memory to be asked for it.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        w = Widths(cfg)
         units = range(BLOCK_COLS + 1)
+        of_x: dict[str, Any] = {}
+        if cfg.events:
+            of_x = {
+                "x_keep": In(KeepSignature(cfg, range(2 * cfg.x_blocks))),
+                "w_offsets": In(HALVES),
+                "x_sent": Out(units),
+                "x_skipped": Out(units),
+            }
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
                 "enable": In(1),
-                "x_keep": In(KeepSignature(cfg, range(2 * cfg.x_blocks))),
-                "h_keep": In(KeepSignature(cfg)),
-                "offset_addr": Out(w.columns),
-                "w_offsets": In(HALVES),
-                "u_offsets": In(HALVES),
+                "keep": In(KeepSignature(cfg)),
+                "offset_addr": Out(self._blocks()),
+                "offsets": In(HALVES),
+                **of_x,
                 "room": In(1),
                 "segments": Out(stream.Signature(segment_layout(), always_ready=True)),
                 "columns": Out(stream.Signature(column_layout(cfg), always_ready=True)),
-                "x_sent": Out(units),
-                "x_skipped": Out(units),
                 "kept": Out(units),
                 "skipped": Out(units),
                 "bad_format": Out(1),
             }
         )
 
+    def _blocks(self) -> int:
+        """Width of a number of a block, of x or h."""
+        w = Widths(self.cfg)
+        return w.columns if self.cfg.events else w.h_blocks
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
 
         # A look: which block, or that the step ends. Of step 0 without a state nothing is sent of h, which is 0
-        # everywhere: that is gone through while x loads.
+        # everywhere, and kept only by a threshold of 0: that is gone through first, while x loads.
         steps_left = Signal(w.t)
         half = Signal()
-        block = Signal(w.columns)
-        of_u = Signal()
+        block = Signal(self._blocks())
+        of_u: Any = Signal() if cfg.events else Const(1)
         ends = Signal()
         zeros = Signal()
-        x_known = Signal(w.x_blocks + 2)
         h_known = Signal(w.h_blocks + 1)
         look = Signal()
         takes_look = Signal()
-        m.d.sync += [
-            x_known.eq(x_known + self.x_keep.published - (look & ~of_u & ~ends)),
-            h_known.eq(h_known + self.h_keep.published - (look & of_u & ~ends & ~zeros)),
-        ]
-        blocks = Mux(of_u, p.h_blocks, p.x_blocks)
+        m.d.sync += h_known.eq(h_known + self.keep.published - (look & of_u & ~ends & ~zeros))
+        blocks, known = p.h_blocks, zeros | (h_known != 0)
+        if cfg.events:
+            x_known = Signal(w.x_blocks + 2)
+            m.d.sync += x_known.eq(x_known + self.x_keep.published - (look & ~of_u & ~ends))
+            blocks, known = Mux(of_u, blocks, p.x_blocks), Mux(of_u, known, x_known != 0)
         with m.FSM(name="scan"):
             with m.State("INIT"):
-                m.d.sync += [steps_left.eq(p.steps), zeros.eq(~p.state_in), of_u.eq(~p.state_in)]
+                m.d.sync += [steps_left.eq(p.steps), zeros.eq(~p.state_in)]
+                if cfg.events:
+                    m.d.sync += of_u.eq(~p.state_in)
                 with m.If(self.enable):
                     m.next = "BLOCKS"
             with m.State("BLOCKS"):
-                m.d.comb += look.eq(takes_look & Mux(of_u, zeros | (h_known != 0), x_known != 0))
+                m.d.comb += look.eq(takes_look & known)
                 with m.If(look):
                     m.d.sync += block.eq(block + 1)
                     with m.If(block + 1 == blocks):
-                        m.d.sync += [block.eq(0), of_u.eq(~of_u)]
-                        with m.If(of_u ^ zeros):
+                        m.d.sync += block.eq(0)
+                        if cfg.events:
+                            m.d.sync += of_u.eq(~of_u)
+                        with m.If(of_u ^ zeros if cfg.events else 1):
                             m.next = "END"
             with m.State("END"):
                 m.d.comb += [ends.eq(1), look.eq(takes_look)]
                 with m.If(look):
-                    m.d.sync += [zeros.eq(0), of_u.eq(0), half.eq(~half), steps_left.eq(steps_left - 1)]
+                    if cfg.events:
+                        m.d.sync += of_u.eq(0)
+                    m.d.sync += [zeros.eq(0), half.eq(~half), steps_left.eq(steps_left - 1)]
                     m.next = "BLOCKS"
                     with m.If(steps_left == 1):
                         m.next = "DONE"
@@ -100,7 +116,7 @@ class EventScanner(Component):
             data.StructLayout(
                 {
                     "valid": unsigned(1),
-                    "block": unsigned(w.columns),
+                    "block": unsigned(self._blocks()),
                     "of_u": unsigned(1),
                     "single": unsigned(1),
                     "zeros": unsigned(1),
@@ -115,8 +131,7 @@ class EventScanner(Component):
             takes_look.eq(~looked.valid | takes_block),
             single.eq(Mux(of_u, p.u_matrix.single, p.w_matrix.single)),
             asked.eq(Mux(takes_look, block, looked.block)),
-            self.x_keep.addr.eq(asked + Mux(Mux(takes_look, half, looked.half), cfg.x_blocks, 0)),
-            self.h_keep.addr.eq(asked),
+            self.keep.addr.eq(asked),
             self.offset_addr.eq(Mux(Mux(takes_look, single, looked.single), asked, asked >> 2)),
         ]
         with m.If(takes_look):
@@ -129,8 +144,13 @@ class EventScanner(Component):
                 looked.end.eq(ends),
                 looked.half.eq(half),
             ]
-        lengths = Mux(looked.of_u, self.u_offsets.as_value(), self.w_offsets.as_value())
-        bits = Mux(looked.of_u, self.h_keep.keep, self.x_keep.keep) & (~looked.zeros).replicate(BLOCK_COLS)
+        lengths, bits = self.offsets.as_value(), self.keep.keep
+        if cfg.events:
+            m.d.comb += self.x_keep.addr.eq(asked + Mux(Mux(takes_look, half, looked.half), cfg.x_blocks, 0))
+            lengths = Mux(looked.of_u, lengths, self.w_offsets.as_value())
+            bits = Mux(looked.of_u, bits, self.x_keep.keep)
+        all_kept = (p.threshold == 0) & ~p.delta
+        bits = Mux(looked.zeros, all_kept.replicate(BLOCK_COLS), bits)
 
         # Then a unit that is sent leaves in each cycle, in the end that of the step. Each begins behind those before.
         pending = Signal(BLOCK_COLS + 1)
@@ -168,8 +188,10 @@ class EventScanner(Component):
 
         longest = [Signal(16, name=f"longest_{name}") for name in ("w", "u")]
         for most, matrix in zip(longest, (p.w_matrix, p.u_matrix), strict=True):
-            # a stream has no more words than a unit places for one; the decoder finds what else cannot be
-            m.d.sync += most.eq((p.h_blocks << 4) >> Cat(matrix.narrow, matrix.single))
+            # a stream has no more words than a unit places for one, eSELL at most a head and eight words a block; the
+            # decoder finds what else cannot be
+            of_stream = (p.h_blocks << 4) >> Cat(matrix.narrow, matrix.single)
+            m.d.sync += most.eq(Mux(matrix.stream, of_stream, p.h_blocks * 18) if cfg.esell else of_stream)
         ending = pending[BLOCK_COLS]
         sends = Signal()
         words = Signal(16)
@@ -186,10 +208,11 @@ class EventScanner(Component):
             entry.words.eq(words),
             entry.mark.first.eq(none_sent),
             entry.mark.half.eq(here.half),
-            entry.mark.of_u.eq(here.of_u),
             entry.end.eq(ending),
             self.bad_format.eq(sends & (words > Mux(here.of_u, longest[1], longest[0]))),
         ]
+        if cfg.events:
+            m.d.comb += entry.mark.of_u.eq(here.of_u)
         with m.If(self.columns.valid):
             m.d.sync += none_sent.eq(ending)
 
@@ -200,9 +223,9 @@ class EventScanner(Component):
         m.d.comb += [
             sent.eq(reduce(add, list(pending[:BLOCK_COLS]))),
             others.eq(Mux(here.single, BLOCK_COLS, 1) - sent),
-            self.x_sent.eq(Mux(of_x, sent, 0)),
-            self.x_skipped.eq(Mux(of_x, others, 0)),
             self.kept.eq(Mux(of_h, sent, 0)),
             self.skipped.eq(Mux(of_h, others, 0)),
         ]
+        if cfg.events:
+            m.d.comb += [self.x_sent.eq(Mux(of_x, sent, 0)), self.x_skipped.eq(Mux(of_x, others, 0))]
         return m
