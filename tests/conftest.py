@@ -1,5 +1,6 @@
 """The last line of a run says what it left out, and why."""
 
+import os
 import signal
 from collections import Counter
 from collections.abc import Generator, Sequence
@@ -13,6 +14,7 @@ from tests.passed_before import PassedBefore
 _deselected = pytest.StashKey[int]()
 _skipped = pytest.StashKey[Counter[str]]()
 _before = pytest.StashKey[PassedBefore]()
+_chosen_flags = os.environ.get("ELSTM_CXXFLAGS")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +39,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # processes share the tests as they go; the longest must not be what is left for the last one
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # a quick test's simulator is built for longer than it runs; before its fixtures, which may build it
+    if _chosen_flags is None and item.get_closest_marker("slow") is None:
+        os.environ["ELSTM_CXXFLAGS"] = "-O1"
+    elif _chosen_flags is None:
+        os.environ.pop("ELSTM_CXXFLAGS", None)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
