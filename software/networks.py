@@ -1,5 +1,6 @@
 """The networks that are shipped for the digits, each with how it is run where a command line says nothing else."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +16,12 @@ from golden.memory import INPUT_STEPS
 from golden.settings import USUAL
 from software.checkpoint import MNIST_CHECKPOINT, SHIPPED, Checkpoint, Digits
 from software.cli import UserError
+from software.tuning.balance import balanced
 from software.tuning.schedule_choice import INPUT_FORMATS, USUAL_SCHEDULE, ScheduleChoice
 from software.weight_formats import ALL_ESELL, ESELL, FormatChoice
 
+WATCHED = 20
+"""Digits whose runs say how often a column is loaded."""
 PIXEL_MOST = 255
 """A white pixel, which networks are trained with as 1."""
 
@@ -66,7 +70,13 @@ class Network:
         )
 
     def formats_of(
-        self, w: str | None, u: str | None, gap_bits: int | None, unit: int | None, best: bool = False
+        self,
+        w: str | None,
+        u: str | None,
+        gap_bits: int | None,
+        unit: int | None,
+        best: bool = False,
+        balance: bool = False,
     ) -> FormatChoice:
         """The same of the formats of weights. Raises UserError.
 
@@ -74,12 +84,12 @@ class Network:
         """
         own = self.formats
         if best and own.unit == BLOCK_COLS:
-            return FormatChoice.of(w, u, gap_bits, BLOCK_COLS if unit is None else unit, best)
+            return FormatChoice.of(w, u, gap_bits, BLOCK_COLS if unit is None else unit, best, balance=balance)
         names = (w or own.w, u or own.u)
         streams = names != (ESELL, ESELL)
         gaps = own.gap_bits if gap_bits is None and names == (own.w, own.u) else gap_bits
         usual = own.unit if streams else BLOCK_COLS
-        return FormatChoice.of(*names, gaps, usual if unit is None else unit)
+        return FormatChoice.of(*names, gaps, usual if unit is None else unit, balance=balance)
 
 
 def _events(file: str, about: str, form: str) -> Network:
@@ -125,17 +135,43 @@ def network_of(name: str | None, checkpoint: Path | None = None) -> Network:
     return found if checkpoint is None else replace(found, path=checkpoint)
 
 
-def for_digits(checkpoint: Checkpoint, digits: Digits, x_format: InputFormat) -> tuple[Checkpoint, NDArray[np.float32]]:
-    """The network as it takes images in this format, and these, x (N, T, X).
+def for_digits(
+    checkpoint: Checkpoint, digits: Digits, schedule: ScheduleChoice, formats: FormatChoice
+) -> tuple[Checkpoint, NDArray[np.float32]]:
+    """The network as it takes images by this schedule, its units in the places that the formats ask for, and x (N, T,
+    X) of the images.
 
     As uint8 a pixel k is k/256, where a network was trained with k/255: the lowest layer's W makes up for it. Raises
     ValueError for a weight that then is too large for fp16.
     """
-    if x_format != InputFormat.UINT8:
-        return checkpoint, digits.inputs()
-    first, *above = checkpoint.layers
-    with np.errstate(over="ignore"):
-        w = (first.w.astype(np.float64) * (INPUT_STEPS / PIXEL_MOST)).astype(np.float16)
-    if not np.isfinite(w).all():
-        raise ValueError(f"W of layer 1 times {INPUT_STEPS}/{PIXEL_MOST}, for x as uint8, is too large for fp16")
-    return replace(checkpoint, layers=(replace(first, w=w), *above)), digits.inputs(INPUT_STEPS)
+    if schedule.x_format != InputFormat.UINT8:
+        scaled, x = checkpoint, digits.inputs()
+    else:
+        first, *above = checkpoint.layers
+        with np.errstate(over="ignore"):
+            w = (first.w.astype(np.float64) * (INPUT_STEPS / PIXEL_MOST)).astype(np.float16)
+        if not np.isfinite(w).all():
+            raise ValueError(f"W of layer 1 times {INPUT_STEPS}/{PIXEL_MOST}, for x as uint8, is too large for fp16")
+        scaled = replace(checkpoint, layers=(replace(first, w=w), *above))
+        x = digits.inputs(INPUT_STEPS)
+    if formats.balance:
+        scaled = _even(scaled, x[:WATCHED], schedule, formats)
+    return scaled, x
+
+
+def _even(
+    checkpoint: Checkpoint, x: NDArray[np.float32], schedule: ScheduleChoice, formats: FormatChoice
+) -> Checkpoint:
+    """The network with even streams, those of columns that are loaded most first."""
+    formats, loaded = schedule.formats(formats), []
+    for weights in checkpoint.layers:
+        result = schedule.layer(formats.pack(weights.w, weights.u, weights.b)).run(
+            x, weights.threshold, x_threshold=schedule.x_threshold
+        )
+        # of another schedule than events every column of W is loaded alike
+        of_x = result.x_sent.sum(axis=(0, 1)) if schedule.by_events else np.ones(weights.inputs)
+        loaded.append((of_x[: weights.inputs], result.kept.sum(axis=(0, 1))[: weights.hidden]))
+        x = result.h_pruned
+    found = balanced(checkpoint, formats, loaded)
+    print(f"units in other places: {found.after:,} words of W and U instead of {found.before:,}", file=sys.stderr)
+    return found.checkpoint

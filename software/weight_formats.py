@@ -61,13 +61,19 @@ GridOption = Annotated[
 ]
 
 
+BalanceOption = Annotated[
+    bool,
+    typer.Option("--balance", help="Change the places of hidden units, so that the streams of a column are even."),
+]
+
+
 @dataclass(frozen=True)
 class FormatChoice:
     """What W and U are packed in: names of ``NAMES`` or auto, None where the tuner chooses among those of a build.
 
     What is said of streams holds for both matrices, but for ``w_unit``, columns of a unit of W where they are others.
-    w_grid, u_grid: weights are rounded to multiples of 2^-10 first, so that products with changes are exact. Raises
-    UserError for what there is not.
+    w_grid, u_grid: weights are rounded to multiples of 2^-10 first, so that products with changes are exact; balance:
+    hidden units of a network change places first, so that streams are even. Raises UserError for what there is not.
     """
 
     w: str | None = ESELL
@@ -77,6 +83,7 @@ class FormatChoice:
     w_unit: int | None = None
     w_grid: bool = False
     u_grid: bool = False
+    balance: bool = False
 
     def __post_init__(self) -> None:
         for option, name in (("--w-format", self.w), ("--u-format", self.u)):
@@ -88,17 +95,28 @@ class FormatChoice:
             raise UserError(f"--gap-bits must be in {_GAPS[0]}..{_GAPS[-1]}, not {self.gap_bits}")
         if (self.w, self.u) == (ESELL, ESELL) and (self.gap_bits is not None or self.unit != BLOCK_COLS):
             raise UserError(f"--gap-bits and --unit are of stream formats, and W and U are both {ESELL}")
+        if self.balance and (ESELL in (self.w, self.u) or self.open or self.unit != 1):
+            raise UserError(
+                "--balance needs stream formats that are given, with --unit 1: others take 4 units of h together"
+            )
         if (self.w, self.u) == (None, None) and (self.gap_bits is not None or self.unit != BLOCK_COLS):
             raise UserError("--best chooses gap bits and units: --gap-bits and --unit are for a format that is given")
 
     @classmethod
     def of(
-        cls, w: str | None, u: str | None, gap_bits: int | None, unit: int, best: bool = False, grid: bool = False
+        cls,
+        w: str | None,
+        u: str | None,
+        gap_bits: int | None,
+        unit: int,
+        best: bool = False,
+        grid: bool = False,
+        balance: bool = False,
     ) -> "FormatChoice":
         """Of the options of a command; best: whether the tuner chooses what is not given, which else is eSELL; grid:
         of U."""
         usual = None if best else ESELL
-        return cls(w or usual, u or usual, gap_bits, unit, u_grid=grid)
+        return cls(w or usual, u or usual, gap_bits, unit, u_grid=grid, balance=balance)
 
     def on_grid(self, *, w: bool, u: bool) -> "FormatChoice":
         """The same with what changes are multiplied by on the grid."""

@@ -31,7 +31,7 @@ from software.tuning.schedule_choice import (
     plan_layers,
     tell_plans,
 )
-from software.weight_formats import GapBitsOption, UFormatOption, UnitOfNetworkOption, WFormatOption
+from software.weight_formats import BalanceOption, GapBitsOption, UFormatOption, UnitOfNetworkOption, WFormatOption
 
 
 def run_digit(
@@ -52,6 +52,7 @@ def run_digit(
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOfNetworkOption = None,
+    balance: BalanceOption = False,
     preset: PresetOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -74,14 +75,14 @@ def run_digit(
     """
     shipped = network_of(network_name, checkpoint)
     choice = shipped.schedule_of(n_fuse, schedule, groups, x_skip, best, delta, x_threshold, x_format, h_fp16)
-    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best)
+    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best, balance)
     out = out or BUILD / f"digit-{digit}.html"
     where = where_of(accelerator(preset, config, settings, shipped.preset), latency, window)
     choice.check(where.config)
     started = time.monotonic()
     try:
         known = load_digits(images)
-        network, inputs = for_digits(load_checkpoint(shipped.path), known, choice.x_format)
+        network, inputs = for_digits(load_checkpoint(shipped.path), known, choice, formats)
     except ValueError as error:
         raise UserError(str(error)) from None
     if not 0 <= digit < len(known.labels):

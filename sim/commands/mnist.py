@@ -56,7 +56,7 @@ from software.tuning.schedule_choice import (
     XThresholdOption,
     tell_plans,
 )
-from software.weight_formats import GapBitsOption, UFormatOption, UnitOfNetworkOption, WFormatOption
+from software.weight_formats import BalanceOption, GapBitsOption, UFormatOption, UnitOfNetworkOption, WFormatOption
 
 SYSTEMS = ("soc", "accelerator")
 
@@ -107,6 +107,7 @@ def run_mnist(
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOfNetworkOption = None,
+    balance: BalanceOption = False,
     latency: LatencyOption = 8,
     jitter: JitterOption = 0,
     stalls: StallsOption = 0,
@@ -150,12 +151,12 @@ def run_mnist(
             raise UserError(f"--engine {SPIKE} is for --system soc, without --json, --report, --wave and --mem-trace")
         run_twin(
             None, digits, network_name, checkpoint, images, n_fuse, schedule, groups, x_skip, best, delta,
-            x_threshold, x_format, h_fp16, w_format, u_format, gap_bits, unit, preset=preset, config=config,
+            x_threshold, x_format, h_fp16, w_format, u_format, gap_bits, unit, balance, preset=preset, config=config,
             settings=settings,
         )  # fmt: skip
         return
     check_outputs(json, report, wave, mem_trace)
-    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best)
+    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best, balance)
     cycles, asked = window(wave_window), accelerator(preset, config, settings, shipped.preset)
     choice.check(asked.config)
     network: Network | SocNetwork

@@ -41,7 +41,7 @@ from software.tuning.schedule_choice import (
     XThresholdOption,
     tell_plans,
 )
-from software.weight_formats import GapBitsOption, UFormatOption, UnitOfNetworkOption, WFormatOption
+from software.weight_formats import BalanceOption, GapBitsOption, UFormatOption, UnitOfNetworkOption, WFormatOption
 
 SPIKE = "spike"
 """Name of the twin where engines of the SoC are chosen."""
@@ -68,6 +68,7 @@ def run_twin(
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOfNetworkOption = None,
+    balance: BalanceOption = False,
     ram: RamOption = 16,
     preset: PresetOption = None,
     config: ConfigOption = None,
@@ -90,7 +91,7 @@ def run_twin(
     check_outputs(json_path)
     shipped = network_of(network_name, checkpoint)
     choice = shipped.schedule_of(n_fuse, schedule, groups, x_skip, best, delta, x_threshold, x_format, h_fp16)
-    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best)
+    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best, balance)
     asked = accelerator(preset, config, settings, shipped.preset)
     if file is not None and (network_name is not None or not choice.plain):
         what = "--network is" if network_name is not None else "--schedule and --best are"
@@ -109,7 +110,7 @@ def run_twin(
         found = load_digits(images)
         if digits > len(found.labels):
             raise UserError(f"--digits must be in 1..{len(found.labels)}, not {digits}")
-        trained, x = for_digits(load_checkpoint(shipped.path), found, choice.x_format)
+        trained, x = for_digits(load_checkpoint(shipped.path), found, choice, formats)
         x = x[:digits]
         check_fits([layer.shape(x.shape[1]) for layer in trained.layers], x.shape[1], asked)
         network = PackedNetwork.of(trained, x, formats, choice, asked.config)

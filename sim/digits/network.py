@@ -80,7 +80,7 @@ class DigitNetwork(ABC):
         schedule: ScheduleChoice,
     ) -> None:
         self.config, self.digits = config, digits
-        self.checkpoint, self.x = for_digits(checkpoint, digits, schedule.x_format)
+        self.checkpoint, self.x = for_digits(checkpoint, digits, schedule, formats)
         self._check()
         self.planned = plan_layers(self.checkpoint.layers, self.x[0], formats, schedule, config)
         self.layers = [(layer.packed, layer.threshold) for layer in self.planned]

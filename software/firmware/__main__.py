@@ -38,6 +38,7 @@ from software.tuning.schedule_choice import (
 )
 from software.weight_formats import (
     ALL_ESELL,
+    BalanceOption,
     FormatChoice,
     GapBitsOption,
     UFormatOption,
@@ -71,7 +72,7 @@ def packed_network(
         found = load_digits(images)
         if not 1 <= digits <= len(found.labels):
             raise UserError(f"--digits must be in 1..{len(found.labels)} (all that {images} holds), not {digits}")
-        network, x = for_digits(load_checkpoint(checkpoint), found, schedule.x_format)
+        network, x = for_digits(load_checkpoint(checkpoint), found, schedule, formats)
         x = x[:digits]
         shapes = [layer.shape(x.shape[1]) for layer in network.layers]
         if asked:
@@ -137,6 +138,7 @@ def main(
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOfNetworkOption = None,
+    balance: BalanceOption = False,
 ) -> None:
     """Build a bare-metal program for the core; prints the path of the ELF.
 
@@ -155,7 +157,7 @@ def main(
       python -m software.firmware network --preset mnist --set n_pe=4
     """
     shipped = network_of(network_name, checkpoint)
-    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best)
+    formats = shipped.formats_of(w_format, u_format, gap_bits, unit, best, balance)
     choice = shipped.schedule_of(n_fuse, schedule, groups, x_skip, best, delta, x_threshold, x_format, h_fp16)
     compiler = toolchain(tools)
     if (layer is not None) != (program == layers.PROGRAM):

@@ -162,13 +162,17 @@ class ScheduleChoice:
         """What is asked of the other layers, whose x are the rows that the one below stored."""
         return replace(self, x_format=InputFormat.FP16 if self.h_fp16 else InputFormat.FP32)
 
+    @property
+    def by_events(self) -> bool:
+        return self.schedule == EVENTS.name
+
     def layer(self, packed: PackedLayer) -> Layer:
         """Golden's layer for such runs."""
-        return Layer(packed, delta=self.delta, events=self.schedule == EVENTS.name)
+        return Layer(packed, delta=self.delta, events=self.by_events)
 
     def formats(self, formats: FormatChoice) -> FormatChoice:
         """The formats with weights on the grid where changes are multiplied by them: M = U hh holds for ever."""
-        return formats.on_grid(w=self.schedule == EVENTS.name, u=self.delta)
+        return formats.on_grid(w=self.by_events, u=self.delta)
 
     def check(self, config: AcceleratorConfig) -> None:
         """Raise UserError for what a build of this configuration does not run."""
@@ -193,7 +197,7 @@ class ScheduleChoice:
         """The plan that takes the fewest cycles by its model, and these; 0 where nothing is searched for."""
         if self.given is not None:
             return self.given, 0
-        if self.schedule == EVENTS.name:
+        if self.by_events:
             words = self._words(packed, golden, None)
             return self._plan(self.n_fuse, Schedule.EVENTS), EVENTS.model(words, config, ()).cycles
         skips = self.x_skip or self.best
@@ -214,7 +218,7 @@ class ScheduleChoice:
             packed,
             golden.kept,
             zeros,
-            x_sent=golden.x_sent if self.schedule == EVENTS.name else None,
+            x_sent=golden.x_sent if self.by_events else None,
             x_bits=INPUT_BITS[self.x_format],
             row_bits=16 if self.h_fp16 else 32,
             delta=self.delta,

@@ -19,6 +19,7 @@ from software.tuning.plan import Plan
 from software.tuning.schedule_choice import ScheduleChoice, plan_layers, run_of
 from software.weight_formats import ALL_ESELL, FormatChoice
 
+BYTES = ScheduleChoice(x_format=InputFormat.UINT8)
 BY_EVENTS = ("delta", "tiny", "smallest")
 
 
@@ -96,9 +97,9 @@ def test_a_build_says_what_it_has_not(name: str, switch: dict[str, object], text
 
 def test_pixels_as_bytes_are_made_up_for_by_w() -> None:
     checkpoint, digits = load_checkpoint(network_of("delta").path), load_digits(MNIST_DIGITS)
-    same, x = for_digits(checkpoint, digits, InputFormat.FP16)
+    same, x = for_digits(checkpoint, digits, ScheduleChoice(x_format=InputFormat.FP16), ALL_ESELL)
     assert same is checkpoint and x.max() == 1
-    scaled, x = for_digits(checkpoint, digits, InputFormat.UINT8)
+    scaled, x = for_digits(checkpoint, digits, BYTES, ALL_ESELL)
     assert (x * 256 == digits.images).all() and scaled.layers[1] is checkpoint.layers[1]
     ratio = (
         scaled.layers[0].w.astype(float)[checkpoint.layers[0].w != 0]
@@ -107,7 +108,7 @@ def test_pixels_as_bytes_are_made_up_for_by_w() -> None:
     assert np.abs(ratio - 256 / 255).max() < 2**-9 and (scaled.layers[0].u == checkpoint.layers[0].u).all()
     large = replace(checkpoint.layers[0], w=np.full_like(checkpoint.layers[0].w, 65504))
     with pytest.raises(ValueError, match="W of layer 1 times 256/255, for x as uint8, is too large for fp16"):
-        for_digits(replace(checkpoint, layers=(large, checkpoint.layers[1])), digits, InputFormat.UINT8)
+        for_digits(replace(checkpoint, layers=(large, checkpoint.layers[1])), digits, BYTES, ALL_ESELL)
 
 
 @pytest.mark.parametrize("name", ["stream16", "stream8", "esell", "auto"])
@@ -135,7 +136,7 @@ def test_grid_is_asked_for_by_itself() -> None:
 def test_networks_by_events_answer_what_their_accuracy_says(name: str) -> None:
     """98.6 to 99.2 % of all digits, here of the first 100; planned as commands plan them."""
     network, digits = network_of(name), load_digits(MNIST_DIGITS)
-    trained, x = for_digits(load_checkpoint(network.path), digits, network.schedule.x_format)
+    trained, x = for_digits(load_checkpoint(network.path), digits, network.schedule, network.formats)
     planned = plan_layers(trained.layers, x[0], network.formats, network.schedule, preset(network.preset))
     upper, lower = Plan(3, Schedule.EVENTS, delta=True, h_fp16=True), planned[0].plan
     assert planned[1].plan == replace(upper, x_format=InputFormat.FP16)
@@ -159,7 +160,7 @@ def test_networks_by_events_answer_what_their_accuracy_says(name: str) -> None:
 def test_best_of_a_build_by_events_is_events() -> None:
     network, digits = network_of("delta"), load_digits(MNIST_DIGITS)
     choice, formats = network.schedule_of(best=True), network.formats_of(None, None, None, None, best=True)
-    trained, x = for_digits(load_checkpoint(network.path), digits, choice.x_format)
+    trained, x = for_digits(load_checkpoint(network.path), digits, choice, formats)
     planned = plan_layers(trained.layers[:1], x[0], formats, choice, preset("event"))
     assert planned[0].plan.events and planned[0].plan.delta
     assert planned[0].packed.u.format == Format.STREAM16

@@ -88,7 +88,7 @@ def _model(planned: Sequence[PlannedLayer], x: NDArray[np.float32], network: Net
 def measured(name: str, network: Network, digits: Digits, checkpoint: Checkpoint | None = None) -> Measured:
     """A network on digits; checkpoint: instead of the network's file. Raises ValueError as ``golden_accuracy``."""
     given = load_checkpoint(network.path) if checkpoint is None else checkpoint
-    trained, x = for_digits(given, digits, network.schedule.x_format)
+    trained, x = for_digits(given, digits, network.schedule, network.formats)
     config = ACCELERATOR_PRESETS[network.preset]
     planned = plan_layers(trained.layers, x[0], network.formats, network.schedule, config)
     labels = digits.labels.astype(np.int64)
@@ -206,7 +206,7 @@ def adopt(
         raise UserError(str(error)) from None
     finally:
         temporary.unlink()
-    trained, x = for_digits(checkpoint, digits, network.schedule.x_format)
+    trained, x = for_digits(checkpoint, digits, network.schedule, network.formats)
     config = ACCELERATOR_PRESETS[network.preset]
     planned = plan_layers(trained.layers, x[0], network.formats, network.schedule, config)
     meta["golden"] = {"accuracy": found.accuracy, "digits": found.digits, "loss": found.loss, "run": run_of(planned)}
