@@ -108,7 +108,13 @@ def test_a_counter_grows_by_what_all_units_say(seed: int, between: int) -> None:
 
     def wanted(index: int, cycle: int) -> int:
         sizes = CFG.n_pe << 16 | CFG.slots << 24 | CFG.max_x << 32 | CFG.max_h << 48
-        known = {Counter.STATUS: cycle << 32 | 2, Counter.VERSION: isa.VERSION | sizes}
+        # eSELL and cell fusion, x as fp32, a unit of h a cycle
+        features = 1 << 26 | 1 << 16 | 1 << 8 | 1
+        known = {
+            Counter.STATUS: cycle << 32 | 2,
+            Counter.VERSION: isa.VERSION | sizes,
+            Counter.FEATURES: features,
+        }
         at = cycle - READ_CYCLES if index in COUNTED else cycle
         return known.get(Counter(index), history[at].get(Counter(index), 0)) if index <= max(Counter) else 0
 
