@@ -143,5 +143,5 @@ def test_a_counter_grows_by_what_all_units_say(seed: int, between: int) -> None:
             await ctx.tick()
 
     simulate(dut, bench)
-    assert len(set(COUNTED)) == len(Counter) - 4
+    assert len(set(COUNTED)) == len(Counter) - 5
     assert between > 1 or set(checked) == set(range(max(Counter) + 2))
