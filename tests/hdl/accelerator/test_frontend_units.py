@@ -120,7 +120,7 @@ def test_a_counter_grows_by_what_all_units_say(seed: int, between: int) -> None:
 
     async def bench(ctx: Any) -> None:
         asked, rest, index = None, 10, 0
-        for cycle in range(1500):
+        for cycle in range(1800):
             happen(ctx, cycle)
             if cycle in starts:
                 # a command is taken when the answer to the one before has gone
