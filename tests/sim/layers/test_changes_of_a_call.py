@@ -154,7 +154,7 @@ def test_seeds_cover_what_they_should() -> None:
     cases = [generate(seed, config=DELTA_CONFIGS[seed % 4]) for seed in DELTA_SEEDS]
     assert {bool(case.flags & Flags.DELTA) for case in cases} == {True, False}
     assert {case.schedule for case in cases} == {Schedule.CELL_FUSION, Schedule.LIST}
-    assert {case.x_format for case in cases} == set(InputFormat)
+    assert {case.x_format for case in cases} == {InputFormat.FP32, InputFormat.FP16}
     by_events = [generate(seed, config=EVENT_CONFIGS[seed % 4]) for seed in EVENT_SEEDS]
     assert {case.schedule for case in by_events} == {Schedule.EVENTS}
     assert {bool(case.flags & Flags.H_FP16) for case in by_events} == {True, False}

@@ -43,7 +43,7 @@ from hdl.common.queue import Queue
 from hdl.common.ram import Ram
 
 
-class EventPath(Component):
+class ColumnPath(Component):
     """Loads what comes first, then for each step the columns of W and of U that are sent, and adds their products.
 
     ``x_keep``, ``h_keep`` tell what is sent, ``x_block``, ``h_block`` fetch the changes. ``step`` says when the sums of
