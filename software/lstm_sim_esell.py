@@ -57,7 +57,7 @@ from software.cli import UserError, check_outputs, run, write_all
 from software.files.content import arrays_of, instead, read_file
 from software.files.inputs import FP16_RANGE, check_all, check_real, to_inputs
 from software.header import header
-from software.networks import for_digits
+from software.tuning.networks import for_digits
 from software.tuning.plan import USUAL_PLAN, Plan, plan_line
 from software.tuning.schedule_choice import (
     USUAL_SCHEDULE,

@@ -23,7 +23,7 @@ from software import image
 from software.checkpoint import MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, run, write_all
 from software.lstm_sim_esell import main
-from software.networks import NETWORKS, for_digits
+from software.tuning.networks import NETWORKS, for_digits
 from software.tuning.plan import Plan
 from software.tuning.schedule_choice import plan_layers
 from software.weight_formats import FormatChoice

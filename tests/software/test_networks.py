@@ -14,7 +14,7 @@ from golden.sends import GRID_BITS
 from sim.digits.network import whole_test_set
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError
-from software.networks import NETWORKS, for_digits, network_of
+from software.tuning.networks import NETWORKS, for_digits, network_of
 from software.tuning.plan import Plan
 from software.tuning.schedule_choice import ScheduleChoice, plan_layers, run_of
 from software.weight_formats import ALL_ESELL, FormatChoice
