@@ -135,7 +135,7 @@ class ColumnPath(Component):
             rows = cfg.x_blocks if name == "w" else cfg.h_blocks
             m.submodules[f"{name}_offsets"] = offsets = Ram(64, rows)
             m.d.comb += [
-                offsets.read_en.eq(1),
+                offsets.read_en.eq(scanner.offset_en),
                 offsets.read_addr.eq(scanner.offset_addr),
                 offsets.write_en.eq(write.en),
                 offsets.write_addr.eq(write.addr),

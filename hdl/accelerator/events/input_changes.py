@@ -192,7 +192,7 @@ class InputChanges(Component):
             keeps.write_en.eq(sends.done),
             keeps.write_addr.eq(place),
             keeps.write_data.eq(sends.sent),
-            keeps.read_en.eq(1),
+            keeps.read_en.eq(self.keep.en),
             keeps.read_addr.eq(self.keep.addr),
             self.keep.keep.eq(keeps.read_data),
             changes.write_en.eq(sends.done),
