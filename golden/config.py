@@ -316,6 +316,7 @@ ACCELERATOR_PRESETS: dict[str, AcceleratorConfig] = {
         max_x=128,
         max_h=128,
         max_t=1023,
+        window=32,
         esell=False,
         stream16=True,
         stream8=True,

@@ -32,6 +32,7 @@ SMALLER: tuple[tuple[str, str], ...] = (
     (r"hdl\.synth\.budget --only \w+", "hdl.synth.budget --only SpmvPe"),
     (r"mnist reproduce\b", "mnist reproduce --limit 100 --dense-epochs 1 --sparse-epochs 1 --hidden-epochs 1"),
     (r"mnist eval", "mnist eval --limit 20"),
+    (r"mnist networks", "mnist networks delta --limit 20"),
     (r"format_cost( software/benchmark/shipped/mnist\S+)?$", r"format_cost\1 --limit 4"),
     (r"format_cost (.*)--data sample --streams 50", r"format_cost \1--data sample --streams 5 --limit 60"),
     (r"format_cost checkpoints/\S+ --data ptb.*", r"format_cost PTB.npz --data text --limit 40 --streams 4"),

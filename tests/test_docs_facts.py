@@ -14,6 +14,7 @@ import pytest
 from golden import isa
 from golden.config import ACCELERATOR_PRESETS, AcceleratorConfig
 from golden.formats.esell import fp16_bits, pack
+from hdl.accelerator.size import memory_bits
 from hdl.build import TOPS
 from hdl.verilog import ports
 from scripts import counter_docs, isa_docs, wave_lists
@@ -111,7 +112,7 @@ def evaluate(formula: str, cfg: AcceleratorConfig) -> int:
     """A formula of a page, over the fields of the configuration, some of what follows from them, log2 and bits."""
     derived = {
         name: getattr(cfg, name)
-        for name in ("w_pes", "w_banks", "bank_slots", "entries", "streams", "clears", "keep_bits")
+        for name in ("w_pes", "w_banks", "bank_slots", "row_groups", "entries", "streams", "clears", "keep_bits")
     }
     names = cfg.as_dict() | derived | {"max": max}
     functions = {"log2": lambda n: n.bit_length() - 1, "bits": lambda n: max(1, n.bit_length())}
@@ -119,7 +120,8 @@ def evaluate(formula: str, cfg: AcceleratorConfig) -> int:
 
 
 BUILDS = ACCELERATOR_PRESETS | {
-    "tiny with everything": replace(ACCELERATOR_PRESETS["tiny"], group_list=True, stream16=True, stream8=True)
+    "tiny with everything": replace(ACCELERATOR_PRESETS["tiny"], group_list=True, stream16=True, stream8=True),
+    "tiny with DELTA": replace(ACCELERATOR_PRESETS["tiny"], delta=True),
 }
 
 
@@ -129,11 +131,27 @@ BUILDS = ACCELERATOR_PRESETS | {
 def test_the_formulas_of_the_buffers_give_the_bits_of_the_netlist(name: str) -> None:
     cfg = BUILDS[name]
     found = memories(rtlil_text(Design("accelerator", cfg)).read_text())
-    for _, _, where, formula, *_ in table("architecture.md", "buffer", "figure 6", "in the netlist"):
+    for where, formula in buffers(by_events=cfg.events):
         patterns = [pattern.strip("`") for pattern in where.split(", ")]
         mine = [name for name in found if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
         assert sum(found.pop(name) for name in mine) == evaluate(formula, cfg), where
     assert not found, "memories without a row"
+
+
+def buffers(*, by_events: bool) -> list[tuple[str, str]]:
+    """Where in the netlist each buffer is, and the formula of its bits."""
+    if by_events:
+        rows = table("architecture.md", "buffer by events", "in the netlist")
+        return [(where, formula) for _, where, formula, *_ in rows]
+    return [(row[2], row[3]) for row in table("architecture.md", "buffer", "figure 6", "in the netlist")]
+
+
+def test_the_bits_of_preset_event_are_those_of_its_formulas() -> None:
+    rows = table("architecture.md", "buffer by events", "in the netlist")
+    cfg = ACCELERATOR_PRESETS["event"]
+    shown = [int(row[3].replace(",", "")) for row in rows]
+    assert shown == [evaluate(row[2], cfg) for row in rows]
+    assert sum(shown) == memory_bits(cfg)
 
 
 def memories(rtlil: str) -> dict[str, int]:

@@ -48,14 +48,17 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     hidden = 3 * (_WORD_BITS + cfg.keep_bits) * cfg.h_blocks
     counts = COUNTER_BITS * len(Counter)
     common = bursts + counts + targets + rings + x + sums + queues + offsets + units + gates + hidden
-    return common + _feeds(cfg) + _known_lengths(cfg) + _tables(cfg)
+    # M, and what is held of each block
+    changes = (SUM_BITS * cfg.max_rows + HELD.size * cfg.h_blocks) if cfg.delta else 0
+    return common + changes + _feeds(cfg) + _known_lengths(cfg) + _tables(cfg)
 
 
 def _by_events(cfg: AcceleratorConfig) -> int:
     """Those of a build with events, without its tables of tanh."""
     w = Widths(cfg)
     port = target_layout(cfg).size * cfg.window + 2 * burst_layout(cfg).size + _WORD_BITS * w.ring_depth
-    queues = 8 * segment_layout().size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
+    # with each segment whether it is of U
+    queues = 8 * (segment_layout().size + 1) + 16 * column_layout(cfg).size + 16 * _WORD_BITS
     offsets = _WORD_BITS * (cfg.x_blocks + cfg.h_blocks)
     # two results, the sums of all steps, biases and cells
     sums = SUM_BITS * (2 * BANK_LANES * cfg.row_groups + cfg.max_rows + cfg.max_h) + _WORD_BITS * cfg.max_h

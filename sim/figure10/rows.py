@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from golden.config import AcceleratorConfig
+from golden.config import BLOCK_COLS, AcceleratorConfig
 from golden.cycles import LIST
 from golden.formats import stored
 from golden.isa import Flags, Format, Schedule
@@ -25,6 +25,7 @@ from sim.results.result import LayerRun, ResultError, layer_run_from, write_whol
 from sim.threads import simulations
 from software.tuning.plan import Plan
 from software.tuning.schedule_choice import ScheduleChoice
+from software.weight_formats import FormatChoice, option_name
 
 SCHEMES = ("original", "sparse", "fused")
 """original: N_fuse 1 and every block kept; sparse: N_fuse 1; fused: the best N_fuse within the capacity."""
@@ -32,11 +33,15 @@ SCHEMES = ("original", "sparse", "fused")
 
 @dataclass(frozen=True)
 class Ours:
-    """A scheme beside the paper's: in which format, and whether under the list, which skips zero x with ``x_skip``."""
+    """A scheme beside the paper's: in which format, and whether under the list, which skips zero x with ``x_skip``.
+
+    delta: the threshold of changes that are sent, of single units, where changes are.
+    """
 
     weights: Format
     listed: bool = False
     x_skip: bool = False
+    delta: float | None = None
 
 
 OURS = {
@@ -44,8 +49,10 @@ OURS = {
     "list": Ours(Format.ESELL, listed=True),
     "list-stream16": Ours(Format.STREAM16, listed=True, x_skip=True),
     "list-stream8": Ours(Format.STREAM8, listed=True, x_skip=True),
+    "delta-stream8": Ours(Format.STREAM8, listed=True, x_skip=True, delta=0.2),
 }
-"""Each move alone, then all of them; the last on PEs of 8 MACs. The data and thresholds are those of ``fused``."""
+"""Each move alone, then all of them; the last two on PEs of 8 MACs. Data and, but for changes, thresholds are those of
+``fused``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,21 +95,26 @@ def _ours(case: Case, scheme: str, config: AcceleratorConfig) -> Run:
     """The run of a scheme of OURS. Raises ValueError where the configuration lacks what it needs."""
     ours = OURS[scheme]
     needed = {Schedule.LIST} if ours.listed else set()
-    if ours.weights not in config.formats or not needed <= set(config.schedules):
-        name = stored(ours.weights).name
-        raise ValueError(f"scheme {scheme} needs {name}{' and the list' if ours.listed else ''}, which are not built")
-    form = stored(ours.weights)
+    changes = ours.delta is not None
+    lacks = ours.weights not in config.formats or not needed <= set(config.schedules)
+    if lacks or (changes and not config.delta):
+        also = (" and the list" if ours.listed else "") + (" and delta" if changes else "")
+        raise ValueError(f"scheme {scheme} needs {stored(ours.weights).name}{also}, which are not built")
     w, u = (
-        form.pack(stored(m.format).unpack(m.words, m.rows, m.cols, m.offsets, m.parameters))
+        stored(m.format).unpack(m.words, m.rows, m.cols, m.offsets, m.parameters)
         for m in (case.packed.w, case.packed.u)
     )
-    packed = replace(case.packed, w=w, u=u)
-    golden = Layer(packed).run(case.x, case.threshold)
-    choice = ScheduleChoice(1, LIST.name, None, ours.x_skip) if ours.listed else ScheduleChoice()
+    name = option_name(stored(ours.weights))
+    formats = FormatChoice(name, name, unit=1 if changes else BLOCK_COLS, w_unit=BLOCK_COLS, u_grid=changes)
+    again = formats.pack(w, u, case.packed.bias)
+    packed = replace(case.packed, w=again.w, u=again.u)
+    threshold = case.threshold if ours.delta is None else ours.delta
+    golden = Layer(packed, delta=changes).run(case.x, threshold)
+    choice = ScheduleChoice(1, LIST.name, None, ours.x_skip, delta=changes) if ours.listed else ScheduleChoice()
     plan = choice.plan(packed, case.x, golden, config)
     if not ours.listed:
-        plan = Plan(RunWords.of(call_of(plan, packed, case.x, case.threshold), golden).best_n_fuse(config))
-    call = call_of(plan, packed, case.x, case.threshold)
+        plan = Plan(RunWords.of(call_of(plan, packed, case.x, threshold), golden).best_n_fuse(config))
+    call = call_of(plan, packed, case.x, threshold)
     return Run(case, scheme, call, golden, predicted(call, golden, config).word.cycles)
 
 

@@ -38,27 +38,38 @@ class Activation(Component):
         rows = [_ROW.pack(point=TANH[i], step=TANH[i + 1] - TANH[i]) for i in range(TANH_SEGMENTS)]
         m.submodules.points = points = Ram(TANH_ROW_BITS, TANH_SEGMENTS, init=rows)
 
-        # 1: magnitude, limited to the table
-        magnitude = Signal(33)
-        position = Signal(23)
+        # 1: magnitude, limited to the table: in the bits of the table's positions, and whether there are more of them
+        bits = _LIMIT.bit_length() - 1
+        magnitude = Signal(bits + 1)
+        beyond = Signal()
+        position = Signal(bits)
         negative = Signal(3)
         sigmoid = Signal(3)
-        m.d.comb += magnitude.eq(Mux(self.z < 0, -self.z, self.z))
+        low, high = self.z[: bits + 1], self.z[bits:]
+        m.d.comb += [
+            magnitude.eq(Mux(self.z[-1], -low, low)),
+            beyond.eq(Mux(self.z[-1], ~high.all(), high.any()) | magnitude[-1]),
+        ]
         m.d.sync += [
-            position.eq(Mux(magnitude >= _LIMIT, _LIMIT - 1, magnitude)),
-            negative.eq(Cat(self.z < 0, negative)),
+            position.eq(Mux(beyond, _LIMIT - 1, magnitude)),
+            negative.eq(Cat(self.z[-1], negative)),
             sigmoid.eq(Cat(self.sigmoid, sigmoid)),
         ]
         # 2: the table
         m.d.comb += [points.read_en.eq(1), points.read_addr.eq(position >> _POSITION_BITS)]
         fraction = Signal(_POSITION_BITS)
         m.d.sync += fraction.eq(position)
-        # 3: interpolation
+        # 3: how far it is into its segment
         segment = data.View(struct(_ROW), points.read_data)
+        point = Signal(len(segment.point))
+        way = Signal(len(segment.step) + _POSITION_BITS)
+        m.d.sync += [point.eq(segment.point), way.eq(segment.step * fraction)]
+        # 4: interpolation, rounded, with half of its last bit below the point; sign, and the shift from tanh to sigmoid
         value = Signal(20)
-        m.d.sync += value.eq(Cat(Const(0, 4), segment.point) + ((segment.step * fraction + 512) >> 10))
-        # 4: sign, and the shift from tanh to sigmoid
         result = Signal(signed(22))
-        m.d.comb += result.eq(Mux(negative[2], -value, value))
+        m.d.comb += [
+            value.eq((Cat(Const(512, 10), Const(0, 4), point) + way) >> 10),
+            result.eq(Mux(negative[2], -value, value)),
+        ]
         m.d.sync += self.y.eq(Mux(sigmoid[2], (result + (1 << 20)) >> 1, result))
         return m

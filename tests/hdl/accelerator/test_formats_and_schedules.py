@@ -30,6 +30,8 @@ CONFIGS = {
     "stream16": STREAM,
     "stream8": replace(STREAM, stream16=False, stream8=True),
     "all": ALL,
+    "delta": replace(ALL, delta=True),
+    "event": preset("event"),
 }
 LIMIT = 50
 ENTRY_BITS = {Format.STREAM16: 16, Format.STREAM8: 8}
@@ -47,7 +49,7 @@ def test_every_built_format_has_a_decoder_and_no_other() -> None:
     assert there == {*formats.DECODERS.values(), WordDecoder}
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "event"])
 def test_a_configuration_has_the_decoders_of_its_formats(name: str) -> None:
     cfg = CONFIGS[name]
     decoder = WordDecoder(cfg)
@@ -139,21 +141,25 @@ def numbers_of(built: dict[int, tuple[int, ...]], rng: random.Random) -> list[in
     numbers = [sum(rng.randrange(4) << shift for shift in built) for _ in range(8)]
     numbers += [number << shift for shift in built for number in range(4)]
     numbers += [sum(rng.choice(known) << shift for shift, known in built.items()) for _ in range(12)]
-    flags = [0, int(Flags.H_SEQ), int(Flags.H_PRUNED | Flags.STATE_OUT), 1 << 7]
+    flags = [0, int(Flags.H_SEQ), int(Flags.H_PRUNED | Flags.STATE_OUT), int(Flags.DELTA), int(Flags.H_FP16)]
     words = [number | rng.choice(flags) for number in numbers]
-    return words + [1 << bit for bit in (7, 10, 11, 16, 31, 32, 63)]
+    return words + [1 << bit for bit in (7, 10, 11, 16, 17, 18, 19, 31, 32, 63)]
 
 
 @pytest.mark.parametrize(("name", "seed"), [(name, seed) for seed, name in enumerate(CONFIGS, 1)])
 def test_start_takes_what_a_configuration_has_and_no_more(name: str, seed: int) -> None:
     cfg = CONFIGS[name]
-    known: dict[int, tuple[int, ...]] = {8: cfg.schedules, 12: cfg.formats, 14: cfg.formats}
+    known: dict[int, tuple[int, ...]] = {8: cfg.schedules, 12: cfg.formats, 14: cfg.formats, 16: cfg.input_formats}
     words = numbers_of(known, random.Random(seed))
     words += [int(Flags.X_SKIP) | schedule << 8 | cfg.formats[0] << 12 | cfg.formats[0] << 14 for schedule in range(4)]
+    # by events DELTA is a must
+    words += [word | Flags.DELTA for word in words if cfg.events]
+    flags = 0xF37F | (0x70080 if cfg.delta else 0)
     refused = [
-        bool(word & ~0xF37F)
+        bool(word & ~flags)
         or any(word >> shift & 3 not in numbers for shift, numbers in known.items())
-        or bool(word & Flags.X_SKIP and word >> 8 & 3 != Schedule.LIST)
+        or bool(word & Flags.X_SKIP and word >> 8 & 3 not in (Schedule.LIST, Schedule.EVENTS))
+        or bool(cfg.events and not word & Flags.DELTA)
         for word in words
     ]
     assert {False, True} == set(refused)
@@ -164,15 +170,16 @@ def test_start_takes_what_a_configuration_has_and_no_more(name: str, seed: int) 
 
 @pytest.mark.parametrize("seed", [2, 3])
 def test_start_refuses_holes_between_built_numbers(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    built = {8: (0, 2), 12: (0, 1, 2), 14: (0, 3)}
+    # 3 is no schedule and no format: whether START takes it, FIELDS alone say
+    built = {8: (0, 3), 12: (0, 1, 2), 14: (0, 3)}
     names = ("schedule", "w_format", "u_format")
     fields = tuple(isa.Field(name, numbers) for name, numbers in zip(names, built.values(), strict=True))
     for module in (isa, isa.start):
         monkeypatch.setattr(module, "FIELDS", fields)
-        monkeypatch.setattr(module, "USED_BITS", 0xF277)
+        monkeypatch.setattr(module, "USED_BITS", 0xF377)
     words = numbers_of(built, random.Random(seed))
     expected = [
-        bool(word & ~0xF277 or any(word >> shift & 3 not in known for shift, known in built.items())) for word in words
+        bool(word & ~0xF377 or any(word >> shift & 3 not in known for shift, known in built.items())) for word in words
     ]
     assert {False, True} == set(expected)
     check(ALL, [Asked(word) for word in words], [Error.BAD_FLAGS if bad else Error.NONE for bad in expected], seed)

@@ -108,13 +108,19 @@ def test_a_counter_grows_by_what_all_units_say(seed: int, between: int) -> None:
 
     def wanted(index: int, cycle: int) -> int:
         sizes = CFG.n_pe << 16 | CFG.slots << 24 | CFG.max_x << 32 | CFG.max_h << 48
-        known = {Counter.STATUS: cycle << 32 | 2, Counter.VERSION: isa.VERSION | sizes}
+        # eSELL and cell fusion, x as fp32, a unit of h a cycle
+        features = 1 << 26 | 1 << 16 | 1 << 8 | 1
+        known = {
+            Counter.STATUS: cycle << 32 | 2,
+            Counter.VERSION: isa.VERSION | sizes,
+            Counter.FEATURES: features,
+        }
         at = cycle - READ_CYCLES if index in COUNTED else cycle
         return known.get(Counter(index), history[at].get(Counter(index), 0)) if index <= max(Counter) else 0
 
     async def bench(ctx: Any) -> None:
         asked, rest, index = None, 10, 0
-        for cycle in range(1500):
+        for cycle in range(1800):
             happen(ctx, cycle)
             if cycle in starts:
                 # a command is taken when the answer to the one before has gone
@@ -137,5 +143,5 @@ def test_a_counter_grows_by_what_all_units_say(seed: int, between: int) -> None:
             await ctx.tick()
 
     simulate(dut, bench)
-    assert len(set(COUNTED)) == len(Counter) - 4
+    assert len(set(COUNTED)) == len(Counter) - 5
     assert between > 1 or set(checked) == set(range(max(Counter) + 2))

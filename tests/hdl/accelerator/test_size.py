@@ -15,6 +15,8 @@ ODD = AcceleratorConfig(n_pe=4, slots=19, max_x=12, max_h=20, max_t=9, window=12
 SMALL = AcceleratorConfig(n_pe=2, slots=2, max_x=4, max_h=4, max_t=1, window=4)
 LISTED = replace(ODD, group_list=True, stream16=True)
 NARROW = replace(SMALL, esell=False, stream8=True)
+CHANGES = replace(ODD, delta=True)
+EVENTS = replace(ODD, n_pe=1, slots=0, esell=False, stream16=True, delta=True, events=True, vector_units=2)
 
 
 def counted(config: AcceleratorConfig) -> int:
@@ -23,7 +25,8 @@ def counted(config: AcceleratorConfig) -> int:
 
 
 @pytest.mark.parametrize(
-    "config", [SMALL, *(pytest.param(config, marks=pytest.mark.slow) for config in (ODD, LISTED, NARROW))]
+    "config",
+    [SMALL, *(pytest.param(config, marks=pytest.mark.slow) for config in (ODD, LISTED, NARROW, CHANGES, EVENTS))],
 )
 def test_odd_configurations(config: AcceleratorConfig) -> None:
     assert memory_bits(config) == counted(config)
@@ -36,4 +39,4 @@ def test_presets(name: str) -> None:
 
 
 def test_the_page_of_presets_says_the_same() -> None:
-    assert (memory_bits(AcceleratorConfig()), AcceleratorConfig().macs) == (3_369_120, 12)
+    assert (memory_bits(AcceleratorConfig()), AcceleratorConfig().macs) == (3_369_264, 12)
