@@ -22,7 +22,7 @@ SMALLER: tuple[tuple[str, str], ...] = (
     (r"--digits 10\b", "--digits 1"),
     (r"--retired 1000000\b", "--retired 2000"),
     (r"sim\.figure10( --layers \S+)?$", "sim.figure10 --layers mnist-l1 --schemes fused --sources random"),
-    (r"sim\.figure10 --sources random --schemes list-.*$",
+    (r"sim\.figure10 --sources (random --schemes list-|trained --layers ptb-).*$",
      "sim.figure10 --sources random --schemes list-stream16 --layers mnist-l1"),
     (r"docs/examples/sweep(-list)?\.toml", "docs/examples/sweep-small.toml"),
     (r"timeline ptb-l1 --window 4000000:4200000", "timeline mnist-l1 --window 40000:42000"),
