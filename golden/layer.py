@@ -323,6 +323,9 @@ class Layer:
             errors.add(Error.BAD_X)
         if state is not None and not (numbers.state_h_valid(state.h).all() and held.valid):
             errors.add(Error.BAD_STATE)
+        if not held.valid:
+            # nothing can be computed of it, and nothing is
+            held = Held.zeros(n, packed.h, inputs=None if held.x is None else packed.x)
         if np.isnan(threshold) or np.isnan(x_threshold):
             errors = {Error.BAD_THRESHOLD}
         startable = not errors & {Error.BAD_STATE, Error.BAD_THRESHOLD}
