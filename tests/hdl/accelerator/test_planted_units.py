@@ -9,6 +9,7 @@ from tests.planting import must_fail, patches, planted
 HERE = "tests/hdl/accelerator"
 CAUGHT_BY = {
     "unit-bank": f"{HERE}/test_result_bank.py",
+    "unit-blocks": f"{HERE}/test_block_scanner.py",
     "unit-cell": f"{HERE}/test_cell_unit.py",
     "unit-frontend": f"{HERE}/test_frontend_units.py",
     "unit-gates": f"{HERE}/test_gate_unit.py",
@@ -19,6 +20,7 @@ CAUGHT_BY = {
     "unit-list": f"{HERE}/test_list_units.py",
     "unit-scanner": f"{HERE}/test_column_scanner.py",
     "unit-segments": f"{HERE}/test_loaders.py::test_segments_are_loaded_one_after_the_other",
+    "unit-sends": f"{HERE}/test_block_sends.py",
     "unit-setup": f"{HERE}/test_setup.py",
     "unit-sizes": f"{HERE}/test_list_units.py",
     "unit-slots": f"{HERE}/test_list_units.py",
