@@ -12,7 +12,7 @@ import typer
 
 from golden.version import __version__
 from hdl import build
-from sim import coverage, regress
+from sim import coverage, cycles_accuracy, regress
 from sim.figure10 import command as figure10
 from sim.report import command as report
 from sim.run import add_commands
@@ -44,6 +44,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report.main,
     "figure9": figure9.main,
     "figure10": figure10.main,
+    "cycles-accuracy": cycles_accuracy.main,
     "sweep": sweep.main,
     "regress": regress.main,
     "coverage": coverage.main,

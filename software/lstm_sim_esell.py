@@ -10,8 +10,9 @@ RESULT.npz gets, for H units before padding:
     w_tables, u_tables            (4, 16) float16, of a matrix in stream-8: the values of each gate
     h, c                          (..., T, H) float32, every step, unpruned; int32 in Q12.20
     h_float64                     (..., T, H) float64, pruning by its own h
-    kept                          (..., T, ceil(H/4)) bool, the blocks of the step before that were used; with U in
-                                  units of one column (..., T, H), single elements
+    kept                          (..., T, ceil(H/4)) bool, the blocks of the step before that were used, or of which
+                                  changes were sent; with U in units of one column (..., T, H), single elements
+    x_sent                        (..., T, units of W) bool, by events, of which changes of x were sent
 
 In place of LAYER.npz a trained network (``software.checkpoint``) gives all its layers, each run with its threshold on
 the pruned h of the one below, the first on digits, or on a language model's own sample of embedded words. RESULT.npz
@@ -41,7 +42,7 @@ from golden.config import BLOCK_COLS
 from golden.cycles import CELL_FUSION, SCHEDULES
 from golden.formats import stored
 from golden.isa import ERROR_MEANINGS, Error
-from golden.layer import Layer, LayerResult, PackedLayer
+from golden.layer import LayerResult, PackedLayer
 from golden.reference import Reference, deviation, reference
 from software import image, progress
 from software.checkpoint import (
@@ -56,12 +57,26 @@ from software.cli import UserError, check_outputs, run, write_all
 from software.files.content import arrays_of, instead, read_file
 from software.files.inputs import FP16_RANGE, check_all, check_real, to_inputs
 from software.header import header
-from software.tuning.plan import USUAL_PLAN, Plan
-from software.tuning.schedule_choice import GroupsOption, ScheduleChoice, ScheduleOption, XSkipOption, roomy
+from software.tuning.networks import for_digits
+from software.tuning.plan import USUAL_PLAN, Plan, plan_line
+from software.tuning.schedule_choice import (
+    USUAL_SCHEDULE,
+    DeltaOption,
+    GroupsOption,
+    HFp16Option,
+    ScheduleChoice,
+    ScheduleOption,
+    XFormatOption,
+    XSkipOption,
+    XThresholdOption,
+    roomy,
+)
 from software.weight_formats import (
     ALL_ESELL,
+    BalanceOption,
     FormatChoice,
     GapBitsOption,
+    GridOption,
     UFormatOption,
     UnitOption,
     WFormatOption,
@@ -142,20 +157,28 @@ def language_model(path: Path, count: int, formats: FormatChoice) -> tuple[Layer
     return packed_layers(model.layers, formats), model.embedding[model.sample[:count]].astype(np.float32)
 
 
-def network(path: Path, images: Path, count: int, formats: FormatChoice) -> tuple[Layers, NDArray[np.float32]]:
+def network(
+    path: Path, images: Path, count: int, formats: FormatChoice, schedule: ScheduleChoice = USUAL_SCHEDULE
+) -> tuple[Layers, NDArray[np.float32]]:
     """All layers of a trained network, and the first digits of a file as the input. Raises UserError."""
+    packing = schedule.formats(formats)
     if has_array(path, "embedding"):
-        return language_model(path, count, formats)
+        if formats.balance:
+            raise UserError("--balance is for a network of digits: the output layer of a language model stays as it is")
+        return language_model(path, count, packing)
     try:
         trained, digits = load_checkpoint(path), load_digits(images)
     except CheckpointError as error:
         raise UserError(str(error)) from None
     if not 1 <= count <= len(digits.labels):
         raise UserError(f"--digits must be in 1..{len(digits.labels)} (all that {images} holds), not {count}")
-    x = digits.inputs()[:count]
-    if x.shape[-1] != trained.layers[0].inputs:
-        raise UserError(f"layer 1 takes {trained.layers[0].inputs} inputs, an image row of {images} has {x.shape[-1]}")
-    return packed_layers(trained.layers, formats), x
+    if (width := digits.images.shape[-1]) != trained.layers[0].inputs:
+        raise UserError(f"layer 1 takes {trained.layers[0].inputs} inputs, an image row of {images} has {width}")
+    try:
+        trained, x = for_digits(trained, digits, schedule, formats)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return packed_layers(trained.layers, packing), x[:count]
 
 
 def result_arrays(packed: PackedLayer, result: LayerResult, free: Reference) -> dict[str, NDArray]:
@@ -172,6 +195,8 @@ def result_arrays(packed: PackedLayer, result: LayerResult, free: Reference) -> 
         "h_float64": free.h[..., :units],
         "kept": result.kept,
     }
+    if result.x_sent.shape[-1]:
+        arrays["x_sent"] = result.x_sent
     for name, matrix in (("w", packed.w), ("u", packed.u)):
         if matrix.parameters.tables is not None:
             arrays[f"{name}_tables"] = matrix.parameters.tables
@@ -193,6 +218,8 @@ def summary(
         "kept_blocks": int(result.kept_blocks.sum()), "blocks": result.kept.size,
         "u_words_loaded": int(result.u_words_loaded.sum()), "overflow": result.overflow,
         "schedule": SCHEDULES.numbered(plan.schedule).name, "groups": [*plan.groups], "x_skip": plan.x_skip,
+        "delta": plan.delta, "x_threshold": plan.x_threshold, "x_format": plan.x_format.name.lower(),
+        "h_fp16": plan.h_fp16, "plan": plan_line(plan),
     }  # fmt: skip
     for matrix_name, matrix in (("w", packed.w), ("u", packed.u)):
         found[matrix_name] = {
@@ -218,6 +245,8 @@ def report(found: dict[str, Any]) -> Table:
     if found["groups"]:
         sizes = ", ".join(map(str, found["groups"]))
         table.add_row("schedule", f"{found['schedule']}, groups of {sizes}{', x skipped' if found['x_skip'] else ''}")
+    elif found["delta"] or found["x_format"] != "fp32" or found["h_fp16"]:
+        table.add_row("schedule", found["plan"])
     table.add_row("kept blocks", f"{found['kept_blocks']:,} of {found['blocks']:,}")
     table.add_row("U words loaded", f"{found['u_words_loaded']:,}")
     for name, key in (("float64, golden's mask", "float64_golden_mask"), ("float64, free", "float64_free")):
@@ -264,10 +293,16 @@ def main(
     schedule: ScheduleOption = CELL_FUSION.name,
     groups: GroupsOption = None,
     x_skip: XSkipOption = False,
+    delta: DeltaOption = None,
+    x_threshold: XThresholdOption = None,
+    x_format: XFormatOption = None,
+    h_fp16: HFp16Option = None,
     w_format: WFormatOption = None,
     u_format: UFormatOption = None,
     gap_bits: GapBitsOption = None,
     unit: UnitOption = BLOCK_COLS,
+    grid: GridOption = False,
+    balance: BalanceOption = False,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the summary as JSON.")
     ] = None,
@@ -276,7 +311,7 @@ def main(
 
     Weights are rounded to fp16, and further where their format has fewer bits, x to fp32. Gate rows are in the order
     f, i, g, o. Everything is written, or nothing. A schedule goes into header and image; groups are searched for on
-    the default accelerator.
+    the default accelerator. Where changes are sent the weights that they meet are rounded to multiples of 2^-10.
 
     \b
     Examples:
@@ -284,17 +319,22 @@ def main(
       python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --header layer.h --image layer.bin --json summary.json
       python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --w-format auto --u-format stream16 --gap-bits 5
       python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --image layer.bin --schedule list --groups 3,6
+      python -m software.lstm_sim_esell LAYER.npz -o RESULT.npz --u-format stream16 --unit 1 --delta --h-fp16
     """
     if threshold is not None and np.isnan(threshold):
         raise UserError("--threshold must be a number, not nan")
-    formats = FormatChoice.of(w_format, u_format, gap_bits, unit)
-    choice = ScheduleChoice.of(USUAL_PLAN.n_fuse, schedule, groups, x_skip, best=False)
+    formats = FormatChoice.of(w_format, u_format, gap_bits, unit, grid=grid, balance=balance)
+    choice = ScheduleChoice.of(
+        USUAL_PLAN.n_fuse, schedule, groups, x_skip, False, delta, x_threshold, x_format, h_fp16
+    )  # fmt: skip
     if has_array(layer, "l1.w"):
         if threshold is not None:
             raise UserError(f"--threshold is for a single layer; {layer} has the thresholds of its layers")
-        layers, x = network(layer, images, digits, formats)
+        layers, x = network(layer, images, digits, formats, choice)
     else:
-        packed, x = to_layer(load(layer), formats)
+        if balance:
+            raise UserError("--balance is for a network: what reads the h of a single layer is not there to follow")
+        packed, x = to_layer(load(layer), choice.formats(formats))
         with np.errstate(over="ignore"):
             layers = [("", packed, float(np.float32(threshold or 0)))]
     paths = [layer, out, *([json_path] if json_path is not None else [])]
@@ -310,7 +350,7 @@ def main(
     with progress.steps(2 * len(layers)) as step:
         for name, packed, th in layers:
             step(f"{name or 'layer'}: bit-exact")
-            result = Layer(packed).run(x, th)
+            result = choice.layer(packed).run(x, th, x_threshold=choice.x_threshold)
             if result.error != Error.NONE:
                 where = f"{name}: " if name else ""
                 raise UserError(f"{where}the hardware would stop at step {result.rows}: {ERROR_MEANINGS[result.error]}")
@@ -319,15 +359,19 @@ def main(
                 first, told = (x, result) if x.ndim == 2 else (x[0], result.sequence(0))
                 plan = choice.plan(packed, first, told, roomy([packed.shape(x.shape[-2])]))
             step(f"{name or 'layer'}: float64")
-            free, masked = reference(packed, x, th), reference(packed, x, th, result.kept)
+            sent: dict[str, Any] = {"delta": choice.delta, "x_sent": result.x_sent if choice.by_events else None}
+            free, masked = reference(packed, x, th, **sent), reference(packed, x, th, result.kept, **sent)
             prefix = f"{name}." if name else ""
             arrays |= {prefix + key: array for key, array in result_arrays(packed, result, free).items()}
-            if header_path is not None:
-                files[_named(header_path, name)] = header(packed, x, th, plan).encode()
-            if image_path is not None:
-                files[_named(image_path, name)] = image.build(packed, x, th, plan)
+            try:
+                if header_path is not None:
+                    files[_named(header_path, name)] = header(packed, x, th, plan).encode()
+                if image_path is not None:
+                    files[_named(image_path, name)] = image.build(packed, x, th, plan)
+            except ValueError as error:
+                raise UserError(str(error)) from None
             found.append(summary(name, packed, result, free, masked, th, plan))
-            x = result.h_pruned
+            x, choice = result.h_pruned, choice.above
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     files = {out: stream.getvalue()} | files

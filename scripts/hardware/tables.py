@@ -10,6 +10,7 @@ from golden.formats import FORMATS
 from hdl.synth.targets import ECP5
 from scripts.hardware.measure import DESIGNS, ROOT, Measured, Row, fits
 from software.cli import UserError
+from software.tuning.networks import PAPER
 
 OLDER = "†"
 """Behind a number of an RTL that is no longer the sources'."""
@@ -19,6 +20,8 @@ KINDS = ("lut", "carry", "ff", "lutram", "mult", "bram", "bits")
 VERIFIED = {
     "accelerator default": "100 digits, Figure 10's six layers, random layers",
     "accelerator tiny": "random layers, planted bugs",
+    "accelerator event": "ten digits of three networks, random layers, planted bugs",
+    "soc event": "ten digits",
     "soc default": "ten digits, programs, cocotbext-axi",
 }
 """What ran on a design; on others ten digits did."""
@@ -63,7 +66,9 @@ def cycles(design: Measured, row: Row) -> str:
     """Of both layers of a digit, "" where the network does not fit."""
     if "cycles" not in row:
         return "not measured" if design.runs_digits else ""
-    return " + ".join(f"{each:,}" for each in row["cycles"]["layers"]) + _mark(row, row["cycles"])
+    shown = " + ".join(f"{each:,}" for each in row["cycles"]["layers"])
+    network = "" if design.network == PAPER else f" (network {design.network})"
+    return shown + network + _mark(row, row["cycles"])
 
 
 def _runs(sizes: AcceleratorConfig) -> str:
@@ -77,7 +82,7 @@ def status(rows: Mapping[str, Row]) -> str:
               "LUT4, MULT18, DP16KD", "clock (MHz)", "cycles per MNIST digit (L1 + L2)", "verified by")  # fmt: skip
     shown = []
     by_name = {design.name: design for design in DESIGNS}
-    for name in (*(f"accelerator {preset}" for preset in ACCELERATOR_PRESETS), "soc default"):
+    for name in (*(f"accelerator {preset}" for preset in ACCELERATOR_PRESETS), "soc default", "soc event"):
         design, row = by_name[name], rows[name]
         sizes = design.sizes
         assert sizes

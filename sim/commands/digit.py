@@ -17,8 +17,8 @@ from sim.report.timeline_page import digit_view
 from sim.results.result import InputRun
 from software.checkpoint import MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs
-from software.networks import NetworkOption, for_digits, network_of
 from software.options import ConfigOption, ImagesOption, OtherCheckpointOption, SetOption, accelerator, check_fits
+from software.tuning.networks import NetworkOption, for_digits, network_of
 from software.tuning.schedule_choice import (
     BestOption,
     DeltaOption,

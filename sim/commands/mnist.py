@@ -40,11 +40,11 @@ from sim.results.environment import RISCV_COMPILER, command, versions
 from sim.results.result import RunResult
 from software.checkpoint import MNIST_DIGITS, CheckpointError, Digits, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
-from software.networks import NetworkOption, network_of
 from software.options import ConfigOption, ImagesOption, OtherCheckpointOption, SetOption, accelerator
 from software.places import whole
 from software.progress import bars
 from software.provenance import commit
+from software.tuning.networks import NetworkOption, network_of
 from software.tuning.schedule_choice import (
     BestOption,
     DeltaOption,

@@ -28,8 +28,8 @@ from sim.spike import twin
 from software.checkpoint import MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, check_outputs, write_all
 from software.firmware.packing import PackedNetwork, build_network
-from software.networks import NetworkOption, for_digits, network_of
 from software.options import ConfigOption, ImagesOption, OtherCheckpointOption, SetOption, accelerator, check_fits
+from software.tuning.networks import NetworkOption, for_digits, network_of
 from software.tuning.schedule_choice import (
     BestOption,
     DeltaOption,

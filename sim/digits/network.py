@@ -22,8 +22,8 @@ from sim.protocol.timing import MemoryTiming
 from sim.results.result import FloatCheck, InputRun
 from sim.threads import simulations
 from software.checkpoint import Checkpoint, CheckpointError, Digits
-from software.networks import for_digits
 from software.places import whole
+from software.tuning.networks import for_digits
 from software.tuning.schedule_choice import USUAL_SCHEDULE, PlannedLayer, ScheduleChoice, plan_layers, run_of
 from software.weight_formats import ALL_ESELL, FormatChoice
 

@@ -30,14 +30,12 @@ def check_program(program: elf.Elf, path: Path, asked: Configuration[Accelerator
         if needs.schedule not in config.schedules:
             wanted, have = SCHEDULES.numbered(needs.schedule).name, SCHEDULES.names(config.schedules)
             raise UserError(f"{layer} runs by the schedule {wanted}, preset {asked.name} has: {have}")
-        wants = {
-            "sends changes of h": needs.changes,
-            f"takes x as {needs.x.name.lower()}": needs.x not in config.input_formats,
-            "stores rows of h as fp16": needs.h_fp16,
-        }
-        for what, there in wants.items():
+        for what, there in (("sends changes of h", needs.changes), ("stores rows of h as fp16", needs.h_fp16)):
             if there and not config.delta:
                 raise UserError(f"{layer} {what}, preset {asked.name} has delta false")
+        if needs.x not in config.input_formats:
+            have = ", ".join(number.name.lower() for number in config.input_formats)
+            raise UserError(f"{layer} takes x as {needs.x.name.lower()}, preset {asked.name} reads: {have}")
         for name, form in (("W", needs.w), ("U", needs.u)):
             if form not in config.formats:
                 have = FORMATS.names(config.formats)

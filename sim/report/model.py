@@ -8,7 +8,7 @@ import numpy as np
 
 from golden.config import BLOCK_COLS
 from golden.cycles import SCHEDULES
-from golden.isa import COUNTER_MEANINGS, COUNTER_SUMS, Counter
+from golden.isa import COUNTER_MEANINGS, COUNTER_SUMS, Counter, Schedule
 from sim.results.result import ERROR_EDGES, LayerRun, RunResult
 
 SCHEMA = "elstm.report/1"
@@ -145,6 +145,10 @@ def parameters_of(run: LayerRun) -> str:
     """What formats and schedule left open of the run, in words; N_fuse is not among it."""
     said = [f"groups of {', '.join(map(str, run.group_sizes))}"] if run.group_sizes else []
     said += ["units of W skipped where x is 0"] if run.x_skip else []
+    said += ["changes of h"] if run.delta and run.schedule != Schedule.EVENTS else []
+    said += [f"changes of x from {run.x_threshold:g} on"] if run.x_threshold else []
+    said += [f"x as {run.x_format}"] if run.x_format != "fp32" else []
+    said += ["rows of h as fp16"] if run.h_fp16 else []
     for name, gap_bits, unit_cols in (("W", run.w_gap_bits, run.w_unit_cols), ("U", run.u_gap_bits, run.u_unit_cols)):
         if gap_bits:
             columns = "" if unit_cols == BLOCK_COLS else f" and units of {unit_cols} column"

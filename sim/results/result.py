@@ -65,11 +65,12 @@ class LayerRun:
     ``word_model_port_words`` what the first of them moves; ``counters``: all of the accelerator's, by name;
     ``port_busy``: cycles in which the port moved a word. ``schedule`` is its number in golden.isa,
     ``group_sizes`` those of the list schedule as asked for, ``x_skip`` whether units of W were skipped where x is zero,
-    ``format`` the name
-    of that of W and U, "A and B" where they differ; ``*_gap_bits``, ``*_unit_cols``: what a stream format left open, 0
-    gap bits where the format has none; ``kept_blocks`` counts U's units of h; 0 ``published_model_cycles``: the
-    schedule has no such formula. In a comparison of schemes ``scheme`` names this one, ``source`` and ``index`` the
-    data, ``speedup`` is of ``original`` over this on the same data, and ``paper_cycles`` is the paper's bar.
+    ``delta`` whether changes of h were sent, ``x_threshold`` that of x by events, ``x_format`` fp32, fp16 or uint8,
+    ``h_fp16`` whether rows were; ``format`` the name of that of W and U, "A and B" where they differ; ``*_gap_bits``,
+    ``*_unit_cols``: what a stream format left open, 0 gap bits where the format has none; ``kept_blocks`` counts U's
+    units of h, with ``delta`` those that were sent; 0 ``published_model_cycles``: the schedule has no such formula. In
+    a comparison of schemes ``scheme`` names this one, ``source`` and ``index`` the data, ``speedup`` is of ``original``
+    over this on the same data, and ``paper_cycles`` is the paper's bar.
     """
 
     layer: str
@@ -100,6 +101,10 @@ class LayerRun:
     schedule: int = 0
     group_sizes: list[int] = field(default_factory=list)
     x_skip: bool = False
+    delta: bool = False
+    x_threshold: float = 0.0
+    x_format: str = "fp32"
+    h_fp16: bool = False
     format: str = "eSELL"
     w_gap_bits: int = 0
     w_unit_cols: int = 4

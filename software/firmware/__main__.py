@@ -14,7 +14,6 @@ from software.cli import UserError, check_outputs, run, within
 from software.firmware import layers
 from software.firmware.build import build, memory_bytes, names, sources, toolchain
 from software.firmware.packing import PackedNetwork, build_network
-from software.networks import NetworkOption, for_digits, network_of
 from software.options import (
     ConfigOption,
     ImagesOption,
@@ -23,6 +22,7 @@ from software.options import (
     accelerator_if_asked,
     check_fits,
 )
+from software.tuning.networks import NetworkOption, for_digits, network_of
 from software.tuning.schedule_choice import (
     BestOption,
     DeltaOption,

@@ -182,10 +182,12 @@ class ScheduleChoice:
             switch = "events=false" if number == Schedule.EVENTS else "group_list=false"
             switch = "events=true" if config.events else switch
             raise UserError(f"--schedule {self.schedule} is not built with {switch}, which has: {have}")
-        wanted = {"--delta": self.delta, "--x-format": self.x_format != InputFormat.FP32, "--h-fp16": self.h_fp16}
-        for option, there in wanted.items():
+        for option, there in (("--delta", self.delta), ("--h-fp16", self.h_fp16)):
             if there and not config.delta:
                 raise UserError(f"{option} is not built with delta=false")
+        if self.x_format not in config.input_formats:
+            have = ", ".join(number.name.lower() for number in config.input_formats)
+            raise UserError(f"--x-format {self.x_format.name.lower()} is not built with this configuration: {have}")
 
     def plan(self, packed: PackedLayer, x: ArrayLike, golden: LayerResult, config: AcceleratorConfig) -> Plan:
         """The plan of a layer, by its first sequence x (T, inputs) and golden's result of it."""

@@ -46,6 +46,7 @@ def found() -> dict[type, wiring.Component]:
         TOPS["soc"].elaborate(SOC_PRESETS["rvfi"]),
         # all that no preset has
         TOPS["accelerator"].elaborate(replace(preset("tiny"), group_list=True, stream16=True, stream8=True)),
+        TOPS["accelerator"].elaborate(preset("event")),
     ]
     return {type(part): part for top in tops for part in parts(top) if type(part).__module__.startswith("hdl.")}
 

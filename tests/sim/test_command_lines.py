@@ -9,7 +9,7 @@ import typer
 
 from hdl import build
 from hdl.synth import budget
-from sim import core_cpi, elstm, regress, run
+from sim import core_cpi, cycles_accuracy, elstm, regress, run
 from sim.core_lockstep import command as core_lockstep
 from sim.figure10 import command as figure10
 from sim.report import command as report
@@ -31,7 +31,7 @@ def _app(module: Any) -> typer.Typer:
 
 MODULES = {
     module.__name__: _app(module)
-    for module in (run, report, figure10, sweep, regress, core_cpi, core_lockstep, build, budget)
+    for module in (run, report, figure10, cycles_accuracy, sweep, regress, core_cpi, core_lockstep, build, budget)
 }
 COMMANDS = [
     name if module is not MODULES["sim.run"] else f"{name} {command.name}"

@@ -8,8 +8,8 @@ import pytest
 
 from software.checkpoint import MNIST_DIGITS, Checkpoint, LayerWeights, load_checkpoint, load_digits
 from software.cli import UserError
-from software.networks import NETWORKS, for_digits
 from software.tuning.balance import balanced
+from software.tuning.networks import NETWORKS, for_digits
 from software.tuning.schedule_choice import ScheduleChoice
 from software.weight_formats import FormatChoice
 

@@ -15,14 +15,18 @@ from golden import memory
 from golden.config import preset
 from golden.cycles import LIST, LayerWords
 from golden.formats import Parameters, esell
-from golden.isa import Format, Schedule, group_words
-from golden.layer import pack_layer
+from golden.isa import Format, InputFormat, Schedule, group_words
+from golden.layer import Layer, pack_layer
 from golden.layer import run as golden_run
 from golden.reference import reference
 from software import image
+from software.checkpoint import MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError, run, write_all
 from software.lstm_sim_esell import main
+from software.tuning.networks import NETWORKS, for_digits
 from software.tuning.plan import Plan
+from software.tuning.schedule_choice import plan_layers
+from software.weight_formats import FormatChoice
 
 
 def layer(inputs: int = 9, hidden: int = 10, x_shape: tuple[int, ...] = (5, 9), seed: int = 1) -> dict[str, np.ndarray]:
@@ -141,6 +145,69 @@ def test_formats_as_asked_for(
     assert (
         f"stream-16, gap bits {gap}, units of 1 column" in shown and "stream-8, gap bits 4, units of 1 column" in shown
     )
+
+
+def test_changes_go_into_header_and_image(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = layer(x_shape=(2, 5, 9))
+    arrays["x"] = (np.random.default_rng(9).integers(0, 256, (2, 5, 9)) / 256).astype(np.float32)
+    source, files = save(tmp_path / "l.npz", **arrays), ("--header", tmp_path / "l.h", "--image", tmp_path / "l.bin")
+    streams = ("--w-format", "stream16", "--u-format", "stream8", "--unit", 1)
+    asked = ("--schedule", "events", "--x-format", "uint8", "--h-fp16", "--x-threshold", 0.125)
+    run = (source, "--out", tmp_path / "r.npz", "--threshold", "0.3", *streams, *files)
+    assert call(monkeypatch, *run, *asked, "--json", tmp_path / "l.json") == 0
+    packed = FormatChoice("stream16", "stream8", unit=1).on_grid(w=True, u=True).pack(*(arrays[n] for n in "wub"))
+    plan = Plan(
+        schedule=Schedule.EVENTS, delta=True, x_threshold=0.125, x_format=InputFormat.UINT8, h_fp16=True
+    )  # fmt: skip
+    assert (tmp_path / "l.bin").read_bytes() == image.build(packed, arrays["x"], 0.3, plan)
+    golden = Layer(packed, delta=True, events=True).run(arrays["x"], 0.3, x_threshold=0.125)
+    with np.load(tmp_path / "r.npz") as found:
+        assert np.array_equal(found["h"], golden.h[..., :10]) and np.array_equal(found["kept"], golden.kept)
+        assert np.array_equal(found["x_sent"], golden.x_sent) and 0 < golden.x_sent.mean() < 1
+        assert np.abs(found["h"] - found["h_float64"]).max() < 0.1
+    text = (tmp_path / "l.h").read_text()
+    assert f"#define LAYER_SCHEDULE {plan.start_word:#x} /* in START's flags: events, changes of x from" in text
+    assert "#define LAYER_X_THRESHOLD 0x3e000000 /* of EVENTS: 0.125 */" in text and "LAYER_GROUPS" not in text
+    words = np.array([int(item, 16) for item in arrays_of(text)["x"][1]], np.uint64)
+    assert words.tobytes() == memory.x_bytes(packed, arrays["x"], InputFormat.UINT8)
+    (told,) = json.loads((tmp_path / "l.json").read_text())["layers"]
+    assert (told["delta"], told["x_threshold"], told["x_format"], told["h_fp16"]) == (True, 0.125, "uint8", True)
+    assert told["plan"] == "events, changes of x from 0.125 on, x as uint8, rows of h as fp16"
+    assert "events, changes of x from 0.125 on" in capsys.readouterr().out
+    assert call(monkeypatch, *run, "--grid") == 0
+    with np.load(tmp_path / "r.npz") as found:
+        u = FormatChoice("stream16", "stream8", unit=1).on_grid(w=False, u=True).pack(*(arrays[n] for n in "wub")).u
+        assert np.array_equal(found["u_words"], u.words) and "x_sent" not in found.files
+    assert call(monkeypatch, *run, "--balance") == 2
+    assert "--balance is for a network" in capsys.readouterr().err
+
+
+def test_bytes_that_x_is_none_of_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = save(tmp_path / "l.npz", **layer(x_shape=(5, 9)))
+    run = (source, "--out", tmp_path / "r.npz", "--image", tmp_path / "l.bin", "--x-format", "uint8")
+    assert call(monkeypatch, *run) == 2
+    assert "error: x as uint8 must be k/256, k in 0..255, not " in capsys.readouterr().err
+    assert not (tmp_path / "r.npz").exists()
+
+
+def test_a_network_by_events_is_packed_for_its_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Layer 1 on bytes with W scaled for them, layer 2 on fp16 rows, as programs have it."""
+    network = NETWORKS["delta"]
+    asked = ("--schedule", "events", "--w-format", "stream16", "--u-format", "stream16", "--unit", 1)
+    files = ("--image", tmp_path / "n.bin", "--digits", 2, "--x-format", "uint8", "--h-fp16")
+    assert call(monkeypatch, network.path, "--out", tmp_path / "r.npz", *asked, *files) == 0
+    digits = load_digits(MNIST_DIGITS)
+    trained, x = for_digits(load_checkpoint(network.path), digits, network.schedule, network.formats)
+    planned = plan_layers(trained.layers, x[0], network.formats, network.schedule, preset("event"))
+    x = x[:2]
+    for number, one in enumerate(planned, 1):
+        wanted = image.build(one.packed, x, one.threshold, one.plan)
+        assert (tmp_path / f"n.l{number}.bin").read_bytes() == wanted
+        x = one.golden(x).h_pruned
 
 
 def test_a_schedule_goes_into_header_and_image(

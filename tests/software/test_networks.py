@@ -14,7 +14,7 @@ from golden.sends import GRID_BITS
 from sim.digits.network import whole_test_set
 from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, load_checkpoint, load_digits
 from software.cli import UserError
-from software.networks import NETWORKS, for_digits, network_of
+from software.tuning.networks import NETWORKS, for_digits, network_of
 from software.tuning.plan import Plan
 from software.tuning.schedule_choice import ScheduleChoice, plan_layers, run_of
 from software.weight_formats import ALL_ESELL, FormatChoice
@@ -43,7 +43,7 @@ def test_every_network_suits_its_preset(name: str) -> None:
 def test_what_is_said_counts_before_what_the_network_has() -> None:
     delta = network_of("delta")
     listed = delta.schedule_of(schedule="list")
-    assert (listed.schedule, listed.delta, listed.x_format, listed.h_fp16) == ("list", True, InputFormat.UINT8, True)
+    assert (listed.schedule, listed.delta, listed.x_format, listed.h_fp16) == ("list", True, InputFormat.FP16, True)
     assert delta.schedule_of(schedule="list", delta=False, x_format="fp32", h_fp16=False) == ScheduleChoice(
         schedule="list"
     )
@@ -86,8 +86,12 @@ def test_networks_that_there_are_not() -> None:
         ("default", {}, "--schedule events is not built with events=false, which has: cell-fusion, list"),
         ("event", {"schedule": "list"}, "--schedule list is not built with events=true, which has: events"),
         ("tiny", {"schedule": "cell-fusion"}, "--delta is not built with delta=false"),
-        ("tiny", {"schedule": "cell-fusion", "delta": False}, "--x-format is not built with delta=false"),
-        ("tiny", {"schedule": "cell-fusion", "delta": False, "x_format": "fp32"}, "--h-fp16 is not built with"),
+        ("tiny", {"schedule": "cell-fusion", "delta": False}, "--h-fp16 is not built with delta=false"),
+        (
+            "tiny",
+            {"schedule": "cell-fusion", "delta": False, "h_fp16": False},
+            "--x-format fp16 is not built with this configuration: fp32",
+        ),
     ],
 )
 def test_a_build_says_what_it_has_not(name: str, switch: dict[str, object], text: str) -> None:

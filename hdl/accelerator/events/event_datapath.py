@@ -5,9 +5,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import AcceleratorConfig
 from hdl.accelerator.burst_arbiter import BurstArbiter
+from hdl.accelerator.events.column_path import ColumnPath
 from hdl.accelerator.events.event_cell import EventCell
 from hdl.accelerator.events.event_gates import EventGates
-from hdl.accelerator.events.event_path import EventPath
 from hdl.accelerator.events.input_changes import InputChanges
 from hdl.accelerator.signatures import (
     DatapathSignature,
@@ -43,7 +43,7 @@ class EventDatapath(Component):
         m = Module()
         cfg = self.cfg
         m.submodules.inputs = inputs = InputChanges(cfg)
-        m.submodules.path = path = EventPath(cfg)
+        m.submodules.path = path = ColumnPath(cfg)
         m.submodules.gates = gates = EventGates(cfg)
         m.submodules.cell = cell = EventCell(cfg)
         m.submodules.hidden = hidden = HiddenState(cfg)

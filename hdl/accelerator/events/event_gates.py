@@ -161,10 +161,13 @@ class EventGates(Component):
             m.submodules[f"held_{gate}"] = memory = held[gate]
             m.submodules[f"biases_{gate}"] = bias_memory = biases[gate]
             base = bases[gate]
-            begins = (self.bias.addr >= base) & ((self.bias.addr - base)[: w.h_blocks + 2] < p.h_blocks)
+            # which of the gate's blocks; of another gate it is none
+            bias_block = Signal(len(self.bias.addr) + 1, name=f"bias_block_{gate}")
+            begins = bias_block < p.h_blocks
             m.d.comb += [
+                bias_block.eq(self.bias.addr - base),
                 bias_memory.write_en.eq(self.bias.en & begins),
-                bias_memory.write_addr.eq(self.bias.addr - base),
+                bias_memory.write_addr.eq(bias_block),
                 bias_memory.write_data.eq(self.bias.data),
                 bias_memory.read_en.eq(1),
                 bias_memory.read_addr.eq(stages[1].block),
@@ -212,13 +215,16 @@ class EventGates(Component):
                     self.gates.gates[gate][i].eq(activation.y),
                 ]
             mine = sums_after[gate * width :]
-            state_row = self.held_sums.addr - (base << 2)
-            of_state = self.held_sums.en & (self.held_sums.addr[2:] >= base) & (state_row[2:] < p.h_blocks)
+            state_block = Signal(len(self.held_sums.addr) - 1, name=f"state_block_{gate}")
+            m.d.comb += state_block.eq(self.held_sums.addr[2:] - base)
+            of_state = self.held_sums.en & (state_block < p.h_blocks)
             lane_en = Const((1 << width) - 1, BLOCK_COLS) << (width * (written.part if slices > 1 else 0))
             m.d.comb += [
                 memory.read_addr.eq(Mux(self.state.read, (self.state.addr >> 2) - base, picked.block)),
-                memory.write_en.eq(Mux(written.valid, lane_en[:BLOCK_COLS], Mux(of_state, 1 << state_row[:2], 0))),
-                memory.write_addr.eq(Mux(written.valid, written.block, state_row >> 2)),
+                memory.write_en.eq(
+                    Mux(written.valid, lane_en[:BLOCK_COLS], Mux(of_state, 1 << self.held_sums.addr[:2], 0))
+                ),
+                memory.write_addr.eq(Mux(written.valid, written.block, state_block)),
                 memory.write_data.eq(
                     Mux(written.valid, Cat(*mine).replicate(slices), self.held_sums.data.replicate(BLOCK_COLS))
                 ),

@@ -38,6 +38,8 @@ class InputChanges(Component):
     ``held`` writes where a state is loaded and ``state`` reads. ``keep`` tells of the blocks of steps, in order, whose
     bits and, through ``block``, changes can be read: those of even steps, then those of odd ones, each until
     ``step_done``, which says that the words of the oldest step were all issued.
+
+    ``faults``: a value is over 1 in magnitude or no number; ``events``: words of x.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -190,7 +192,7 @@ class InputChanges(Component):
             keeps.write_en.eq(sends.done),
             keeps.write_addr.eq(place),
             keeps.write_data.eq(sends.sent),
-            keeps.read_en.eq(1),
+            keeps.read_en.eq(self.keep.en),
             keeps.read_addr.eq(self.keep.addr),
             self.keep.keep.eq(keeps.read_data),
             changes.write_en.eq(sends.done),

@@ -165,8 +165,14 @@ class StreamDecoder(Component):
             m.d.sync += [have_decoded.eq(take_word | take_end), decoded.unit.eq(unit), decoded.first.eq(first)]
         is_word = have_decoded & ~decoded.unit.end
 
-        narrow = self._of("narrow", decoded.unit.mark)
-        single = self._of("single", decoded.unit.mark)
+        narrow: Any = self._of("narrow", decoded.unit.mark)
+        single: Any = self._of("single", decoded.unit.mark)
+        if self.cfg.events:
+            # of which matrix a word is was known a stage before
+            narrow = Signal(name="decoded_narrow")
+            single = Signal(name="decoded_single")
+            with m.If(moves):
+                m.d.sync += [narrow.eq(self._of("narrow", unit.mark)), single.eq(self._of("single", unit.mark))]
         self._check(m, decoded, is_word, moves, narrow, single)
         if self.cfg.events:
             m.d.comb += self.of_u.eq(unit.mark.of_u)

@@ -107,6 +107,9 @@ class Counters(Component):
         for counter in COUNTED:
             name = counter.name.lower()
             happened, most = self._events(name)
+            if not most:
+                # no unit of this build says anything of it
+                continue
             events = Signal(range(most + 1), name=f"{name}_events")
             parts[counter] = Signal(range(most * _LONGEST + 1), name=name)
             m.d.sync += [

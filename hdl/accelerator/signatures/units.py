@@ -65,7 +65,8 @@ class StateReadSignature(Signature):
 
 
 class KeepSignature(Signature):
-    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read.
+    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read; in
+    builds with DELTA bits that were asked for stay until ``en``.
 
     Parameters:
         addr: shape of a block's number, if it is not one of h.
@@ -73,7 +74,8 @@ class KeepSignature(Signature):
 
     def __init__(self, cfg: AcceleratorConfig, addr: ShapeLike | None = None) -> None:
         blocks = Widths(cfg).h_blocks if addr is None else addr
-        super().__init__({"published": Out(1), "addr": In(blocks), "keep": Out(cfg.keep_bits)})
+        enable = {"en": In(1)} if cfg.delta else {}
+        super().__init__({"published": Out(1), "addr": In(blocks), **enable, "keep": Out(cfg.keep_bits)})
 
 
 class BlockSignature(Signature):

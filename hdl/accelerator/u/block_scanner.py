@@ -20,8 +20,8 @@ class BlockScanner(Component):
 
     A block of four columns is looked at in each cycle, or in as many cycles as units of it are sent. The run of
     ``parameters`` begins with ``enable``. ``keep`` and, by events, ``x_keep`` tell of blocks that are known, and give
-    their bits; ``offset_addr`` asks for the lengths of four units, ``offsets`` and ``w_offsets``, one cycle later. An
-    entry is given while ``room`` is high.
+    their bits; ``offset_addr`` asks for the lengths of four units with ``offset_en``, ``offsets`` and ``w_offsets``,
+    which are there one cycle later and stay. An entry is given while ``room`` is high.
 
     ``kept``, ``skipped``, ``x_sent``, ``x_skipped``: units of the block that is looked at; ``bad_format``: a unit too
     long for memory to be asked for it.
@@ -44,6 +44,7 @@ class BlockScanner(Component):
                 "enable": In(1),
                 "keep": In(KeepSignature(cfg)),
                 "offset_addr": Out(self._blocks()),
+                "offset_en": Out(1),
                 "offsets": In(HALVES),
                 **of_x,
                 "room": In(1),
@@ -110,7 +111,7 @@ class BlockScanner(Component):
             with m.State("DONE"):
                 pass
 
-        # A cycle later its bits and lengths leave their memories; they are asked for until the next stage takes them.
+        # A cycle later its bits and lengths leave their memories, and stay until the next stage takes them.
         takes_block = Signal()
         looked: Any = Signal(
             data.StructLayout(
@@ -126,13 +127,13 @@ class BlockScanner(Component):
             )
         )
         single = Signal()
-        asked = Signal.like(block)
         m.d.comb += [
             takes_look.eq(~looked.valid | takes_block),
             single.eq(Mux(of_u, p.u_matrix.single, p.w_matrix.single)),
-            asked.eq(Mux(takes_look, block, looked.block)),
-            self.keep.addr.eq(asked),
-            self.offset_addr.eq(Mux(Mux(takes_look, single, looked.single), asked, asked >> 2)),
+            self.keep.addr.eq(block),
+            self.keep.en.eq(takes_look),
+            self.offset_addr.eq(Mux(single, block, block >> 2)),
+            self.offset_en.eq(takes_look),
         ]
         with m.If(takes_look):
             m.d.sync += [
@@ -146,7 +147,10 @@ class BlockScanner(Component):
             ]
         lengths, bits = self.offsets.as_value(), self.keep.keep
         if cfg.events:
-            m.d.comb += self.x_keep.addr.eq(asked + Mux(Mux(takes_look, half, looked.half), cfg.x_blocks, 0))
+            m.d.comb += [
+                self.x_keep.addr.eq(block + Mux(half, cfg.x_blocks, 0)),
+                self.x_keep.en.eq(takes_look),
+            ]
             lengths = Mux(looked.of_u, lengths, self.w_offsets.as_value())
             bits = Mux(looked.of_u, bits, self.x_keep.keep)
         all_kept = (p.threshold == 0) & ~p.delta

@@ -112,7 +112,7 @@ class RecurrentPath(Component):
             scanner.enable.eq(setup.done & ~bank.clearing),
             scanner.offsets.eq(offsets.read_data),
             scanner.room.eq((segments.room >= 2) & (columns.room >= 2)),
-            offsets.read_en.eq(1),
+            offsets.read_en.eq(scanner.offset_en if cfg.delta else 1),
             offsets.read_addr.eq(scanner.offset_addr),
             offsets.write_en.eq(setup.offsets.en),
             offsets.write_addr.eq(setup.offsets.addr),

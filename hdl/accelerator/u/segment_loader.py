@@ -49,9 +49,7 @@ class SegmentLoader(Component):
         ]
         with m.If(finished & self.segments.valid):
             m.d.sync += current.eq(self.segments.payload)
-        with m.Else():
-            m.d.sync += [
-                current.addr.eq(current.addr + self.space.alloc),
-                current.words.eq(current.words - self.space.alloc),
-            ]
+        with m.Elif(self.burst.taken):
+            # reckoned whether it is taken or not: that is known late
+            m.d.sync += [current.addr.eq(current.addr + words), current.words.eq(current.words - words)]
         return m

@@ -85,7 +85,7 @@ class HiddenState(Component):
             keeps.write_en.eq(write),
             keeps.write_addr.eq(addr),
             keeps.write_data.eq(keep),
-            keeps.read_en.eq(1),
+            keeps.read_en.eq(self.keep.en if cfg.delta else 1),
             keeps.read_addr.eq(self.keep.addr),
             self.keep.keep.eq(keeps.read_data),
             blocks.write_en.eq(write),

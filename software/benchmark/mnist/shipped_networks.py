@@ -25,7 +25,7 @@ from software.benchmark.mnist.options import DataOption, LimitOption
 from software.checkpoint import Checkpoint, CheckpointError, Digits, load_checkpoint, meta_text
 from software.cli import UserError, check_outputs, write_all
 from software.files.content import arrays_of, read_file
-from software.networks import NETWORKS, Network, for_digits, network_of
+from software.tuning.networks import NETWORKS, Network, for_digits, network_of
 from software.tuning.plan import plan_line
 from software.tuning.schedule_choice import PlannedLayer, plan_layers, run_of
 from software.weight_formats import formats_line

@@ -95,11 +95,14 @@ def test_units_that_are_sent_are_asked_for(
             ctx.set(dut.keep.published, int(h_may))
             published[0] += x_may
             published[1] += h_may
-            asked = {
-                "x": ctx.get(dut.x_keep.addr),
-                "h": ctx.get(dut.keep.addr),
-                "offsets": ctx.get(dut.offset_addr),
-            }
+            # what was asked for stays until there is another question
+            if ctx.get(dut.keep.en):
+                assert ctx.get(dut.x_keep.en) and ctx.get(dut.offset_en)
+                asked = {
+                    "x": ctx.get(dut.x_keep.addr),
+                    "h": ctx.get(dut.keep.addr),
+                    "offsets": ctx.get(dut.offset_addr),
+                }
             if ctx.get(dut.segments.valid):
                 segments.append((ctx.get(dut.segments.payload.addr), ctx.get(dut.segments.payload.words)))
             if ctx.get(dut.columns.valid):

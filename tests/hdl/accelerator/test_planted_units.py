@@ -27,6 +27,7 @@ CAUGHT_BY = {
     "unit-source": f"{HERE}/test_weight_source.py",
     "unit-store": f"{HERE}/test_store_unit.py",
     "unit-streams": f"{HERE}/test_stream_decoder.py",
+    "unit-vector": f"{HERE}/events/test_event_vector.py",
     "unit-walker": f"{HERE}/test_list_units.py",
     "unit-weights": f"{HERE}/test_loaders.py",
 }

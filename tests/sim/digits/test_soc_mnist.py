@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from golden.config import ACCELERATOR_PRESETS, preset
-from golden.isa import Counter, Schedule
+from golden.isa import Counter, InputFormat, Schedule
 from sim import run
 from sim.digits import soc as soc_mnist
 from sim.digits.network import Network, Setup
@@ -250,6 +250,9 @@ def test_a_program_that_needs_more_than_there_is(
     for plan, form, message in [
         (Plan(schedule=Schedule.LIST, groups=(2,)), "esell", "runs by the schedule list, preset {} has: cell-fusion"),
         (Plan(), "stream16", "has W in stream-16, preset {} reads: eSELL"),
+        (Plan(delta=True), "esell", "sends changes of h, preset {} has delta false"),
+        (Plan(x_format=InputFormat.FP16), "esell", "takes x as fp16, preset {} reads: fp32"),
+        (Plan(h_fp16=True), "esell", "stores rows of h as fp16, preset {} has delta false"),
     ]:
         checkpoint, x = load_checkpoint(files / "net.npz"), load_digits(files / "digits.npz").inputs()
         packed = FormatChoice(form, form)

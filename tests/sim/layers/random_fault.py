@@ -12,8 +12,8 @@ import numpy as np
 from golden.config import GATES
 from golden.formats import Packed, stored
 from golden.formats.words import Words
-from golden.isa import Counter, Error, Flags, Funct
-from golden.layer import Layer, LayerResult
+from golden.isa import Counter, Error, Flags, Funct, InputFormat
+from golden.layer import LayerResult
 from golden.numbers import to_fp16
 from golden.recurrence import State
 from golden.tables import TABLE_VALUES
@@ -136,10 +136,12 @@ def tables(rng: np.random.Generator, call: LayerCall, name: str) -> Fault | None
 
 
 def inputs(rng: np.random.Generator, call: LayerCall, _: str) -> Fault | None:
-    """An x that fp16 does not hold."""
+    """An x that fp16 does not hold, or that is above 1 by events; as a byte there is none."""
+    if call.x_format == InputFormat.UINT8:
+        return None
     x = np.array(call.x)
     step, column = int(rng.integers(len(x))), int(rng.integers(x.shape[1]))
-    x[step, column] = rng.choice([np.nan, np.inf, -65520.0])
+    x[step, column] = rng.choice([np.nan, np.inf, -65520.0, *[1.001, -1.5] * call.events])
     return _plain(f"x[{step}, {column}] is {x[step, column]}", replace(call, x=x))
 
 
@@ -152,13 +154,20 @@ def biases(rng: np.random.Generator, call: LayerCall, _: str) -> Fault | None:
 
 
 def states(rng: np.random.Generator, call: LayerCall, _: str) -> Fault | None:
-    """An h of the state that is none."""
+    """An h of the state that is none, or with DELTA more held than there can be."""
     if call.state is None:
         return None
-    h = call.state.h.copy()
+    h, held = call.state.h.copy(), call.state.held
     unit = int(rng.integers(len(h)))
+    if held is not None and rng.random() < 0.6:
+        name = "x" if held.x is not None and rng.random() < 0.5 else "h"
+        values = getattr(held, name).copy()
+        unit = int(rng.integers(len(values)))
+        values[unit] = rng.choice([1025, -1025, 1 << 16, -(1 << 31)])
+        state = State(h, call.state.c, replace(held, **{name: values}))
+        return _plain(f"held of {name}: {values[unit]} in unit {unit}", replace(call, state=state))
     h[unit] = rng.choice([np.nan, 1.5, 0.1])
-    return _plain(f"h of the state: {h[unit]} in unit {unit}", replace(call, state=State(h, call.state.c)))
+    return _plain(f"h of the state: {h[unit]} in unit {unit}", replace(call, state=State(h, call.state.c, held)))
 
 
 def _loaded(call: LayerCall, golden: LayerResult, name: str) -> np.ndarray:
@@ -166,6 +175,8 @@ def _loaded(call: LayerCall, golden: LayerResult, name: str) -> np.ndarray:
     matrix: Packed = getattr(call.packed, name)
     if name == "u":
         units = golden.kept.any(axis=0)
+    elif call.events:
+        units = golden.x_sent.any(axis=0)
     elif call.flags & Flags.X_SKIP:
         units = (to_fp16(call.x) != 0).reshape(call.steps, len(matrix.offsets), -1).any(axis=(0, 2))
     else:
@@ -175,7 +186,7 @@ def _loaded(call: LayerCall, golden: LayerResult, name: str) -> np.ndarray:
 
 def loads(rng: np.random.Generator, call: LayerCall, name: str) -> Fault | None:
     """Memory answers the load of a word with an error: of the array of that name, or of any."""
-    golden = Layer(call.packed, x_skip=bool(call.flags & Flags.X_SKIP)).run(call.x, call.threshold, call.state)
+    golden = call.golden()
     segments = layer_segments(call)
     read = [s for s in segments if s.size and s.name not in ("h", *["state"] * (call.state is None))]
     if not (of_name := [s for s in read if s.name.startswith(name)]) or golden.errors or golden.overflow != "none":
@@ -189,7 +200,7 @@ def loads(rng: np.random.Generator, call: LayerCall, name: str) -> Fault | None:
 
 def stores(rng: np.random.Generator, call: LayerCall, _: str) -> Fault | None:
     """Memory answers a store with an error."""
-    golden = Layer(call.packed, x_skip=bool(call.flags & Flags.X_SKIP)).run(call.x, call.threshold, call.state)
+    golden = call.golden()
     if golden.errors or golden.overflow != "none":
         return None
     segments = layer_segments(call)
@@ -203,7 +214,7 @@ def stores(rng: np.random.Generator, call: LayerCall, _: str) -> Fault | None:
 def aborts(rng: np.random.Generator, call: LayerCall, _: str) -> Fault | None:
     """ABORT once so many words were asked for: not more than any run of the call asks for."""
     packed = call.packed
-    least = packed.h + call.steps * packed.x // 2
+    least = packed.h + call.steps * packed.x // (2 if call.x_format == InputFormat.FP32 else 8)
     return Fault("aborted", call, layer_segments(call), reads=int(rng.integers(least)))
 
 
@@ -256,7 +267,7 @@ def problems_of(case: RandomLayer, fault: Fault) -> tuple[list[str], Error]:
         return [outcome.stopped, *outcome.violations[:3]], Error.NONE
     broken = _answers(outcome, 0, len(Counter))
     found = decode(bad, broken)
-    golden = Layer(bad.packed, x_skip=bool(bad.flags & Flags.X_SKIP)).run(bad.x, bad.threshold, bad.state)
+    golden = bad.golden()
     expected = golden
     if fault.memory is not None:
         expected = replace(golden, errors=frozenset({fault.memory}))
@@ -272,5 +283,4 @@ def problems_of(case: RandomLayer, fault: Fault) -> tuple[list[str], Error]:
         problems = judge("bad", bad, expected, found, case.config).problems
     memory = {name.removeprefix("good_"): data for name, data in outcome.memory.items() if name.startswith("good_")}
     after = decode(good, replace(_answers(outcome, 1, len(Counter)), memory=memory))
-    right = case.layer.run(good.x, good.threshold, good.state)
-    return problems + judge("good", good, right, after, case.config).problems, found.status.code
+    return problems + judge("good", good, good.golden(), after, case.config).problems, found.status.code

@@ -139,7 +139,7 @@ def test_checks_are_made_in_the_order_of_the_table() -> None:
 
 
 BAD_COMMANDS = {
-    "unknown funct": Command(encode(11)),
+    "unknown funct": Command(encode(12)),
     "largest funct": Command(encode(127)),
     "other opcode": Command(encode(Funct.SIZES, opcode=0x2B)),
     "no rs1": Command(encode(Funct.SIZES, xs1=False)),

@@ -10,7 +10,7 @@ import pytest
 from golden.config import preset
 from golden.isa import Error, Flags, Format, Funct, Schedule, streams_word
 from sim.layers.jobs import layer_segments
-from sim.layers.random_layer import FULL_CONFIGS, RandomLayer, Traits, calls, generate
+from sim.layers.random_layer import DELTA_CONFIGS, EVENT_CONFIGS, FULL_CONFIGS, RandomLayer, Traits, calls, generate
 from sim.protocol.accelerator import Command
 from tests.sim.layers.random_fault import FAULTS, Fault, problems_of
 
@@ -69,6 +69,16 @@ def test_faults_with_everything_built(name: str) -> None:
         cases = (generate(seed, name, replace(SMALL, n_pe=config.n_pe)) for seed in count(1000 * config.n_pe))
         ends |= {end(*found) for found in islice(drawn(name, cases), 12)}
     assert ENDS[name] <= ends
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_where_changes_are_sent(name: str) -> None:
+    ends = set()
+    for config in (DELTA_CONFIGS[0], EVENT_CONFIGS[3]):
+        cases = (generate(seed, name, replace(SMALL, full=False), config) for seed in count(30_000))
+        ends |= {end(*found) for found in islice(drawn(name, cases), 12)}
+    assert ends & ENDS[name]
 
 
 @dataclass(frozen=True)

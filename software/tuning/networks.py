@@ -50,13 +50,15 @@ class Network:
     ) -> ScheduleChoice:
         """What a command line asks for: of what it leaves out (None, False), what the network is run by.
 
-        A network that is trained for changes of h stays so by another schedule. Raises UserError.
+        A network that is trained for changes of h stays so by another schedule, where x are no bytes, which are for
+        events. Raises UserError.
         """
         own = self.schedule
         name = schedule or (CELL_FUSION.name if best else own.schedule)
         same = name == own.schedule and not best
         events = name == EVENTS.name
-        usual_x = next(key for key, number in INPUT_FORMATS.items() if number == own.x_format)
+        own_x = InputFormat.FP16 if own.x_format == InputFormat.UINT8 and not events else own.x_format
+        usual_x = next(key for key, number in INPUT_FORMATS.items() if number == own_x)
         return ScheduleChoice.of(
             n_fuse or own.n_fuse,
             name,

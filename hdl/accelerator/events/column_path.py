@@ -43,7 +43,7 @@ from hdl.common.queue import Queue
 from hdl.common.ram import Ram
 
 
-class EventPath(Component):
+class ColumnPath(Component):
     """Loads what comes first, then for each step the columns of W and of U that are sent, and adds their products.
 
     ``x_keep``, ``h_keep`` tell what is sent, ``x_block``, ``h_block`` fetch the changes. ``step`` says when the sums of
@@ -135,7 +135,7 @@ class EventPath(Component):
             rows = cfg.x_blocks if name == "w" else cfg.h_blocks
             m.submodules[f"{name}_offsets"] = offsets = Ram(64, rows)
             m.d.comb += [
-                offsets.read_en.eq(1),
+                offsets.read_en.eq(scanner.offset_en),
                 offsets.read_addr.eq(scanner.offset_addr),
                 offsets.write_en.eq(write.en),
                 offsets.write_addr.eq(write.addr),
