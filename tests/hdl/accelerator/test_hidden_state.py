@@ -197,6 +197,7 @@ def test_changes_are_sent_as_golden_says(
             looking = len(kept) < published and stalls.random() < 0.7
             published += ctx.get(dut.keep.published)
             ctx.set(dut.block.en, looking)
+            ctx.set(dut.keep.en, looking)
             if looking:
                 ctx.set(dut.keep.addr, len(kept) % blocks)
                 ctx.set(dut.block.addr, len(kept) % blocks)
