@@ -18,8 +18,8 @@ from tests.doc_commands import ROOT
 FORMAT = ("-m", "software.esell_format", "64", "64", "0.5")
 DIGITS = ("-m", "sim.run", "mnist", "--digits", "40", "--workers", "1", "--system", "accelerator")
 MODULES = [
-    "hdl.build", "hdl.synth.budget", "sim.core_cpi", "sim.core_lockstep", "sim.coverage", "sim.cycles_accuracy", "sim.elstm",
-    "sim.figure10", "sim.regress", "sim.report", "sim.run", "sim.sweep", "software.benchmark.data",
+    "hdl.build", "hdl.synth.budget", "sim.core_cpi", "sim.core_lockstep", "sim.coverage", "sim.cycles_accuracy",
+    "sim.elstm", "sim.figure10", "sim.regress", "sim.report", "sim.run", "sim.sweep", "software.benchmark.data",
     "software.benchmark.format_cost", "software.benchmark.import_torch", "software.benchmark.lm",
     "software.benchmark.mnist", "software.esell_format", "software.figure9", "software.firmware",
     "software.group_size_tuning", "software.lstm_sim_esell", "software.ptb_sentences", "scripts.counter_docs",
