@@ -11,6 +11,7 @@ CAUGHT_BY = {
     "unit-bank": f"{HERE}/test_result_bank.py",
     "unit-blocks": f"{HERE}/test_block_scanner.py",
     "unit-cell": f"{HERE}/test_cell_unit.py",
+    "unit-changes": f"{HERE}/events/test_input_changes.py",
     "unit-frontend": f"{HERE}/test_frontend_units.py",
     "unit-gates": f"{HERE}/test_gate_unit.py",
     "unit-hidden": f"{HERE}/test_hidden_state.py",
