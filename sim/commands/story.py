@@ -24,7 +24,7 @@ from sim.protocol.base import Design, EngineError
 from sim.protocol.timing import MemoryTiming
 from sim.report.page import files_of
 from sim.report.timeline import LONGEST, Recorded, check_window, record, to_bytes
-from sim.report.timeline_page import DigitView, LayerView, View, facts_of, layer_view, page
+from sim.report.timeline_page import DigitView, LayerView, View, facts_of, layer_view, page, sends_view
 from sim.results.environment import command, versions
 from sim.results.result import InputRun, LayerRun, RunResult
 from software.cli import UserError, write_all
@@ -85,7 +85,11 @@ def tell(story: Story, title: str, call: LayerCall, golden: LayerResult, where: 
     story.records.append(recorded)
     story.runs.append(run)
     story.problems += [*recorded.verdict.problems, *recorded.problems]
-    story.views.append(layer_view(run, recorded.timeline, recorded.rtl.h, kept_after(golden)))
+    if call.delta:
+        sends = sends_view(run, golden, np.asarray(call.x), call.state.held if call.state else None)
+        story.views.append(layer_view(run, recorded.timeline, recorded.rtl.h, None, sends))
+    else:
+        story.views.append(layer_view(run, recorded.timeline, recorded.rtl.h, kept_after(golden)))
 
 
 def golden_of(layer: PlannedLayer, x: NDArray[np.float32], name: str) -> LayerResult:

@@ -20,16 +20,19 @@ from sim.engines.build_cache import scratch
 from sim.engines.compiled import CompiledAccelerator
 from sim.engines.native.vcd import read_rows
 from sim.layers.compare import Verdict, judge
-from sim.layers.jobs import LayerCall, LayerOutcome, decode, layer_job
+from sim.layers.jobs import LayerCall, LayerOutcome, decode, layer_job, layer_segments
 from sim.layers.words import RunWords
 from sim.protocol.base import Design, Progress, WaveRequest
 from sim.protocol.timing import MemoryTiming
 from sim.report.tracks import (
+    EVENT_SIGNALS,
     NO_STEP,
     SIGNALS,
     Track,
     counts_of,
     disagreements,
+    event_counts_of,
+    event_tracks_of,
     pool_signals,
     pool_tracks_of,
     tracks_of,
@@ -93,7 +96,7 @@ def record(
     """
     first, last = check_window(*window or (0, LONGEST - 1))
     listed = call.schedule == Schedule.LIST
-    names = pool_signals(config) if listed else SIGNALS
+    names = EVENT_SIGNALS if call.events else pool_signals(config) if listed else SIGNALS
     with scratch() as folder:
         path = folder / "signals.npy"
         # The commands before START take cycles too, and only from the run's beginning can steps be counted.
@@ -107,7 +110,10 @@ def record(
     cycles = rtl.counters[Counter.CYCLES]
     if first >= cycles:
         raise UserError(f"the run has {cycles:,} cycles, none from {first:,} on")
-    if listed:
+    if call.events:
+        arrays = {s.name: range(s.address, s.address + s.size) for s in layer_segments(call)}
+        tracks = event_tracks_of(signals, arrays)
+    elif listed:
         groups = groups_of(call.groups, call.steps, Work(RunWords.of(call, golden), config).most)
         tracks = pool_tracks_of(signals, config, groups, call.packed.h // BLOCK_COLS)
     else:
@@ -116,7 +122,8 @@ def record(
     whole = not running[-1]
     problems = []
     if whole:
-        problems = [f"{title}: {text}" for text in disagreements(counts_of(signals, tracks), rtl.counters)]
+        counts = (event_counts_of if call.events else counts_of)(signals, tracks)
+        problems = [f"{title}: {text}" for text in disagreements(counts, rtl.counters)]
     kept = tuple(
         Track(track.name, track.states, track.codes[first : last + 1], track.steps[first : last + 1])
         for track in tracks
@@ -158,6 +165,7 @@ def load(path: Path) -> Timeline:
 
 
 __all__ = [
+    "EVENT_SIGNALS",
     "LONGEST",
     "NO_STEP",
     "SIGNALS",
@@ -167,6 +175,8 @@ __all__ = [
     "check_window",
     "counts_of",
     "disagreements",
+    "event_counts_of",
+    "event_tracks_of",
     "load",
     "record",
     "to_bytes",

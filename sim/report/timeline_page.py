@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.layer import LayerResult
+from golden.recurrence import Held
+from golden.sends import HELD_LIMIT
 from sim.report.model import has_n_fuse, parameters_of, schedule_name
 from sim.report.page import environment
 from sim.report.timeline import Timeline
@@ -19,6 +22,7 @@ from sim.results.result import LayerRun, RunResult
 COLOURS = {
     "idle": 0, "W": 1, "U": 2, "x": 3, "setup": 4, "store": 5, "stalled": 6, "full": 7,
     "no step": 5, "stolen": 4, "starved": 6, "head": 5, "waits for W": 4, "waits for a row": 5,
+    "starved of U": 7, "x sent": 1, "h sent": 2, "held": 5,
 }  # fmt: skip
 """Number of each state's colour in the style sheet; that of "works" is its unit's."""
 WORKING = {"W": 1, "U": 2, "gate": 3}
@@ -38,6 +42,25 @@ class DigitView:
     answers: tuple[dict[str, float], ...]
     tested_accuracy: float | None = None
     tested_inputs: int = 0
+
+
+@dataclass(frozen=True)
+class SendsView:
+    """What a run with DELTA sent, as pictures (data URIs) with time down and elements to the right.
+
+    of_h: what is sent after each step, for the step below; of_x: what is sent before each, None without events; unit:
+    elements of h that are sent together; sent, x_sent: units that the steps took in, of ``units``, ``x_units``; last:
+    those of the last row, which no step takes in.
+    """
+
+    of_h: str
+    of_x: str | None
+    unit: int
+    sent: int
+    units: int
+    last: int
+    x_sent: int
+    x_units: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +88,7 @@ class LayerView:
     blocks: int
     picture: str
     timeline: dict[str, Any]
+    sends: SendsView | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +143,7 @@ def png(pixels: NDArray[np.uint8]) -> str:
 
 def picture_of_h(h: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """h (T, H), kept (T, H / u), of the units after each step: pixels (T, H, 3), blue below 0, red above, dropped
-    grey, and black what was never stored (NaN).
+    grey, and black what was never stored (NaN). Or changes of h or x, and what is sent of them: held grey.
     """
     low, zero, high = (np.array(colour, np.float64) for colour in ((33, 102, 172), (247, 247, 247), (178, 24, 43)))
     size = np.clip(np.abs(np.nan_to_num(h)), 0, 1)[..., None] ** 0.5
@@ -127,6 +151,40 @@ def picture_of_h(h: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.
     pixels[np.repeat(~kept, h.shape[1] // kept.shape[1], axis=1)] = DROPPED
     pixels[np.isnan(h)] = 0
     return pixels.round().astype(np.uint8)
+
+
+def sends_view(run: LayerRun, golden: LayerResult, x: NDArray[np.float32], held: Held | None) -> SendsView:
+    """Of a run with DELTA over x (T, X), from golden's result of it; held: before its first step, None for zeros."""
+    first = np.zeros(run.h) if held is None else held.h / HELD_LIMIT
+    # what is held changes when and only when the unit is sent
+    of_h = np.diff(np.concatenate((first[None], golden.h_pruned)), axis=0).astype(np.float32)
+    units, x_units = golden.kept.shape[1], golden.x_sent.shape[1]
+    of_x = None
+    if x_units:
+        old = np.zeros(run.x) if held is None or held.x is None else held.x / HELD_LIMIT
+        padded = np.pad(x, ((0, 0), (0, run.x - x.shape[1])))
+        changes = _changes(old, padded, np.repeat(golden.x_sent, run.x // x_units, axis=1))
+        of_x = png(picture_of_h(changes, golden.x_sent))
+    after = np.asarray(of_h.reshape(run.t, units, -1).any(axis=2))
+    return SendsView(
+        of_h=png(picture_of_h(of_h, after)),
+        of_x=of_x,
+        unit=run.h // units,
+        sent=run.kept_blocks,
+        units=golden.kept.size,
+        last=int(after[-1].sum()),
+        x_sent=run.counters["X_SENT"] if x_units else 0,
+        x_units=golden.x_sent.size,
+    )
+
+
+def _changes(old: NDArray[np.float64], x: NDArray[np.float32], sent: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """What is sent of x (T, X) in each step, but for its rounding to the grid; sent: (T, X)."""
+    found = np.zeros(x.shape, np.float32)
+    for t, row in enumerate(x):
+        found[t] = np.where(sent[t], row - old, 0)
+        old = np.where(sent[t], row, old)
+    return found
 
 
 def digit_view(
@@ -144,8 +202,17 @@ def digit_view(
     return DigitView(picture, label, int(logits.argmax()), golden, answers, **tested)
 
 
-def layer_view(run: LayerRun, timeline: Timeline, h: NDArray[np.float32], kept: NDArray[np.bool_]) -> LayerView:
-    """h (T, H) as stored; kept (T, H / 4): which blocks of it the next step may use."""
+def layer_view(
+    run: LayerRun,
+    timeline: Timeline,
+    h: NDArray[np.float32],
+    kept: NDArray[np.bool_] | None,
+    sends: SendsView | None = None,
+) -> LayerView:
+    """h (T, H) as stored; kept (T, H / u): which units of it the next step may use, None with DELTA, which drops none
+    and has ``sends``."""
+    if kept is None:
+        kept = np.ones((run.t, run.h // run.u_unit_cols), bool)
     return LayerView(
         title=timeline.title,
         shape=f"X {run.x}, H {run.h}, T {run.t}",
@@ -164,6 +231,7 @@ def layer_view(run: LayerRun, timeline: Timeline, h: NDArray[np.float32], kept: 
         blocks=kept.size,
         picture=png(picture_of_h(h, kept)),
         timeline=timeline_view(timeline),
+        sends=sends,
     )
 
 

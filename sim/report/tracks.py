@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.config import AcceleratorConfig
+from golden.config import WORD_BYTES, AcceleratorConfig
 from golden.isa import COUNTER_MEANINGS, Counter
 from hdl.accelerator.layout import step_layout
 
@@ -47,6 +47,22 @@ def pool_signals(config: AcceleratorConfig) -> dict[str, str]:
         signals[f"due_{bank}"] = f"datapath.weights.issue.feed_{bank}.due"
         signals[f"step_{bank}"] = f"datapath.weights.issue.steps__{bank}"
     return signals
+
+
+EVENT_SIGNALS = {
+    name: signal
+    for name, signal in _COMMON.items()
+    if name in ("busy", "port_busy", "port_stalled", "port_full", "issue", "kind", "gate_busy", "gate_wait_store")
+} | {
+    "address": "memory.addr",
+    "w_loaded": "datapath.path.events__w_words", "u_loaded": "datapath.path.events__u_words",
+    "working": "datapath.path.events__pe_busy",
+    "starved": "datapath.path.events__w_starved", "u_starved": "datapath.path.events__u_starved",
+    "step_issued": "datapath.path.step_issued",
+    "x_sent": "datapath.path.events__x_sent", "x_skipped": "datapath.path.events__x_skipped",
+    "kept": "datapath.path.events__kept_blocks", "skipped": "datapath.path.events__skipped_blocks",
+}  # fmt: skip
+"""Those of a run by events."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +106,21 @@ POOL_PE = (
     ("stolen", "has a value word of W that waits because the gate unit reads its bank"),
     ("starved", "a group of steps is under way and no value word of W is there for its bank"),
 )
+EVENT_PE = (
+    ("idle", "every word of the columns that are known to be sent has been taken"),
+    ("W", "multiplies a word of W with the change of x that it was sent for"),
+    ("U", "multiplies a word of U with the change of h that it was sent for"),
+    ("starved", "a word of W is due and not there"),
+    ("starved of U", "a word of U is due and not there"),
+)
+SCANNER = (
+    ("idle", "nothing to look at: x is not there, or the next units of h are not known"),
+    ("x sent", "found units of x whose change is sent"),
+    ("h sent", "found units of h whose change is sent"),
+    ("held", "looked at units that are all held"),
+)
+WORD_DELAY = 2
+"""Cycles from a word at the decoder to its values at the PE, by events."""
 GATE = (
     ("idle", COUNTER_MEANINGS[Counter.GATE_IDLE]),
     ("works", COUNTER_MEANINGS[Counter.GATE_BUSY]),
@@ -181,6 +212,55 @@ def pool_tracks_of(
     """The same of a run under the list, from ``pool_signals``; groups: its time steps, pass by pass."""
     pes = tuple(_pool_pe(signals, pe, config, groups, h_blocks) for pe in range(config.n_pe))
     return (_port(signals), *pes, _u_pe(signals, "U words"), _gate(signals))
+
+
+def _event_port(s: Mapping[str, NDArray[Any]], arrays: Mapping[str, range]) -> Track:
+    issued = s["issue"] == 1
+    place, kind = _held(s["address"], issued).astype(np.int64) * WORD_BYTES, _held(s["kind"], issued)
+    of_w, of_u = ((place >= arrays[name].start) & (place < arrays[name].stop) for name in ("w", "u"))
+    word = np.select([of_w, of_u, kind == 2, kind == 3], [1, 2, 3, 5], 4)
+    codes = np.select([s["port_busy"] == 1, s["port_stalled"] == 1, s["port_full"] == 1], [word, 6, 7], 0)
+    return Track("memory port", PORT, codes.astype(np.uint8), np.zeros(len(codes), np.uint16))
+
+
+def event_tracks_of(signals: Mapping[str, NDArray[Any]], arrays: Mapping[str, range]) -> tuple[Track, ...]:
+    """The same of a run by events, from EVENT_SIGNALS; arrays: of each array of the run its bytes in memory."""
+    s = signals
+    works = s["working"] == 1
+    of_u = np.zeros(len(works), bool)
+    of_u[WORD_DELAY:] = s["u_loaded"][:-WORD_DELAY] == 1
+    missing = s["starved"] == 1
+    codes = np.select([works & of_u, works, missing & (s["u_starved"] == 1), missing], [2, 1, 4, 3], 0)
+    steps = np.where(works, _before(s["step_issued"] == 1) + 1, NO_STEP)
+    pe = Track("PE", EVENT_PE, codes.astype(np.uint8), steps.astype(np.uint16))
+    held = (s["x_skipped"] > 0) | (s["skipped"] > 0)
+    found = np.select([s["x_sent"] > 0, s["kept"] > 0, held], [1, 2, 3], 0)
+    scanner = Track("scanner", SCANNER, found.astype(np.uint8), np.zeros(len(found), np.uint16))
+    no_w = np.zeros(len(works), np.uint8)
+    return _event_port(s, arrays), scanner, pe, _gate({**s, "gate_wait_w": no_w})
+
+
+def event_counts_of(signals: Mapping[str, NDArray[Any]], tracks: tuple[Track, ...]) -> dict[Counter, int]:
+    """What the counters must say of a run by events."""
+    by_code = {track.name: np.bincount(track.codes, minlength=len(track.states)) for track in tracks}
+    port, pe, gate = by_code["memory port"], by_code["PE"], by_code["gate unit"]
+    cycles = len(signals["busy"])
+    u_starved = int((signals["u_starved"] == 1).sum())
+    u_words = int((signals["u_loaded"] == 1).sum())
+    found = {
+        Counter.CYCLES: cycles,
+        Counter.PORT_BUSY: port[1:6].sum(), Counter.PORT_STALLED: port[6], Counter.PORT_FULL: port[7],
+        Counter.PORT_IDLE: port[0], Counter.W_WORDS: port[1], Counter.U_WORDS: port[2], Counter.X_WORDS: port[3],
+        Counter.SETUP_WORDS: port[4], Counter.STORE_WORDS: port[5],
+        Counter.W_BUSY: pe[1] + pe[2], Counter.W_STARVED: pe[3] + pe[4], Counter.W_IDLE: pe[0], Counter.W_STOLEN: 0,
+        Counter.PE_BUSY: pe[1] + pe[2],
+        Counter.U_STARVED: u_starved, Counter.U_IDLE: cycles - u_words - u_starved,
+        Counter.GATE_BUSY: gate[1], Counter.GATE_WAIT_W: 0, Counter.GATE_WAIT_STORE: gate[3],
+        Counter.GATE_IDLE: gate[0],
+        Counter.X_SENT: signals["x_sent"].sum(), Counter.X_SKIPPED: signals["x_skipped"].sum(),
+        Counter.KEPT_BLOCKS: signals["kept"].sum(), Counter.SKIPPED_BLOCKS: signals["skipped"].sum(),
+    }  # fmt: skip
+    return {counter: int(count) for counter, count in found.items()}
 
 
 def counts_of(signals: Mapping[str, NDArray[Any]], tracks: tuple[Track, ...]) -> dict[Counter, int]:

@@ -1,15 +1,16 @@
 """The hidden state alone: which blocks are kept, and what the U path and the store unit read of them."""
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from golden import numbers
-from golden.config import VECTOR_UNITS, preset
-from golden.sends import of_grid, sends
+from golden.config import AcceleratorConfig
+from golden.sends import HELD_LIMIT, of_grid, sends
+from hdl.accelerator.vector.block_sends import SENDS_LATENCY
 from hdl.accelerator.vector.hidden_state import HiddenState
 from tests.hdl.accelerator.unit_bench import CFG, cycles, parameters, simulate
 
@@ -86,166 +87,161 @@ def test_blocks_are_kept_as_golden_says(seed: int, threshold: float, unit: int, 
     assert stored == expected[state * blocks :]
 
 
-DELTA = replace(CFG, delta=True)
-CONFIGS = {"DELTA": DELTA, **{str(units): replace(preset("event"), vector_units=units) for units in VECTOR_UNITS}}
-NOBODY_LOADED = 777
-"""Held values that a run before left, in units of 2^-10."""
+def with_changes(units: int) -> AcceleratorConfig:
+    """A build with DELTA; by events where there are more units a cycle than one."""
+    cfg = replace(CFG, stream16=True, delta=True)
+    return cfg if units == 1 else replace(cfg, n_pe=1, slots=0, esell=False, events=True, vector_units=units)
 
 
-@dataclass
-class Seen:
-    """What is read of a hidden state: of each row its keep bits, operands and blocks to store, of the last one h, and
-    what is held in the end."""
-
-    keep: list[int] = field(default_factory=list)
-    operands: list[list[int]] = field(default_factory=list)
-    rows: list[tuple[int, list[int]]] = field(default_factory=list)
-    last: list[list[int]] = field(default_factory=list)
-    held: list[int] = field(default_factory=list)
+def drift(rng: np.random.Generator, rows: int, hidden: int) -> np.ndarray:
+    """h that changes little from row to row, now and then much, and often not at all on the grid of what is held."""
+    steps = rng.normal(size=(rows, hidden)) * rng.choice([0, 2.0**-13, 2.0**-9, 0.1, 1], (rows, hidden))
+    return np.clip(rng.uniform(-1, 1, hidden) + steps.cumsum(axis=0), -1, 1).astype(np.float16)
 
 
-def read_all(dut: HiddenState, h: np.ndarray, held: np.ndarray | None, seed: int, **values: int) -> Seen:
-    """Give ``dut`` the rows h (N, H) fp16, the first of a state where ``held`` (H,) is loaded, some elements at once,
-    and read everything of it, with random stalls."""
-    stalls = random.Random(seed)
-    width = dut.cfg.vector_units
-    state, blocks = int(held is not None), h.shape[1] // 4
+@pytest.mark.parametrize(
+    ("seed", "threshold", "unit", "state", "units", "delta", "pruned"),
+    [
+        (1, 0.2, 4, 0, 1, 1, 1),
+        (2, 0.1, 1, 1, 1, 1, 1),
+        (3, 0.0, 4, 1, 2, 1, 0),
+        (4, 0.05, 1, 0, 4, 1, 1),
+        (5, 0.3, 4, 1, 4, 1, 1),
+        (6, float("inf"), 4, 1, 1, 1, 1),
+        (7, 0.0, 1, 0, 2, 1, 0),
+        (8, 0.2, 4, 1, 4, 0, 1),
+        (9, 0.2, 1, 0, 1, 0, 1),
+        (10, 1.0, 1, 1, 1, 1, 0),
+    ],
+)
+def test_changes_are_sent_as_golden_says(
+    seed: int, threshold: float, unit: int, state: int, units: int, delta: int, pruned: int
+) -> None:
+    """In a build with DELTA: what is sent and by how much, rows as they are stored, what is held in the end, last h.
+
+    ``units``: elements of h in a cycle; without ``delta`` h itself is kept or not.
+    """
+    rng, stalls = np.random.default_rng(seed), random.Random(seed)
+    blocks, steps = (5, 1, 4)[seed % 3], 5
+    hidden = 4 * blocks
+    limit = numbers.threshold_q24(threshold)
+    h = drift(rng, steps + state, hidden)
+    q24 = numbers.q24_of_fp16(h)
+    # what memory has at first counts only in a run with a state
+    in_memory = rng.choice([-HELD_LIMIT, HELD_LIMIT, *rng.integers(-HELD_LIMIT, HELD_LIMIT + 1, 6)], hidden)
+    held = in_memory.astype(np.int32) if state else np.zeros(hidden, np.int32)
+    sent, given, shown = [], [], []
+    for row in range(len(h)):
+        found = sends(q24[row : row + 1], held[None], limit, unit)
+        if not delta:
+            sent.append(numbers.keep_units(h[row : row + 1], limit, unit)[0])
+            given.append(h[row])
+            shown.append(h[row])
+            continue
+        sent.append(found.sent[0])
+        # after the last step nothing is sent any more; its h is what a state has, and what is held is from before
+        given.append(found.change[0] if row < len(h) - 1 else h[row])
+        shown.append(of_grid(found.held)[0] if pruned else h[row])
+        held = found.held[0] if row < len(h) - 1 else held
+    wanted = np.repeat(np.array(sent), unit, axis=1).reshape(-1, blocks, 4) @ (1, 2, 4, 8)
+    values = numbers.fp16_bits(np.array(given)).reshape(-1, blocks, 4)
+    row_values = numbers.fp16_bits(np.array(shown)).reshape(-1, blocks, 4)
+    keep_rows = np.full_like(wanted, 15) if delta else wanted
+
+    dut = HiddenState(with_changes(units))
     bits = numbers.fp16_bits(h)
-    loaded = np.full(h.shape[1], NOBODY_LOADED) if held is None else held
-    seen = Seen()
+    kept: list[tuple[int, list[int]]] = []
+    stored: list[tuple[int, list[int]]] = []
+    raw: list[list[int]] = []
+    left: list[int] = []
 
     async def bench(ctx: Any) -> None:
-        single = values.pop("single")
-        parameters(ctx, dut, h_blocks=blocks, steps=len(h) - state, state_in=state, **values)
-        ctx.set(dut.parameters.u_matrix.single, single)
-        for unit, value in enumerate(loaded.tolist()):
+        parameters(ctx, dut, h_blocks=blocks, threshold=limit, state_in=state, steps=steps, delta=delta)
+        parameters(ctx, dut, h_pruned=pruned)
+        ctx.set(dut.parameters.u_matrix.single, int(unit == 1))
+        for addr, value in enumerate(in_memory.tolist()):
             ctx.set(dut.held.en, 1)
-            ctx.set(dut.held.addr, unit)
+            ctx.set(dut.held.addr, addr)
             ctx.set(dut.held.data, value)
             await ctx.tick()
         ctx.set(dut.held.en, 0)
-        feeds = [
-            (row, row < state, bits[row, i : i + (1 if row < state else width)].tolist())
+        queue = [
+            (bits[row, i : i + (1 if row < state else units)].tolist(), row)
             for row in range(len(h))
-            for i in range(0, h.shape[1], 1 if row < state else width)
+            for i in range(0, hidden, 1 if row < state else units)
         ]
         published = done = 0
+        reading: tuple[int, int] | None = None
         looking = False
-        reading: int | None = None
-        async for _ in cycles(ctx, lambda: f"seed {seed}: {h.size // 4} blocks, {len(seen.keep)} read"):
+        waited = f"seed {seed}: all blocks published and read"
+        async for _ in cycles(ctx, lambda: f"{waited}, {len(kept)} of {h.size // 4} yet"):
             if looking:
-                seen.keep.append(ctx.get(dut.keep.keep))
-                seen.operands.append(list(ctx.get(dut.block.h)))
+                kept.append((ctx.get(dut.keep.keep), list(ctx.get(dut.block.h))))
             if reading is not None:
-                seen.rows.append((ctx.get(dut.row.keep), list(ctx.get(dut.row.h))))
-            if len(seen.keep) == h.size // 4 and len(seen.rows) == (len(h) - state) * blocks:
+                stored.append((ctx.get(dut.row.keep), list(ctx.get(dut.row.h))))
+            if len(kept) == h.size // 4 and len(stored) == steps * blocks:
                 break
-            # a step begins when all of h before it is known and read, and a row may be overwritten when it is stored
-            feed = bool(feeds) and stalls.random() < 0.7 and len(seen.keep) >= feeds[0][0] * blocks
-            feed = feed and done * blocks - len(seen.rows) <= blocks
+            # an h follows from all of the h before it, and its row may be overwritten when it is stored
+            row = queue[0][1] if queue else 0
+            feed = bool(queue) and len(kept) >= row * blocks and stalls.random() < 0.8
+            feed = feed and len(stored) >= (row - state - 1) * blocks
             ctx.set(dut.unit.valid, 0)
             ctx.set(dut.state.valid, 0)
             if feed:
-                _, of_state, elements = feeds.pop(0)
-                source = dut.state if of_state else dut.unit
+                new, row = queue.pop(0)
+                source = dut.state if row < state else dut.unit
                 ctx.set(source.valid, 1)
-                for i, element in enumerate(elements):
-                    ctx.set(source.h if len(elements) == 1 else source.h[i], element)
+                for i, element in enumerate(new):
+                    ctx.set(source.h if len(new) == 1 else source.h[i], element)
             done += ctx.get(dut.row.done)
-            looking = len(seen.keep) < published and stalls.random() < 0.7
+            looking = len(kept) < published and stalls.random() < 0.7
             published += ctx.get(dut.keep.published)
-            ctx.set(dut.keep.en, int(looking))
-            ctx.set(dut.block.en, int(looking))
-            ctx.set(dut.keep.addr, len(seen.keep) % blocks if looking else stalls.randrange(blocks))
-            ctx.set(dut.block.addr, len(seen.keep) % blocks if looking else stalls.randrange(blocks))
-            ready = len(seen.rows) < (done - ctx.get(dut.row.done)) * blocks
-            reading = len(seen.rows) if ready and stalls.random() < 0.7 else None
+            ctx.set(dut.block.en, looking)
+            ctx.set(dut.keep.en, looking)
+            if looking:
+                ctx.set(dut.keep.addr, len(kept) % blocks)
+                ctx.set(dut.block.addr, len(kept) % blocks)
+            ready = len(stored) < (done - ctx.get(dut.row.done)) * blocks
+            reading = (len(stored) // blocks, len(stored) % blocks) if ready and stalls.random() < 0.7 else None
             if reading is not None:
-                ctx.set(dut.row.half, reading // blocks % 2)
-                ctx.set(dut.row.addr, reading % blocks)
+                ctx.set(dut.row.half, reading[0] % 2)
+                ctx.set(dut.row.addr, reading[1])
         ctx.set(dut.block.en, 0)
         ctx.set(dut.row.raw, 1)
         for block in range(blocks):
             ctx.set(dut.row.addr, block)
             await ctx.tick()
-            seen.last.append(list(ctx.get(dut.row.h)))
+            raw.append(list(ctx.get(dut.row.h)))
+        ctx.set(dut.row.raw, 0)
         ctx.set(dut.held_state.read, 1)
-        for unit in range(4 * blocks):
-            ctx.set(dut.held_state.addr, unit)
+        for unit_ in range(hidden):
+            ctx.set(dut.held_state.addr, unit_)
             await ctx.tick()
-            seen.held.append(ctx.get(dut.held_state.value))
+            left.append(ctx.get(dut.held_state.value))
 
     simulate(dut, bench)
-    return seen
+    every = [(row, block) for row in range(len(h)) for block in range(blocks)]
+    assert kept == [(int(wanted[r, b]), values[r, b].tolist()) for r, b in every], f"seed {seed}"
+    assert stored == [(int(keep_rows[r, b]), row_values[r, b].tolist()) for r, b in every[state * blocks :]]
+    assert raw == bits[-1].reshape(blocks, 4).tolist()
+    assert left == (held if delta else in_memory).tolist()
 
 
-def drawn(rng: np.random.Generator, rows: int, hidden: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of h that change little or much, and what is held at first."""
-    steps = rng.normal(size=(rows, hidden)) * rng.choice([0.5, 0.02, 1e-3, 0], (rows, hidden))
-    h = np.clip(np.cumsum(steps, axis=0), -1, 1).astype(np.float16)
-    held = np.clip(np.rint(h[0].astype(np.float64) * 1024) + rng.integers(-40, 41, hidden), -1024, 1024)
-    return h, held.astype(np.int32)
+@pytest.mark.parametrize("units", [1, 2, 4])
+def test_a_block_can_be_read_soon_after_its_last_element(units: int) -> None:
+    """The next step waits for it: what is sent is decided in the cycle after, and told of when it is written."""
+    dut = HiddenState(with_changes(units))
+    seen: list[int] = []
 
+    async def bench(ctx: Any) -> None:
+        parameters(ctx, dut, h_blocks=2, steps=2, delta=1)
+        async for cycle in cycles(ctx, lambda: "two blocks", 40):
+            ctx.set(dut.unit.valid, int(cycle < 8 // units))
+            if ctx.get(dut.keep.published):
+                seen.append(cycle)
+            if len(seen) == 2:
+                break
 
-@pytest.mark.parametrize(
-    ("name", "seed", "blocks", "threshold", "unit", "state", "pruned"),
-    [
-        ("DELTA", 1, 1, 0.02, 1, 0, 1),
-        ("DELTA", 2, 5, 0.05, 4, 1, 1),
-        ("1", 3, 3, 0.0, 1, 1, 0),
-        ("2", 4, 4, 0.1, 4, 0, 1),
-        ("2", 5, 2, 0.01, 1, 1, 0),
-        ("4", 6, 1, 0.02, 1, 0, 1),
-        ("4", 7, 5, 0.05, 4, 1, 1),
-    ],
-)
-def test_changes_are_those_of_golden(
-    name: str, seed: int, blocks: int, threshold: float, unit: int, state: int, pruned: int
-) -> None:
-    """Also what is stored of a row, and that the last row leaves h as it is and what is held as it was."""
-    cfg = CONFIGS[name]
-    h, at_first = drawn(np.random.default_rng(seed), 5 + state, 4 * blocks)
-    limit = numbers.threshold_q24(threshold)
-    held = at_first[None] if state else np.zeros((1, 4 * blocks), np.int32)
-    keep: list[int] = []
-    operands: list[list[int]] = []
-    rows: list[list[int]] = []
-    for row in h[:, None]:
-        found = sends(numbers.q24_of_fp16(row), held, limit, unit)
-        keep += (np.repeat(found.sent, unit, axis=1).reshape(blocks, 4) @ (1, 2, 4, 8)).tolist()
-        operands += numbers.fp16_bits(found.change).reshape(-1, 4).tolist()
-        rows += numbers.fp16_bits(of_grid(found.held) if pruned else row).reshape(-1, 4).tolist()
-        before, held = held, found.held
-    seen = read_all(
-        HiddenState(cfg), h, at_first if state else None, seed,
-        delta=1, threshold=limit, h_pruned=pruned, single=int(unit == 1),
-    )  # fmt: skip
-    where = f"seed {seed}, {name}"
-    assert sum(keep) > 0, f"{where}: some must be sent"
-    # nobody takes anything of the last row
-    assert seen.keep[:-blocks] == keep[:-blocks], where
-    assert seen.operands[:-blocks] == operands[:-blocks], where
-    assert seen.rows == [(15, row) for row in rows[state * blocks :]], where
-    assert seen.last == numbers.fp16_bits(h[-1]).reshape(-1, 4).tolist(), where
-    assert seen.held == before[0].tolist(), where
-
-
-@pytest.mark.parametrize(
-    ("name", "seed", "threshold", "unit", "state"), [("DELTA", 1, 0.4, 4, 1), ("DELTA", 2, 0.2, 1, 0)]
-)
-def test_a_build_with_delta_prunes_as_golden_says(
-    name: str, seed: int, threshold: float, unit: int, state: int
-) -> None:
-    """Nothing is held then, whatever there is in that memory, and what is there stays."""
-    blocks = 4
-    h = rows_of_h(np.random.default_rng(seed), 4 + state, 4 * blocks)
-    limit = numbers.threshold_q24(threshold)
-    kept = np.repeat(numbers.keep_units(h, limit, unit), unit, axis=1).reshape(-1, 4) @ (1, 2, 4, 8)
-    bits = numbers.fp16_bits(h).reshape(-1, 4).tolist()
-    held = np.full(4 * blocks, NOBODY_LOADED) if state else None
-    seen = read_all(HiddenState(DELTA), h, held, seed, threshold=limit, h_pruned=1, single=int(unit == 1))
-    where = f"seed {seed}"
-    assert seen.keep == kept.tolist(), where
-    assert seen.operands == bits, where
-    assert seen.rows == list(zip(kept.tolist(), bits, strict=True))[state * blocks :], where
-    assert set(seen.held) == {NOBODY_LOADED}, where
+    simulate(dut, bench)
+    last = [4 // units - 1, 8 // units - 1]
+    assert seen == [cycle + SENDS_LATENCY + 1 for cycle in last]

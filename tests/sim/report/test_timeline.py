@@ -18,7 +18,16 @@ from sim.engines.build_cache import cache_root
 from sim.engines.compiled import CompiledAccelerator
 from sim.engines.native.vcd import read_rows
 from sim.layers.jobs import LayerCall, layer_job
-from sim.layers.random_layer import CONFIGS, FULL_CONFIGS, RandomLayer, Traits, calls, generate
+from sim.layers.random_layer import (
+    CONFIGS,
+    DELTA_CONFIGS,
+    EVENT_CONFIGS,
+    FULL_CONFIGS,
+    RandomLayer,
+    Traits,
+    calls,
+    generate,
+)
 from sim.layers.table2 import LAYERS, random_case
 from sim.protocol.base import Design, EngineError, WaveRequest
 from sim.protocol.timing import MemoryTiming
@@ -36,8 +45,7 @@ TINY = preset("tiny")
 
 def recorded(case: RandomLayer, config: AcceleratorConfig, window: tuple[int, int] | None = None) -> Recorded:
     call = calls(case)[0]
-    golden = Layer(call.packed).run(np.asarray(call.x), call.threshold, call.state)
-    return record("a layer", call, golden, config, case.timing, window)
+    return record("a layer", call, call.golden(case.layer), config, case.timing, window)
 
 
 def test_cycles_add_up_to_the_counters_on_random_layers():
@@ -80,6 +88,79 @@ def test_pes_of_the_pool_add_up_and_take_the_steps_of_their_banks():
             of_w |= set(taken)
         if not case.flags & Flags.X_SKIP and len(case.packed.w.words) > case.packed.w.offsets.size:
             assert of_w in (set(), set(range(steps))), case.text
+
+
+@pytest.mark.slow
+def test_changes_and_events_add_up_and_take_the_steps_in_turn():
+    config = EVENT_CONFIGS[-1]
+    for seed in range(300, 312):
+        case = generate(seed, traits=Traits(max_size=32, max_steps=8), config=config)
+        found = recorded(case, config)
+        assert found.verdict.exact and found.problems == [], case.text
+        tracks = {track.name: track for track in found.timeline.tracks}
+        assert list(tracks) == ["memory port", "scanner", "PE", "gate unit"]
+        works = np.isin(tracks["PE"].codes, (1, 2))
+        taken = tracks["PE"].steps[works].astype(int) - 1
+        assert (works == (tracks["PE"].steps != NO_STEP)).all() and (np.diff(taken) >= 0).all(), case.text
+        assert set(tracks["gate unit"].steps[tracks["gate unit"].codes == 1] - 1) == set(range(found.rtl.status.rows))
+    for seed in range(300, 306):
+        case = generate(seed, traits=Traits(max_size=32, max_steps=8, delta=True), config=DELTA_CONFIGS[1])
+        found = recorded(case, DELTA_CONFIGS[1])
+        assert found.verdict.exact and found.problems == [], case.text
+
+
+def event_signals(**changed: list[int]) -> dict[str, np.ndarray]:
+    """Ten cycles of a run by events, everything quiet but what is given."""
+    given = {name: np.array(changed.get(name, [0] * 10)) for name in timeline.EVENT_SIGNALS}
+    return given | {"busy": np.ones(10, int)}
+
+
+ARRAYS = {
+    "w": range(0x1000, 0x1010),
+    "u": range(0x2000, 0x2008),
+    "x": range(0x3000, 0x3008),
+    "h": range(0x4000, 0x4008),
+}
+
+
+def test_a_word_of_events_is_of_the_array_that_it_lies_in():
+    places = [0x1008, 0x2000, 0x3000, 0x4000, 0x5000]
+    found = event_signals(
+        issue=[1, 1, 1, 1, 1, 0, 0, 0, 0, 0], address=[place // 8 for place in [*places, 0, 0, 0, 0, 0]],
+        kind=[1, 1, 2, 3, 1, 0, 0, 0, 0, 0], port_busy=[0, 1, 1, 1, 1, 1, 0, 0, 0, 0],
+        port_stalled=[0] * 6 + [1] + [0] * 3, port_full=[0] * 7 + [1, 0, 0],
+    )  # fmt: skip
+    port = timeline.event_tracks_of(found, ARRAYS)[0]
+    names = [port.states[code][0] for code in port.codes]
+    assert names == ["idle", "W", "U", "x", "store", "setup", "stalled", "full", "idle", "idle"]
+
+
+def test_the_pe_of_events_works_on_what_was_loaded_two_cycles_before():
+    found = event_signals(
+        w_loaded=[1, 0, 0, 0, 0, 0, 0, 0, 0, 0], u_loaded=[0, 0, 1, 1, 0, 0, 0, 0, 0, 0],
+        working=[0, 0, 1, 0, 1, 1, 0, 0, 0, 0], step_issued=[0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+        starved=[0, 1, 0, 1, 0, 0, 0, 0, 0, 0], u_starved=[0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+        x_sent=[2, 0, 0, 0, 0, 0, 0, 0, 0, 0], kept=[0, 3, 0, 0, 0, 0, 0, 0, 0, 0],
+        x_skipped=[2, 0, 4, 0, 0, 0, 0, 0, 0, 0], skipped=[0, 1, 0, 4, 0, 0, 0, 0, 0, 0],
+        gate_busy=[0, 0, 0, 0, 0, 0, 0, 1, 1, 0], gate_wait_store=[0, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+    )  # fmt: skip
+    tracks = timeline.event_tracks_of(found, ARRAYS)
+    _, scanner, pe, gate = ([track.states[code][0] for code in track.codes] for track in tracks)
+    assert scanner == ["x sent", "h sent", "held", "held", *["idle"] * 6]
+    assert pe == ["idle", "starved", "W", "starved of U", "U", "U", *["idle"] * 4]
+    assert tracks[2].steps.tolist() == [0, 0, 1, 0, 2, 2, 0, 0, 0, 0]
+    assert gate == ["idle"] * 6 + ["waits for a row", "works", "works", "idle"]
+    counts = timeline.event_counts_of(found, tracks)
+    assert {counter: counts[counter] for counter in (Counter.W_BUSY, Counter.PE_BUSY, Counter.W_STARVED)} == {
+        Counter.W_BUSY: 3, Counter.PE_BUSY: 3, Counter.W_STARVED: 2,
+    }  # fmt: skip
+    assert (counts[Counter.U_STARVED], counts[Counter.U_IDLE], counts[Counter.W_IDLE]) == (1, 7, 5)
+    sent = (Counter.X_SENT, Counter.X_SKIPPED, Counter.KEPT_BLOCKS, Counter.SKIPPED_BLOCKS)
+    assert [counts[counter] for counter in sent] == [2, 6, 3, 5]
+    # a counter that is off by one in any of them is noticed
+    for counter in counts:
+        wrong = timeline.disagreements(counts, counts | {counter: counts[counter] + 1})
+        assert wrong == [f"counter {counter.name} is {counts[counter] + 1}, the signals say {counts[counter]}"]
 
 
 def test_steps_are_those_of_the_schedule():
