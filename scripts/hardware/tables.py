@@ -21,7 +21,6 @@ VERIFIED = {
     "accelerator default": "100 digits, Figure 10's six layers, random layers",
     "accelerator tiny": "random layers, planted bugs",
     "accelerator event": "ten digits of three networks, random layers, planted bugs",
-    "soc event": "ten digits",
     "soc default": "ten digits, programs, cocotbext-axi",
 }
 """What ran on a design; on others ten digits did."""
@@ -82,7 +81,7 @@ def status(rows: Mapping[str, Row]) -> str:
               "LUT4, MULT18, DP16KD", "clock (MHz)", "cycles per MNIST digit (L1 + L2)", "verified by")  # fmt: skip
     shown = []
     by_name = {design.name: design for design in DESIGNS}
-    for name in (*(f"accelerator {preset}" for preset in ACCELERATOR_PRESETS), "soc default", "soc event"):
+    for name in (*(f"accelerator {preset}" for preset in ACCELERATOR_PRESETS), "soc default"):
         design, row = by_name[name], rows[name]
         sizes = design.sizes
         assert sizes
