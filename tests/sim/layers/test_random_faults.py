@@ -124,3 +124,47 @@ def test_a_start_of_what_is_not_built_or_missing_is_refused(name: str) -> None:
     call = calls(case)[0]
     fault = Fault(name, call, layer_segments(call), instead=asked.command, refused=asked.code)
     assert end(case, fault) == asked.code
+
+
+def changes(
+    schedule: int = Schedule.EVENTS, w: int = 1, u: int = 1, x: int = 0, flags: int = Flags.H_SEQ | Flags.DELTA
+) -> Command:
+    return Command.of(Funct.START, 0x8000_0000, flags | schedule << 8 | w << 12 | u << 14 | x << 16)
+
+
+REFUSED_BY_EVENTS = {
+    "without DELTA": Start(Error.BAD_FLAGS, changes(flags=Flags.H_SEQ)),
+    "cell fusion": Start(Error.BAD_FLAGS, changes(Schedule.CELL_FUSION)),
+    "the list": Start(Error.BAD_FLAGS, changes(Schedule.LIST)),
+    "schedule 3": Start(Error.BAD_FLAGS, changes(3)),
+    "eSELL of W": Start(Error.BAD_FLAGS, changes(w=ESELL)),
+    "eSELL of U": Start(Error.BAD_FLAGS, changes(u=ESELL)),
+    "x in format 3": Start(Error.BAD_FLAGS, changes(x=3)),
+    "flag 19": Start(Error.BAD_FLAGS, changes(flags=1 << 19 | Flags.DELTA)),
+    "no lengths of W": Start(Error.BAD_FLAGS, Command.of(Funct.EXTENSION, 0, 0)),
+    "lengths of W at 4": Start(Error.MISALIGNED, Command.of(Funct.EXTENSION, 0x8000_0004, 0)),
+    "gap bits 3 of W": Start(Error.BAD_FLAGS, Command.of(Funct.STREAMS, streams_word(3, 4, 4, 4), 0)),
+    "a threshold of x that is no number": Start(Error.BAD_THRESHOLD, Command.of(Funct.EVENTS, 0x7FC0_0000)),
+}
+REFUSED_WITH_DELTA = {
+    "schedule 2": Start(Error.BAD_FLAGS, changes()),
+    "x as bytes": Start(Error.BAD_FLAGS, changes(Schedule.LIST, x=2)),
+    "x in format 3": Start(Error.BAD_FLAGS, changes(Schedule.LIST, x=3)),
+    "flag 19": Start(Error.BAD_FLAGS, changes(Schedule.LIST, flags=1 << 19)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_events", [True, False], ids=["events", "DELTA"])
+def test_a_start_of_what_a_build_for_changes_lacks_is_refused(by_events: bool) -> None:
+    """Each followed by a right run, whose held values and sums begin as they must."""
+    config = EVENT_CONFIGS[3] if by_events else DELTA_CONFIGS[0]
+    traits = replace(
+        SMALL, full=False, formats=[Format.STREAM16], x_skip=False, state=False, split=False, delta=True,
+        schedule=Schedule.EVENTS if by_events else Schedule.LIST,
+    )  # fmt: skip
+    for seed, (name, asked) in enumerate((REFUSED_BY_EVENTS if by_events else REFUSED_WITH_DELTA).items(), 40_000):
+        case = generate(seed, name, traits, config)
+        call = calls(case)[0]
+        fault = Fault(name, call, layer_segments(call), instead=asked.command, refused=asked.code)
+        assert end(case, fault) == asked.code

@@ -36,9 +36,9 @@ def test_sums_become_h(units: int, seed: int, blocks: int, state: int) -> None:
     changes = rng.integers(-(1 << 20), 1 << 20, (steps, 4 * h))
     empty = rng.random(steps) < 0.3
     changes[empty] = 0
-    held = rng.integers(-(1 << 20), 1 << 20, 4 * h) if state else np.zeros(4 * h, np.int64)
-    c = rng.integers(-(1 << 21), 1 << 21, (1, h)) if state else np.zeros((1, h), np.int64)
-    old_c, wanted = c.copy(), []
+    # what memories have at first counts only in a run with a state
+    old_held, old_c = rng.integers(-(1 << 20), 1 << 20, 4 * h), rng.integers(-(1 << 21), 1 << 21, (1, h))
+    held, c, wanted = old_held * state, old_c * state, []
     for t in range(steps):
         sums = held + changes[: t + 1].sum(axis=0) + numbers.bias_q20(bias)
         c, row = numbers.gates(sums.reshape(1, 4, h), c)
@@ -59,10 +59,10 @@ def test_sums_become_h(units: int, seed: int, blocks: int, state: int) -> None:
             ctx.set(gates.bias.data, numbers.fp16_bits(bias[4 * n :][:4]).tolist())
             await ctx.tick()
         ctx.set(gates.bias.en, 0)
-        for n in range(4 * h * state):
+        for n in range(4 * h):
             ctx.set(gates.held_sums.en, 1)
             ctx.set(gates.held_sums.addr, n)
-            ctx.set(gates.held_sums.data, int(held[n]))
+            ctx.set(gates.held_sums.data, int(old_held[n]))
             ctx.set(cell.c.en, int(n < h))
             ctx.set(cell.c.addr, n % h)
             ctx.set(cell.c.data, int(old_c[0, n % h]))
