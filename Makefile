@@ -1,4 +1,4 @@
-# make demo      install what the demo needs, run a program that classifies 10 digits on the SoC
+# make demo      install what the demo needs, run a program that classifies 10 digits on the SoC, the paper's design beside it
 # make test      quick tests, lint and types
 # make test-all  everything, slow tests and the cocotb regressions too, with torch, cocotb, Icarus, Verilator and Spike
 # make timing    estimate the slowest paths of tiny and the core; fails where one is over the budget
@@ -28,11 +28,13 @@ export ELSTM_DATA ?= $(abspath $(wildcard ../shared/data))
 
 demo: $(INSTALLED)/riscv
 	rm -f build/demo/*
-	status=0; $(PY) -m sim.run mnist --digits 10 --json build/demo/run.json || status=$$?; \
-	  $(PY) -m sim.run digit 4 --out build/demo/digit-4.html --trace build/demo/digit-4.npz || status=$$?; \
+	status=0; $(PY) -m sim.run mnist --network delta --digits 10 --json build/demo/run.json || status=$$?; \
+	  $(PY) -m sim.run mnist --network paper --preset mnist --system accelerator --digits 3 --json build/demo/paper.json \
+	    || status=$$?; \
+	  $(PY) -m sim.run digit 4 --network delta --out build/demo/digit-4.html --trace build/demo/digit-4.npz || status=$$?; \
 	  drawn=; for file in build/demo/digit-4-l*.npz; do test ! -e $$file || drawn+=" --timeline $$file"; done; \
-	  test ! -e build/demo/run.json || \
-	    $(PY) -m sim.report build/demo/run.json $$drawn --out build/demo/report.html || status=$$?; \
+	  made=; for file in build/demo/run.json build/demo/paper.json; do test ! -e $$file || made+=" $$file"; done; \
+	  test -z "$$made" || $(PY) -m sim.report $$made $$drawn --out build/demo/report.html || status=$$?; \
 	  test $$status != 0 || printf '%s\n' "$$NEXT"; exit $$status
 
 # What to try next, in the shell where the demo was made, whatever shell that is

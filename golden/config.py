@@ -302,8 +302,8 @@ class LayerShape:
 ACCELERATOR_PRESETS: dict[str, AcceleratorConfig] = {
     # Holds all six layers of the paper's Table 2.
     "default": AcceleratorConfig(group_list=True, stream16=True),
-    # The same with PEs of 8 MACs, for stream-8, and with DELTA.
-    "stream8": AcceleratorConfig(group_list=True, stream16=True, stream8=True, delta=True),
+    # The same with PEs of 8 MACs, for stream-8.
+    "stream8": AcceleratorConfig(group_list=True, stream16=True, stream8=True),
     # Just large enough for one benchmark each.
     "mnist": AcceleratorConfig(max_x=128, max_h=128, max_t=1023),
     "ptb": AcceleratorConfig(max_x=800, max_h=800),

@@ -326,6 +326,9 @@ class Layer:
         if np.isnan(threshold) or np.isnan(x_threshold):
             errors = {Error.BAD_THRESHOLD}
         startable = not errors & {Error.BAD_STATE, Error.BAD_THRESHOLD}
+        if not startable:
+            # what is held may be too much for any arithmetic
+            held = Held.zeros(n, packed.h, inputs=packed.x if self.events else None)
         limit, x_limit = (numbers.threshold_q24(each) if startable else 0 for each in (threshold, x_threshold))
         x_sent, x_held = np.zeros((n, steps, 0), dtype=bool), None
         if self.events and held.x is not None:

@@ -58,10 +58,15 @@ class Ring(Component):
             clear_bit.bit_select(head, 1).eq(fetch),
             self.space.roomy.eq(free >= BURST_WORDS),
         ]
+        # By events the ring lies far from what takes its words: that a place is free may be told a cycle late.
+        freed = fetch
+        if self.cfg.events:
+            freed = Signal(name="freed")
+            m.d.sync += freed.eq(fetch)
         m.d.sync += [
             present.eq((present | set_bit) & ~clear_bit),
             head.eq(head + fetch),
-            free.eq(free + fetch - self.space.alloc),
+            free.eq(free + freed - self.space.alloc),
             self.space.next_index.eq(self.space.next_index + self.space.alloc),
         ]
         with m.If(moves):

@@ -2,7 +2,8 @@
 
 A stream has every S-th row of a column, so which units are where decides how its nonzeros divide. Their order is free:
 rows of all gates and columns of U move together, and what reads h, the W above or the output layer, with them. Sums are
-of whole numbers and do not depend on it, nor does what is sent of a unit alone. Found by annealing.
+of whole numbers and do not depend on it, nor does what is sent of a unit alone. Found by annealing, twice: first the
+streams of units, by nonzeros alone; then places within a stream, where a run of zeros longer than a gap takes a filler.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from software.checkpoint import Checkpoint, LayerWeights
 from software.weight_formats import FormatChoice, words_of
 
 SWAPS = 150_000
-"""Of two units, for each layer."""
+"""Of two units in different streams, for each layer."""
+PLACE_SWAPS = 20_000
+"""Of two units in the same ones."""
 HOT = 3e-4
 """Temperature at first, as a share of the cost."""
 Order = NDArray[np.int64]
@@ -95,6 +98,72 @@ def _order(nonzero: NDArray[np.bool_], weights: NDArray[np.float64], streams: in
     return found
 
 
+class _Entries:
+    """Entries, fillers among them, of every stream of every column in single columns, as the packer makes them."""
+
+    def __init__(self, nonzero: NDArray[np.bool_], streams: int, gap_bits: NDArray[np.int64]) -> None:
+        """nonzero: (4, H, C); gap_bits: (C,) of each column's matrix."""
+        gates, hidden, columns = nonzero.shape
+        self.streams, self.gap_bits, self.hidden = streams, gap_bits, hidden
+        self.rows = np.zeros((gates, hidden + -hidden % BLOCK_COLS, columns), dtype=bool)
+        self.rows[:, :hidden] = nonzero
+        self.shifts = np.unique(np.arange(gates) * self.rows.shape[1] % streams)
+        every = np.arange(columns)
+        self.counts = np.stack([self._of(stream, every) for stream in range(streams)])
+
+    def _of(self, stream: int, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        here = self.rows.reshape(-1, self.rows.shape[2])[stream :: self.streams][:, columns]
+        places = np.arange(len(here))[:, None]
+        latest = np.maximum.accumulate(np.where(here, places, -1), axis=0)
+        before = np.concatenate((np.full((1, len(columns)), -1), latest[:-1]))
+        fillers = np.where(here, places - before - 1, 0) >> self.gap_bits[columns]
+        return (here + fillers).sum(axis=0)
+
+    def swap(self, a: int, b: int) -> NDArray[np.int64]:
+        """Swap two units of the same streams; gives the entries that every stream then has."""
+        columns = np.flatnonzero((self.rows[:, a] | self.rows[:, b]).any(axis=0))
+        self.rows[:, [a, b]] = self.rows[:, [b, a]]
+        counts = self.counts.copy()
+        for shift in self.shifts:
+            stream = int(a + shift) % self.streams
+            counts[stream, columns] = self._of(stream, columns)
+        return counts
+
+
+def _places(
+    nonzero: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    gap_bits: NDArray[np.int64],
+    streams: int,
+    order: Order,
+    swaps: int,
+    seed: int,
+) -> Order:
+    """The order with units in other places of their streams, in which fewer fillers are needed."""
+    if len(order) <= streams:
+        return order
+    rng = np.random.default_rng(seed)
+    entries, found, now = _Entries(nonzero[:, order], streams, gap_bits), order.copy(), order.copy()
+    cost = best = float(weights @ entries.counts.max(axis=0))
+    hot = HOT * cost
+    for step in range(swaps):
+        a = int(rng.integers(len(order)))
+        b = a % streams + streams * int(rng.integers(-(-(len(order) - a % streams) // streams)))
+        if a == b:
+            continue
+        counts = entries.swap(a, b)
+        new = float(weights @ counts.max(axis=0))
+        warm = hot * (1 - step / swaps)
+        if new <= cost or (warm > 0 and rng.random() < np.exp((cost - new) / warm)):
+            entries.counts, cost = counts, new
+            now[[a, b]] = now[[b, a]]
+            if cost < best - 1e-9:
+                best, found = cost, now.copy()
+        else:
+            entries.rows[:, [a, b]] = entries.rows[:, [b, a]]
+    return found
+
+
 def _words(packed: PackedLayer) -> int:
     return words_of(packed.w) + words_of(packed.u)
 
@@ -131,16 +200,21 @@ def balanced(
         before += _words(packed)
         moved = layer if columns is None else replace(layer, w=layer.w[:, columns])
         how_often = loaded[number] if loaded else (np.ones(layer.inputs), np.ones(layer.hidden))
-        parts = []
+        parts, gaps = [], []
         for matrix, of, count in ((layer.w, packed.w, how_often[0]), (layer.u, packed.u, how_often[1])):
             form = stored(of.format)
             if isinstance(form, Stream):
                 nonzero = (matrix != 0).reshape(GATES, layer.hidden, -1)
                 parts.append((nonzero, np.asarray(count, dtype=np.float64)[: matrix.shape[1]], form.streams))
+                gaps.append(np.full(matrix.shape[1], of.parameters.gap_bits))
         streams = max(part[2] for part in parts)
         nonzero = np.concatenate([part[0] for part in parts if part[2] == streams], axis=2)
         weights = np.concatenate([part[1] for part in parts if part[2] == streams])
         order = _order(nonzero, weights, streams, SWAPS if swaps is None else swaps, seed + number)
+        single = packed.w.parameters.unit_cols == 1 and len({part[2] for part in parts}) == 1 and len(parts) == 2
+        if single:
+            fewer = PLACE_SWAPS if swaps is None else swaps
+            order = _places(nonzero, weights, np.concatenate(gaps), streams, order, fewer, seed + number)
         tried = _reordered(moved, order)
         if _cost(formats, tried, how_often, columns, order) >= _cost(formats, moved, how_often, columns, None):
             order, tried = np.arange(layer.hidden), moved

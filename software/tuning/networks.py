@@ -157,13 +157,11 @@ def for_digits(
         scaled = replace(checkpoint, layers=(replace(first, w=w), *above))
         x = digits.inputs(INPUT_STEPS)
     if formats.balance:
-        scaled = _even(scaled, x[:WATCHED], schedule, formats)
+        scaled = even(scaled, x[:WATCHED], schedule, formats)
     return scaled, x
 
 
-def _even(
-    checkpoint: Checkpoint, x: NDArray[np.float32], schedule: ScheduleChoice, formats: FormatChoice
-) -> Checkpoint:
+def even(checkpoint: Checkpoint, x: NDArray[np.float32], schedule: ScheduleChoice, formats: FormatChoice) -> Checkpoint:
     """The network with even streams, those of columns that are loaded most first."""
     formats, loaded = schedule.formats(formats), []
     for weights in checkpoint.layers:

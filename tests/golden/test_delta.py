@@ -154,7 +154,7 @@ def test_what_cannot_be_used_is_named() -> None:
     over[1, 2] = 1.5
     result = layer.run(over, 0.1)
     assert (result.error, result.rows) == (Error.BAD_X, 1)
-    for name, place in (("h", 1025), ("x", -1025)):
+    for name, place in (("h", 1025), ("x", -1025), ("h", 1 << 30), ("x", -(1 << 31))):
         held = Held.zeros(4, inputs=4)
         getattr(held, name)[0] = place
         state = State(np.zeros(4, np.float32), np.zeros(4, np.int32), held)

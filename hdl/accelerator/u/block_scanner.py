@@ -87,10 +87,11 @@ class BlockScanner(Component):
                 m.d.sync += [steps_left.eq(p.steps), zeros.eq(~p.state_in)]
                 if cfg.events:
                     m.d.sync += of_u.eq(~p.state_in)
-                with m.If(self.enable):
+                # by events nothing comes of the zeros, which need no length and no bank: they do not wait for setup
+                with m.If(1 if cfg.events else self.enable):
                     m.next = "BLOCKS"
             with m.State("BLOCKS"):
-                m.d.comb += look.eq(takes_look & known)
+                m.d.comb += look.eq(takes_look & known & (self.enable | zeros))
                 with m.If(look):
                     m.d.sync += block.eq(block + 1)
                     with m.If(block + 1 == blocks):

@@ -25,10 +25,10 @@ from software.benchmark.mnist.options import DataOption, LimitOption
 from software.checkpoint import Checkpoint, CheckpointError, Digits, load_checkpoint, meta_text
 from software.cli import UserError, check_outputs, write_all
 from software.files.content import arrays_of, read_file
-from software.tuning.networks import NETWORKS, Network, for_digits, network_of
+from software.tuning.networks import NETWORKS, WATCHED, Network, even, for_digits, network_of
 from software.tuning.plan import plan_line
 from software.tuning.schedule_choice import PlannedLayer, plan_layers, run_of
-from software.weight_formats import formats_line
+from software.weight_formats import BalanceOption, formats_line
 
 SCHEMA = "elstm.networks/1"
 ARRAYS = ("l1.w", "l1.u", "l1.b", "l2.w", "l2.u", "l2.b")
@@ -173,6 +173,7 @@ def adopt(
     name: Annotated[str, typer.Option("--network", metavar="NAME", help="Which shipped network it is to be.")],
     about: Annotated[str, typer.Option(metavar="TEXT", help="Who trained it, and how, for the checkpoint's meta.")],
     ht: HtOption = None,
+    balance: BalanceOption = False,
     data: DataOption = None,
     limit: LimitOption = 0,
     out: OutOption = None,
@@ -197,10 +198,17 @@ def adopt(
         },
     }  # fmt: skip
     digits = _test_digits(data, limit)
+    arrays = adopted(source, th, meta)
     temporary = path.with_suffix(".new.npz")
-    write_all({temporary: npz(adopted(source, th, meta))})
+    write_all({temporary: npz(arrays)})
     try:
         checkpoint = load_checkpoint(temporary)
+        if balance:
+            meta["imported"]["balance"] = "hidden units are in other places than in the file"
+            checkpoint = even(checkpoint, digits.inputs()[:WATCHED], network.schedule, network.formats)
+            for number, layer in enumerate(checkpoint.layers, 1):
+                arrays |= {f"l{number}.w": layer.w, f"l{number}.u": layer.u, f"l{number}.b": layer.b}
+            arrays["out.w"] = checkpoint.out_w
         found = measured(name, replace(network, path=path), digits, checkpoint)
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from None
@@ -210,6 +218,6 @@ def adopt(
     config = ACCELERATOR_PRESETS[network.preset]
     planned = plan_layers(trained.layers, x[0], network.formats, network.schedule, config)
     meta["golden"] = {"accuracy": found.accuracy, "digits": found.digits, "loss": found.loss, "run": run_of(planned)}
-    write_all({path: npz(adopted(source, th, meta))})
+    write_all({path: npz(arrays | {"meta": np.array(meta_text(meta))})})
     _tell(found)
     print(f"wrote {path}")

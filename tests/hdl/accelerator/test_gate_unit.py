@@ -44,19 +44,27 @@ def places(
 
 
 @pytest.mark.parametrize(
-    ("seed", "blocks", "group", "stall", "pooled", "listed"),
+    ("seed", "blocks", "group", "stall", "pooled", "listed", "held"),
     [
-        (1, 1, 6, 0.0, 0, 0),
-        (2, 3, 2, 0.5, 0, 0),
-        (3, 6, 4, 0.9, 0, 0),
-        (4, 5, 6, 0.5, 1, 0),
-        (5, 4, 4, 0, 1, 0),
-        (6, 16, 3, 0.3, 1, 1),
-        (7, 7, 5, 0.5, 1, 1),
+        (1, 1, 6, 0.0, 0, 0, None),
+        (2, 3, 2, 0.5, 0, 0, None),
+        (3, 6, 4, 0.9, 0, 0, None),
+        (4, 5, 6, 0.5, 1, 0, None),
+        (5, 4, 4, 0, 1, 0, None),
+        (6, 16, 3, 0.3, 1, 1, None),
+        (7, 7, 5, 0.5, 1, 1, None),
+        (8, 1, 3, 0.0, 0, 0, "fresh"),
+        (9, 5, 4, 0.4, 1, 1, "fresh"),
+        (10, 6, 4, 0.2, 0, 0, "state"),
+        (11, 4, 2, 0.0, 1, 1, "state"),
+        (12, 3, 5, 0.5, 1, 0, "unused"),
     ],
 )
-def test_gates_are_those_of_golden(seed: int, blocks: int, group: int, stall: float, pooled: int, listed: int) -> None:
-    cfg = replace(CFG, group_list=bool(pooled))
+def test_gates_are_those_of_golden(
+    seed: int, blocks: int, group: int, stall: float, pooled: int, listed: int, held: str | None
+) -> None:
+    """``held``: in a build with DELTA what runs is a first run, one with a state, or one that sends h itself."""
+    cfg = replace(CFG, group_list=bool(pooled), delta=held is not None)
     rng, stalls = np.random.default_rng(seed), random.Random(seed)
     steps, hidden = 16 if listed else 7, 4 * blocks
     rows = 4 * hidden
@@ -65,7 +73,13 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, group: int, stall: fl
     u = (rng.normal(size=(steps, rows)) * scale).astype(np.int64)
     empty = rng.random(steps) < 0.3
     bias = rng.normal(size=rows).astype(np.float16)
-    z = w + np.where(empty[:, None], 0, u) + numbers.bias_q20(bias)
+    recurrent = np.where(empty[:, None], 0, u)
+    # what memory has at first counts only in a run with a state
+    found_sums = (rng.normal(size=rows) * 2**22).astype(np.int64)
+    delta = held in ("fresh", "state")
+    if delta:
+        recurrent = recurrent.cumsum(axis=0) + (found_sums if held == "state" else 0)
+    z = w + recurrent + numbers.bias_q20(bias)
     z = z.reshape(steps, 4, hidden)
     expected = np.where(np.arange(4)[:, None] == 2, numbers.tanh(z), numbers.sigmoid(z))
     sizes = [min(group, steps - first) for first in range(0, steps, group)]
@@ -73,6 +87,7 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, group: int, stall: fl
     dut = GateUnit(cfg)
     found = np.zeros_like(expected)
     released: list[int] = []
+    kept_sums: list[int] = []
     row_groups = -(-rows // BANK_LANES)
     cleared = np.zeros((steps, row_groups, 4), dtype=int)
     cleared_u = np.zeros_like(cleared)
@@ -82,7 +97,14 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, group: int, stall: fl
         return [int(part[lane]) if lane < len(part) else NOBODY for lane in range(BANK_LANES)]
 
     async def bench(ctx: Any) -> None:
-        parameters(ctx, dut, h_blocks=blocks, list=listed)
+        parameters(ctx, dut, h_blocks=blocks, list=listed, delta=int(delta), state_in=int(held == "state"))
+        for row, value in enumerate(found_sums.tolist() if held else ()):
+            ctx.set(dut.held_sums.en, 1)
+            ctx.set(dut.held_sums.addr, row)
+            ctx.set(dut.held_sums.data, value)
+            await ctx.tick()
+        if held:
+            ctx.set(dut.held_sums.en, 0)
         words = numbers.fp16_bits(bias).reshape(-1, 4)
         for row, word in enumerate(words):
             ctx.set(dut.bias.en, 1)
@@ -156,10 +178,17 @@ def test_gates_are_those_of_golden(seed: int, blocks: int, group: int, stall: fl
                 told = len(quads)
                 quads.append(told)
             assert not ctx.get(dut.faults.acc_overflow)
+        for row in range(rows if held else 0):
+            ctx.set(dut.state.read, 1)
+            ctx.set(dut.state.addr, row)
+            await ctx.tick()
+            kept_sums.append(ctx.get(dut.state.value))
 
     simulate(dut, bench)
     wrong = np.argwhere(found != expected)
     assert not len(wrong), f"seed {seed}: step, gate, unit {wrong[0]}: {found[tuple(wrong[0])]}"
+    if held:
+        assert kept_sums == (recurrent[-1] if delta else found_sums).tolist(), f"seed {seed}"
     # a group is given back when the sums of its last step are read
     assert released == np.cumsum(sizes).tolist()
     # every quarter of a row group that has rows is cleared once, and by the read that takes it
@@ -182,6 +211,50 @@ def test_a_sum_that_leaves_32_bits_is_told(w: int, u: int, overflow: int) -> Non
             ctx.set(dut.bias.addr, row)
             await ctx.tick()
         ctx.set(dut.bias.en, 0)
+        for lane in range(BANK_LANES):
+            ctx.set(dut.w_sums.sums[lane], w if lane == 5 else 0)
+            ctx.set(dut.u_sums.sums[lane], u if lane == 5 else 0)
+        ctx.set(dut.groups.ready, 1)
+        ctx.set(dut.groups.size, 1)
+        ctx.set(dut.step.done, 1)
+        await ctx.tick()
+        ctx.set(dut.step.done, 0)
+        async for _ in cycles(ctx, lambda: "the gates of one block", 100):
+            seen.append(ctx.get(dut.faults.acc_overflow))
+            if ctx.get(dut.quad.done):
+                break
+
+    simulate(dut, bench)
+    assert max(seen) == overflow
+
+
+@pytest.mark.parametrize(
+    ("held", "w", "u", "overflow"),
+    [
+        (2**31 - 1, 0, 1, 1),
+        (2**31 - 1, 0, 0, 0),
+        (2**31 - 1, 1, 0, 1),
+        (-(2**31), 0, -1, 1),
+        (-(2**31), -1, 1, 0),
+        # M after the step leaves the range although z does not
+        (2**31 - 1, -1, 1, 1),
+        (-(2**31), -1, 0, 1),
+    ],
+)
+def test_a_sum_of_changes_that_leaves_32_bits_is_told(held: int, w: int, u: int, overflow: int) -> None:
+    dut = GateUnit(replace(CFG, delta=True))
+    seen: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        parameters(ctx, dut, h_blocks=1, delta=1, state_in=1)
+        for row in range(16):
+            ctx.set(dut.bias.en, int(row < 4))
+            ctx.set(dut.bias.addr, row % 4)
+            ctx.set(dut.held_sums.en, 1)
+            ctx.set(dut.held_sums.addr, row)
+            ctx.set(dut.held_sums.data, held if row == 5 else 0)
+            await ctx.tick()
+        ctx.set(dut.held_sums.en, 0)
         for lane in range(BANK_LANES):
             ctx.set(dut.w_sums.sums[lane], w if lane == 5 else 0)
             ctx.set(dut.u_sums.sums[lane], u if lane == 5 else 0)

@@ -78,7 +78,7 @@ def test_faults_where_changes_are_sent(name: str) -> None:
     for config in (DELTA_CONFIGS[0], EVENT_CONFIGS[3]):
         cases = (generate(seed, name, replace(SMALL, full=False), config) for seed in count(30_000))
         ends |= {end(*found) for found in islice(drawn(name, cases), 12)}
-    assert ends & ENDS[name]
+    assert ends & ENDS[name] - {Error.NONE}
 
 
 @dataclass(frozen=True)
