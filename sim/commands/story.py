@@ -86,7 +86,7 @@ def tell(story: Story, title: str, call: LayerCall, golden: LayerResult, where: 
     story.runs.append(run)
     story.problems += [*recorded.verdict.problems, *recorded.problems]
     if call.delta:
-        sends = sends_view(run, golden, np.asarray(call.x), call.state.held if call.state else None)
+        sends = sends_view(run, golden, np.asarray(call.x), call.state)
         story.views.append(layer_view(run, recorded.timeline, recorded.rtl.h, None, sends))
     else:
         story.views.append(layer_view(run, recorded.timeline, recorded.rtl.h, kept_after(golden)))

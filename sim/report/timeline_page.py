@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.layer import LayerResult
-from golden.recurrence import Held
-from golden.sends import HELD_LIMIT
+from golden.numbers import q24_of_fp16, threshold_q24, to_fp16
+from golden.recurrence import State
+from golden.sends import HELD_LIMIT, sends
 from sim.report.model import has_n_fuse, parameters_of, schedule_name
 from sim.report.page import environment
 from sim.report.timeline import Timeline
@@ -50,7 +51,7 @@ class SendsView:
 
     of_h: what is sent after each step, for the step below; of_x: what is sent before each, None without events; unit:
     elements of h that are sent together; sent, x_sent: units that the steps took in, of ``units``, ``x_units``; last:
-    those of the last row, which no step takes in.
+    those of the last row, which no step takes in; x: elements of x.
     """
 
     of_h: str
@@ -59,6 +60,7 @@ class SendsView:
     sent: int
     units: int
     last: int
+    x: int
     x_sent: int
     x_units: int
 
@@ -153,12 +155,16 @@ def picture_of_h(h: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.
     return pixels.round().astype(np.uint8)
 
 
-def sends_view(run: LayerRun, golden: LayerResult, x: NDArray[np.float32], held: Held | None) -> SendsView:
-    """Of a run with DELTA over x (T, X), from golden's result of it; held: before its first step, None for zeros."""
-    first = np.zeros(run.h) if held is None else held.h / HELD_LIMIT
+def sends_view(run: LayerRun, golden: LayerResult, x: NDArray[np.float32], state: State | None) -> SendsView:
+    """Of a run with DELTA over x (T, X), from golden's result of it; state: what it begins with, None for zeros."""
+    units, x_units = golden.kept.shape[1], golden.x_sent.shape[1]
+    first, held = np.zeros(run.h), state.held if state else None
+    if state and held:
+        # what step 0 takes in is sent of the state
+        limit = threshold_q24(run.threshold)
+        first = sends(q24_of_fp16(to_fp16(state.h[None])), held.h[None], limit, run.h // units).held[0] / HELD_LIMIT
     # what is held changes when and only when the unit is sent
     of_h = np.diff(np.concatenate((first[None], golden.h_pruned)), axis=0).astype(np.float32)
-    units, x_units = golden.kept.shape[1], golden.x_sent.shape[1]
     of_x = None
     if x_units:
         old = np.zeros(run.x) if held is None or held.x is None else held.x / HELD_LIMIT
@@ -173,6 +179,7 @@ def sends_view(run: LayerRun, golden: LayerResult, x: NDArray[np.float32], held:
         sent=run.kept_blocks,
         units=golden.kept.size,
         last=int(after[-1].sum()),
+        x=run.x,
         x_sent=run.counters["X_SENT"] if x_units else 0,
         x_units=golden.x_sent.size,
     )

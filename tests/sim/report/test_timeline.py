@@ -20,7 +20,6 @@ from sim.engines.native.vcd import read_rows
 from sim.layers.jobs import LayerCall, layer_job
 from sim.layers.random_layer import (
     CONFIGS,
-    DELTA_CONFIGS,
     EVENT_CONFIGS,
     FULL_CONFIGS,
     RandomLayer,
@@ -41,6 +40,7 @@ from tests import browser
 from tests.sim.engines.read_vcd import signals
 
 TINY = preset("tiny")
+DELTA = replace(TINY, delta=True)
 
 
 def recorded(case: RandomLayer, config: AcceleratorConfig, window: tuple[int, int] | None = None) -> Recorded:
@@ -104,8 +104,8 @@ def test_changes_and_events_add_up_and_take_the_steps_in_turn():
         assert (works == (tracks["PE"].steps != NO_STEP)).all() and (np.diff(taken) >= 0).all(), case.text
         assert set(tracks["gate unit"].steps[tracks["gate unit"].codes == 1] - 1) == set(range(found.rtl.status.rows))
     for seed in range(300, 306):
-        case = generate(seed, traits=Traits(max_size=32, max_steps=8, delta=True), config=DELTA_CONFIGS[1])
-        found = recorded(case, DELTA_CONFIGS[1])
+        case = generate(seed, traits=Traits(max_size=32, max_steps=8, delta=True), config=DELTA)
+        found = recorded(case, DELTA)
         assert found.verdict.exact and found.problems == [], case.text
 
 
