@@ -61,7 +61,7 @@ def test_with_and_without_delta(config: AcceleratorConfig) -> None:
 
 
 def test_there_is_a_bug_for_every_unit_of_changes() -> None:
-    assert len(PATCHES) >= 12
+    assert len(PATCHES) >= 10
 
 
 @pytest.mark.slow

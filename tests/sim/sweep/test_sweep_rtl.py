@@ -76,8 +76,9 @@ def test_rtl_points_are_figure_10_s_and_near_the_model_at_every_bandwidth(tmp_pa
         if (row.latency, row.bandwidth) == (8, 1):
             run = committed[row.layer, row.n_fuse]
             assert (row.cycles, row.threshold, row.port_words) == (run.cycles, run.threshold, run.port_busy), what
-            # VERSION says the preset, which is another
-            assert {**row.run.counters, "VERSION": 0} == {**run.counters, "VERSION": 0}, what
+            # VERSION says the preset, which is another; the committed rows are of before there were counters of changes
+            counted = {name: row.run.counters[name] for name in run.counters if name != "VERSION"}
+            assert counted == {name: value for name, value in run.counters.items() if name != "VERSION"}, what
         else:
             assert row.cycles > committed[row.layer, row.n_fuse].cycles, what
 
