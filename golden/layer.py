@@ -351,7 +351,7 @@ class Layer:
             if overflow == "must":
                 errors.add(Error.ACC_OVERFLOW)
                 break
-            hidden.take(h, sums)
+            hidden.take(sums)
             c, h = numbers.gates(z.reshape(n, GATES, packed.h), c)
             all_h[:, t], all_c[:, t], kept[:, t] = h, c, read.kept
             read = hidden.read(h)

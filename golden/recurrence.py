@@ -110,8 +110,8 @@ class Recurrence(Protocol):
         """What the next step reads of h (N, H)."""
         ...
 
-    def take(self, h: Float16, sums: Int32) -> None:
-        """The step has read h, and U's sums are these."""
+    def take(self, sums: Int32) -> None:
+        """The step has used what was read last, and U's sums are these."""
         ...
 
 
@@ -128,7 +128,7 @@ class Pruned:
         pruned = np.where(np.repeat(kept, self.cols, axis=1), h, np.float16(0))
         return Read(kept, pruned, pruned)
 
-    def take(self, h: Float16, sums: Int32) -> None:
+    def take(self, sums: Int32) -> None:
         """Nothing is kept."""
 
 
@@ -139,11 +139,13 @@ class Changes:
 
     def __init__(self, threshold: int, cols: int, held: Int32, sums: Int32) -> None:
         self.threshold, self.cols, self.held, self.sums = threshold, cols, held, sums
+        # what is held once a step has used what was read
+        self._read = held
 
     def read(self, h: Float16) -> Read:
         found = sends(numbers.q24_of_fp16(h), self.held, self.threshold, self.cols)
+        self._read = found.held
         return Read(found.sent, found.change, of_grid(found.held))
 
-    def take(self, h: Float16, sums: Int32) -> None:
-        self.held = sends(numbers.q24_of_fp16(h), self.held, self.threshold, self.cols).held
-        self.sums = sums
+    def take(self, sums: Int32) -> None:
+        self.held, self.sums = self._read, sums

@@ -1,7 +1,7 @@
 """Cycles of a layer from its words alone: ``SCHEDULES`` has every schedule and its model, the paper's first."""
 
 from golden.cycles.base import Counted, Cycles, LayerWords, Parameters, Schedule
-from golden.cycles.events import EventModel, Events, event_model
+from golden.cycles.events import Events, event_model
 from golden.cycles.group import (
     GATE_LATENCY,
     CellFusion,
@@ -34,7 +34,6 @@ __all__ = [
     "SCHEDULES",
     "Counted",
     "Cycles",
-    "EventModel",
     "LayerWords",
     "ListModel",
     "Parameters",

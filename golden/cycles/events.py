@@ -12,12 +12,10 @@ those of W for x, those of U for the units of h before. The rules:
 - After the last step its row is stored, and with state_out the state.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from golden.config import AcceleratorConfig
-from golden.cycles.base import LayerWords, Parameters, Schedule
+from golden.cycles.base import Cycles, LayerWords, Parameters, Schedule
 from golden.cycles.group import GATE_LATENCY
 from golden.cycles.words import FULL_PORT, checked_permille, integer, moved
 from golden.isa import Schedule as ScheduleNumber
@@ -26,21 +24,13 @@ LATENCY = 14
 """Cycles from a word's request to its last sum: memory's latency, and the stages of the PE."""
 
 
-@dataclass(frozen=True)
-class EventModel:
-    """Cycles of a run, and words that the port moves in it."""
-
-    cycles: int
-    port_words: int
-
-
 def event_model(
     words: LayerWords,
     vector_units: int = 1,
     gate_latency: int = GATE_LATENCY,
     latency: int = LATENCY,
     port_permille: int = FULL_PORT,
-) -> EventModel:
+) -> Cycles:
     """What a run by events takes; vector_units: units of h that the vector unit gives a cycle.
 
     Raises TypeError and ValueError for arguments that are no such numbers, and where nobody counted what is sent of x.
@@ -54,6 +44,7 @@ def event_model(
     units = hidden // len(u_units)
     # the first cycle at which each unit's last element is known, from that of the first of all
     known = np.arange(units - 1, hidden, units) // width
+    gate_cycles = -(-hidden // width)
     state_in, state_out = words.state_words * words.state_in, words.state_words * words.state_out
     setup = hidden + words.offsets
     port = moved(setup + state_in + words.x_words, permille) + latency
@@ -74,13 +65,13 @@ def event_model(
             port = max(port, first_known + hidden // width)
             if words.h_seq:
                 port += moved(words.row_words, permille)
-        gates_done = max(port + latency, gates_done) + -(-hidden // width)
-        first_known = gates_done - -(-hidden // width) + gate_latency
-    last = max(port, first_known + -(-hidden // width))
+        gates_done = max(port + latency, gates_done) + gate_cycles
+        first_known = gates_done - gate_cycles + gate_latency
+    last = max(port, first_known + gate_cycles)
     columns = int((words.x_sent @ w_units).sum() + (words.kept @ u_units).sum())
     rows = (steps if words.h_seq else 1) * words.row_words
     port_words = setup + state_in + columns + steps * words.x_words + rows + state_out
-    return EventModel(last + moved(words.row_words + state_out, permille) + latency, port_words)
+    return Cycles(last + moved(words.row_words + state_out, permille) + latency, port_words)
 
 
 class Events(Schedule):
@@ -91,5 +82,5 @@ class Events(Schedule):
 
     def model(
         self, words: LayerWords, config: AcceleratorConfig, values: Parameters, port_permille: int = FULL_PORT
-    ) -> EventModel:
+    ) -> Cycles:
         return event_model(words, config.vector_units, port_permille=port_permille)
