@@ -1,18 +1,11 @@
 """Everything that works during a run: the two paths and the units from sums to h, and how they are joined."""
 
 from amaranth import Module
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.burst_arbiter import BurstArbiter
+from hdl.accelerator.datapath_ends import datapath_ports, offer_in_order, report_units
 from hdl.accelerator.pool import Pool
-from hdl.accelerator.signatures import (
-    DatapathSignature,
-    FillSignature,
-    OfferSignature,
-    ParametersSignature,
-    StoreSignature,
-)
 from hdl.accelerator.u.recurrent_path import RecurrentPath
 from hdl.accelerator.vector.cell_unit import CellUnit
 from hdl.accelerator.vector.gate_unit import GateUnit
@@ -30,15 +23,7 @@ class Datapath(Component):
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        super().__init__(
-            {
-                "parameters": In(ParametersSignature(cfg)),
-                "burst": Out(OfferSignature(cfg)),
-                "store": Out(StoreSignature()),
-                "fill": In(FillSignature(cfg)),
-                "report": Out(DatapathSignature(cfg)),
-            }
-        )
+        super().__init__(datapath_ports(cfg))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -55,10 +40,7 @@ class Datapath(Component):
 
         # Stores are few and free buffers; x and W must not wait for each other's turn; U takes what is left.
         offers = (store.burst, weights.x_burst, weights.w_burst, recurrent.burst)
-        m.submodules.arbiter = arbiter = BurstArbiter(cfg, len(offers))
-        for offer, place in zip(offers, arbiter.offers, strict=True):
-            connect(m, offer, place)
-        connect(m, arbiter.burst, flipped(self.burst))
+        offer_in_order(m, self, offers)
         connect(m, store.store, flipped(self.store))
         connect(m, flipped(self.fill), weights.fill)
         connect(m, flipped(self.fill), recurrent.fill)
@@ -92,10 +74,5 @@ class Datapath(Component):
         connect(m, store.cells, cell.read)
         m.d.comb += gates.row_free.eq(store.row_free)
 
-        report = flipped(self.report)
-        connect(m, store.progress, report.progress)
-        for name in report.faults.signature.members:
-            connect(m, m.submodules[name].faults, getattr(report.faults, name))
-        for name in report.events.signature.members:
-            connect(m, m.submodules[name].events, getattr(report.events, name))
+        report_units(m, self, store)
         return m

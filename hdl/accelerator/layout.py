@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Const, Mux, Value, signed, unsigned
+from amaranth import Cat, Const, Mux, Value, signed, unsigned
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, enum
 
@@ -164,9 +164,10 @@ def stream_item_layout(cfg: AcceleratorConfig, streams: int, mark: ShapeLike) ->
     )
 
 
-def segment_layout() -> data.StructLayout:
-    """A run of consecutive words of any length."""
-    return data.StructLayout({"addr": unsigned(WORD_ADDRESS_BITS), "words": unsigned(24)})
+def segment_layout(cfg: AcceleratorConfig) -> data.StructLayout:
+    """A run of consecutive words of any length; ``of_u``: with events, whether they are of a column of U."""
+    of_u = {"of_u": unsigned(1)} if cfg.events else {}
+    return data.StructLayout({"addr": unsigned(WORD_ADDRESS_BITS), "words": unsigned(24), **of_u})
 
 
 def burst_layout(cfg: AcceleratorConfig) -> data.StructLayout:
@@ -225,6 +226,21 @@ def burst_words(addr: Value, left: Value) -> tuple[Value, Value]:
     boundary = Const(BURST_WORDS, 5) - addr[:4]
     last = ~left[5:].any() & (left[:5] <= boundary[:5])
     return Mux(last, left[:5], boundary)[:5], last
+
+
+def unit_places(h_blocks: Value, narrow: Value, single: Value) -> Value:
+    """Places of a unit of a stream: u R / S, of R = 16 rows a block."""
+    return (h_blocks << 4) >> Cat(narrow, single)
+
+
+def most_words(cfg: AcceleratorConfig, h_blocks: Value, matrix: Any) -> Value:
+    """Words of a unit of a matrix that memory may be asked for: of a stream as many as it has places, of eSELL a head
+    and eight values for each of its blocks. What else cannot be the decoder finds."""
+    of_stream = unit_places(h_blocks, matrix.narrow, matrix.single)
+    of_esell = h_blocks * 18
+    if not cfg.esell:
+        return of_stream
+    return Mux(matrix.stream, of_stream, of_esell) if cfg.streams else of_esell
 
 
 def group_capacity(cfg: AcceleratorConfig, parameters: Any) -> Value:

@@ -39,7 +39,7 @@ def memory_bits(cfg: AcceleratorConfig) -> int:
     # the slots, each with 4H sums, and two results of the U PE
     sums = SUM_BITS * BANK_LANES * cfg.row_groups * (cfg.w_banks * cfg.bank_slots + 2)
     bursts = 2 * burst_layout(cfg).size
-    queues = 8 * segment_layout().size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
+    queues = 8 * segment_layout(cfg).size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
     offsets = _WORD_BITS * u_offset_words(cfg)
     # of each unit four biases of 16 bits and the cell
     units = (_WORD_BITS + 32) * cfg.max_h
@@ -57,8 +57,7 @@ def _by_events(cfg: AcceleratorConfig) -> int:
     """Those of a build with events, without its tables of tanh."""
     w = Widths(cfg)
     port = target_layout(cfg).size * cfg.window + 2 * burst_layout(cfg).size + _WORD_BITS * w.ring_depth
-    # with each segment whether it is of U
-    queues = 8 * (segment_layout().size + 1) + 16 * column_layout(cfg).size + 16 * _WORD_BITS
+    queues = 8 * segment_layout(cfg).size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
     offsets = _WORD_BITS * (cfg.x_blocks + cfg.h_blocks)
     # two results, the sums of all steps, biases and cells
     sums = SUM_BITS * (2 * BANK_LANES * cfg.row_groups + cfg.max_rows + cfg.max_h) + _WORD_BITS * cfg.max_h
@@ -86,7 +85,7 @@ def _known_lengths(cfg: AcceleratorConfig) -> int:
     """The lengths of W's units, and the units that are loaded by them."""
     if not cfg.clears:
         return 0
-    return _WORD_BITS * cfg.x_blocks + SEGMENTS * segment_layout().size + COLUMNS * column_layout(cfg).size
+    return _WORD_BITS * cfg.x_blocks + SEGMENTS * segment_layout(cfg).size + COLUMNS * column_layout(cfg).size
 
 
 def _tables(cfg: AcceleratorConfig) -> int:

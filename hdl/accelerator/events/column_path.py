@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.config import BANK_LANES, AcceleratorConfig
+from golden.config import AcceleratorConfig
 from hdl.accelerator.formats.stream_decoder import StreamDecoder
 from hdl.accelerator.layout import (
     HALVES,
@@ -38,6 +38,7 @@ from hdl.accelerator.spmv_pe import SpmvPe
 from hdl.accelerator.u.block_scanner import BlockScanner
 from hdl.accelerator.u.segment_loader import SegmentLoader
 from hdl.accelerator.u.setup import Setup
+from hdl.accelerator.u.step_sums import clear_both, give_sums, setup_first
 from hdl.common.component import Component
 from hdl.common.queue import Queue
 from hdl.common.ram import Ram
@@ -91,8 +92,7 @@ class ColumnPath(Component):
         m.submodules.setup = setup = Setup(cfg)
         m.submodules.scanner = scanner = BlockScanner(cfg)
         m.submodules.loader = loader = SegmentLoader(cfg)
-        m.submodules.segments = segments = Queue(segment_layout(), 8)
-        m.submodules.segments_of_u = segments_of_u = Queue(unsigned(1), 8)
+        m.submodules.segments = segments = Queue(segment_layout(cfg), 8)
         m.submodules.columns = columns = Queue(column_layout(cfg), 16)
         m.submodules.ring = ring = Ring(cfg, Kind.U)
         m.submodules.decoder = decoder = StreamDecoder(cfg, stream8=cfg.stream8, mark=mark_layout(cfg))
@@ -103,20 +103,12 @@ class ColumnPath(Component):
             connect(m, flipped(self.parameters), part.parameters)
         connect(m, segments.o, loader.segments)
         # A burst is offered at one place or the other, by what the segment in work is of.
-        of_u_now = Signal()
-        with m.If(segments.o.valid & segments.o.ready):
-            m.d.sync += of_u_now.eq(segments_of_u.o.payload)
-        for offer, mine in ((self.burst, ~of_u_now), (self.u_burst, of_u_now)):
+        for offer, mine in ((self.burst, ~loader.of_u), (self.u_burst, loader.of_u)):
             m.d.comb += [
                 offer.valid.eq(loader.burst.valid & mine),
                 *(getattr(offer, name).eq(getattr(loader.burst, name)) for name in burst_layout(cfg).members),
             ]
-        m.d.comb += [
-            loader.burst.taken.eq(self.burst.taken | self.u_burst.taken),
-            segments_of_u.i.valid.eq(segments.i.valid & segments.i.ready),
-            segments_of_u.i.payload.eq(setup.done & scanner.columns.payload.mark.of_u),
-            segments_of_u.o.ready.eq(segments.o.valid & segments.o.ready),
-        ]
+        m.d.comb += loader.burst.taken.eq(self.burst.taken | self.u_burst.taken)
         connect(m, flipped(self.fill), ring.fill)
         connect(m, ring.space, loader.space)
         connect(m, flipped(p.w_matrix), decoder.w_matrix)
@@ -151,24 +143,12 @@ class ColumnPath(Component):
                 tables.data.eq(of_w.data),
             ]
 
-        # What runs before left in the sums goes first: those of both halves, one after the other.
-        cleared = Signal(2)
-        m.d.comb += [
-            bank.clear.eq(~bank.clearing & ~cleared.all()),
-            bank.clear_memory.eq(cleared[0]),
-            bank.clear_rows.eq(p.h_blocks + p.h_blocks[0]),
-        ]
-        with m.If(bank.clear):
-            m.d.sync += cleared.eq(Cat(1, cleared[0]))
-        # Setup's segments and words come first, the columns' after it.
-        ready = setup.done & ~bank.clearing
+        clear_both(m, bank, Const(1), p.h_blocks + p.h_blocks[0])
         m.d.comb += [
             self.loaded.eq(setup.done),
-            scanner.enable.eq(ready),
+            scanner.enable.eq(setup.done & ~bank.clearing),
             scanner.room.eq((segments.room >= 1) & (columns.room >= 1)),
             decoder.h_blocks.eq(p.h_blocks),
-            setup.words.payload.eq(ring.words.payload),
-            decoder.words.payload.eq(ring.words.payload),
             columns.i.valid.eq(scanner.columns.valid),
             columns.i.payload.eq(scanner.columns.payload),
             decoder.units.valid.eq(columns.o.valid),
@@ -178,21 +158,8 @@ class ColumnPath(Component):
             decoder.units.payload.end.eq(columns.o.payload.end),
             columns.o.ready.eq(decoder.units.ready),
         ]
-        with m.If(setup.done):
-            m.d.comb += [
-                segments.i.valid.eq(scanner.segments.valid),
-                segments.i.payload.eq(scanner.segments.payload),
-                decoder.words.valid.eq(ring.words.valid),
-                ring.words.ready.eq(decoder.words.ready),
-            ]
-        with m.Else():
-            m.d.comb += [
-                segments.i.valid.eq(setup.segments.valid),
-                segments.i.payload.eq(setup.segments.payload),
-                setup.segments.ready.eq(segments.i.ready),
-                setup.words.valid.eq(ring.words.valid),
-                ring.words.ready.eq(setup.words.ready),
-            ]
+        setup_first(m, setup, scanner, segments.i, ring.words, decoder)
+        give_sums(m, bank, self.sums, self.step)
 
         # A word's changes leave their memory, and go to the PE with its values a cycle later.
         item = decoder.items.payload
@@ -230,13 +197,6 @@ class ColumnPath(Component):
             pe.operands.eq(operands),
             *(spmv_bank.products[i].eq(pe.products[i]) for i in range(cfg.entries)),
             spmv_bank.lost.eq(pe.overflow),
-            bank.read.eq(self.sums.read),
-            bank.read_memory.eq(self.sums.half),
-            bank.read_addr.eq(self.sums.row_group),
-            bank.read_clears.eq(self.sums.clears),
-            *(self.sums.sums[i].eq(bank.sums[i]) for i in range(BANK_LANES)),
-            self.step.done.eq(bank.marked.end),
-            self.step.empty.eq(bank.marked.empty),
             self.faults.bad_bias.eq(setup.bad_bias),
             self.faults.bad_state.eq(setup.bad_state),
             self.faults.bad_format.eq(decoder.bad_format | scanner.bad_format),

@@ -6,7 +6,7 @@ from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BLOCK_COLS, AcceleratorConfig
-from hdl.accelerator.layout import GATE_BITS, SUM_BITS, Widths
+from hdl.accelerator.layout import SUM_BITS, Widths
 from hdl.accelerator.signatures import (
     CellReadSignature,
     ParametersSignature,
@@ -15,7 +15,7 @@ from hdl.accelerator.signatures import (
     WriteSignature,
 )
 from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
-from hdl.common.arith import FRACTION_BITS, fp16_from_q20_magnitude, round_half_up, saturate
+from hdl.accelerator.vector.cell_stages import next_cell, unit_of_h
 from hdl.common.component import Component
 from hdl.common.ram import Ram
 
@@ -47,18 +47,18 @@ class EventCell(Component):
         m.submodules.cells = cells
 
         # Stage 0: the block's cells leave their memory; stage 1: those of the units are there, stage 2: with the gates.
-        # Stage 3 multiplies, stage 4: one saturation after the sum; in stage 5 c is written and enters tanh.
+        # Stage 3 multiplies; in stage 4 c is there, is written and enters tanh.
         last = ACTIVATION_LATENCY + 7
         valids = Signal(last)
-        blocks = [self.gates.block, *(Signal(w.h_blocks, name=f"block_{i}") for i in range(1, 6))]
-        parts = [self.gates.part, *(Signal.like(self.gates.part, name=f"part_{i}") for i in range(1, 6))]
+        blocks = [self.gates.block, *(Signal(w.h_blocks, name=f"block_{i}") for i in range(1, 5))]
+        parts = [self.gates.part, *(Signal.like(self.gates.part, name=f"part_{i}") for i in range(1, 5))]
         first_row = Signal(init=1)
-        fresh = Signal(2)
+        fresh = Signal()
         m.d.comb += valids[0].eq(self.gates.coming)
         m.d.sync += [
             valids[1:].eq(valids[:-1]),
             *(after.eq(before) for stages in (blocks, parts) for before, after in pairwise(stages)),
-            fresh.eq(Cat(first_row & ~p.state_in, fresh[0])),
+            fresh.eq(first_row & ~p.state_in),
         ]
         with m.If(self.gates.coming & (self.gates.block + 1 == p.h_blocks) & (self.gates.part == slices - 1)):
             m.d.sync += first_row.eq(0)
@@ -76,32 +76,12 @@ class EventCell(Component):
             f, g_in, g, o = (self.gates.gates[gate][i] for gate in range(4))
             of_unit = Array(cells.read_data.word_select(i + width * k, SUM_BITS) for k in range(slices))
             old = Signal(signed(SUM_BITS), name=f"old_{i}")
-            kept = Signal(signed(SUM_BITS + GATE_BITS), name=f"kept_{i}")
-            added = Signal(signed(2 * GATE_BITS), name=f"added_{i}")
-            c = Signal(signed(SUM_BITS), name=f"c_{i}")
             m.submodules[f"activation_{i}"] = activation = Activation()
-            m.d.sync += [
-                old.eq(Mux(fresh[0], 0, of_unit[parts[1] if slices > 1 else 0])),
-                kept.eq(f * old),
-                added.eq(g_in * g),
-                c.eq(saturate(round_half_up(kept, FRACTION_BITS) + round_half_up(added, FRACTION_BITS), SUM_BITS)),
-            ]
+            m.d.sync += old.eq(Mux(fresh, 0, of_unit[parts[1] if slices > 1 else 0]))
+            c = next_cell(m, f, g_in, g, old, f"_{i}")
             m.d.comb += activation.z.eq(c)
+            m.d.sync += results[i].eq(unit_of_h(m, o, activation.y, f"_{i}"))
             written.append(c)
-            outputs = [o, *(Signal(signed(GATE_BITS), name=f"o_{i}_{s}") for s in range(3, 5 + ACTIVATION_LATENCY))]
-            m.d.sync += [after.eq(before) for before, after in pairwise(outputs)]
-            # o tanh(c), then rounded to 20 fraction bits, then to fp16.
-            product = Signal(signed(2 * GATE_BITS), name=f"product_{i}")
-            h = Signal(signed(22), name=f"h_{i}")
-            negative = Signal(name=f"negative_{i}")
-            magnitude = Signal(21, name=f"magnitude_{i}")
-            m.d.comb += h.eq(round_half_up(product, FRACTION_BITS))
-            m.d.sync += [
-                product.eq(outputs[-1] * activation.y),
-                negative.eq(h < 0),
-                magnitude.eq(Mux(h < 0, -h, h)),
-                results[i].eq(Cat(fp16_from_q20_magnitude(m, magnitude, f"h_{i}"), negative)),
-            ]
         lane_en = ((1 << width) - 1) << (width * parts[4] if slices > 1 else 0)
         m.d.comb += [
             cells.write_en.eq(Mux(valids[4], lane_en, Mux(self.c.en, 1 << self.c.addr[:2], 0))),

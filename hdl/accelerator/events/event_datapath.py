@@ -1,21 +1,14 @@
 """Everything that works during a run of a build with events, and how it is joined."""
 
 from amaranth import Module
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.burst_arbiter import BurstArbiter
+from hdl.accelerator.datapath_ends import datapath_ports, offer_in_order, report_units
 from hdl.accelerator.events.column_path import ColumnPath
 from hdl.accelerator.events.event_cell import EventCell
 from hdl.accelerator.events.event_gates import EventGates
 from hdl.accelerator.events.input_changes import InputChanges
-from hdl.accelerator.signatures import (
-    DatapathSignature,
-    FillSignature,
-    OfferSignature,
-    ParametersSignature,
-    StoreSignature,
-)
 from hdl.accelerator.vector.hidden_state import HiddenState
 from hdl.accelerator.vector.store_unit import StoreUnit
 from hdl.common.component import Component
@@ -29,15 +22,7 @@ class EventDatapath(Component):
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         self.cfg = cfg
-        super().__init__(
-            {
-                "parameters": In(ParametersSignature(cfg)),
-                "burst": Out(OfferSignature(cfg)),
-                "store": Out(StoreSignature()),
-                "fill": In(FillSignature(cfg)),
-                "report": Out(DatapathSignature(cfg)),
-            }
-        )
+        super().__init__(datapath_ports(cfg))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -54,10 +39,7 @@ class EventDatapath(Component):
         # U is what the gates wait for. Rows of h and of x fill the time in which there is none, while gates are made,
         # and then W of the step after: none of it is wanted as soon.
         offers = (path.u_burst, store.burst, inputs.burst, path.burst)
-        m.submodules.arbiter = arbiter = BurstArbiter(cfg, len(offers))
-        for offer, place in zip(offers, arbiter.offers, strict=True):
-            connect(m, offer, place)
-        connect(m, arbiter.burst, flipped(self.burst))
+        offer_in_order(m, self, offers)
         connect(m, store.store, flipped(self.store))
         connect(m, flipped(self.fill), inputs.fill)
         connect(m, flipped(self.fill), path.fill)
@@ -85,10 +67,5 @@ class EventDatapath(Component):
         connect(m, store.x_held, inputs.state)
         m.d.comb += gates.row_free.eq(store.row_free)
 
-        report = flipped(self.report)
-        connect(m, store.progress, report.progress)
-        for name in report.faults.signature.members:
-            connect(m, m.submodules[name].faults, getattr(report.faults, name))
-        for name in report.events.signature.members:
-            connect(m, m.submodules[name].events, getattr(report.events, name))
+        report_units(m, self, store)
         return m

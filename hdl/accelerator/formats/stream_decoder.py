@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import GATES, AcceleratorConfig
 from golden.tables import STREAM_GAP_BITS, TABLE_VALUES
-from hdl.accelerator.layout import HALVES, Widths, bits_for, stream_item_layout, stream_unit_layout
+from hdl.accelerator.layout import HALVES, Widths, bits_for, stream_item_layout, stream_unit_layout, unit_places
 from hdl.accelerator.signatures import MatrixSignature, WriteSignature
 from hdl.common.arith import Fp16
 from hdl.common.component import Component
@@ -295,16 +295,15 @@ class StreamDecoder(Component):
         beyond = Signal(self.streams)
         outside = Signal(self.streams)
         infinite = Signal(self.streams)
-        # u R / S, R = 16 rows a block
         if self.cfg.events:
             both = [Signal.like(places, name=f"places_{name}") for name in ("w", "u")]
             m.d.sync += [
-                of.eq((self.h_blocks << 4) >> Cat(matrix.narrow & self.stream8, matrix.single))
+                of.eq(unit_places(self.h_blocks, matrix.narrow, matrix.single))
                 for of, matrix in zip(both, (self.w_matrix, self.u_matrix), strict=True)
             ]
             places = Mux(decoded.unit.mark.of_u, both[1], both[0])
         else:
-            m.d.sync += places.eq((self.h_blocks << 4) >> Cat(narrow, single))
+            m.d.sync += places.eq(unit_places(self.h_blocks, narrow, single))
         for k in range(self.streams):
             m.d.comb += [
                 outside[k].eq((decoded.places[k] >= places) | (beyond[k] & ~decoded.first)),

@@ -9,7 +9,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BLOCK_COLS, AcceleratorConfig
-from hdl.accelerator.layout import HALVES, Widths, column_layout, segment_layout
+from hdl.accelerator.layout import HALVES, Widths, column_layout, most_words, segment_layout
 from hdl.accelerator.signatures import KeepSignature, ParametersSignature
 from hdl.common.component import Component
 
@@ -48,7 +48,7 @@ class BlockScanner(Component):
                 "offsets": In(HALVES),
                 **of_x,
                 "room": In(1),
-                "segments": Out(stream.Signature(segment_layout(), always_ready=True)),
+                "segments": Out(stream.Signature(segment_layout(cfg), always_ready=True)),
                 "columns": Out(stream.Signature(column_layout(cfg), always_ready=True)),
                 "kept": Out(units),
                 "skipped": Out(units),
@@ -193,10 +193,7 @@ class BlockScanner(Component):
 
         longest = [Signal(16, name=f"longest_{name}") for name in ("w", "u")]
         for most, matrix in zip(longest, (p.w_matrix, p.u_matrix), strict=True):
-            # a stream has no more words than a unit places for one, eSELL at most a head and eight words a block; the
-            # decoder finds what else cannot be
-            of_stream = (p.h_blocks << 4) >> Cat(matrix.narrow, matrix.single)
-            m.d.sync += most.eq(Mux(matrix.stream, of_stream, p.h_blocks * 18) if cfg.esell else of_stream)
+            m.d.sync += most.eq(most_words(cfg, p.h_blocks, matrix))
         ending = pending[BLOCK_COLS]
         sends = Signal()
         words = Signal(16)
@@ -217,7 +214,7 @@ class BlockScanner(Component):
             self.bad_format.eq(sends & (words > Mux(here.of_u, longest[1], longest[0]))),
         ]
         if cfg.events:
-            m.d.comb += entry.mark.of_u.eq(here.of_u)
+            m.d.comb += [entry.mark.of_u.eq(here.of_u), segment.of_u.eq(here.of_u)]
         with m.If(self.columns.valid):
             m.d.sync += none_sent.eq(ending)
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal
+from amaranth import Array, Const, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import HALVES, Widths, column_layout, segment_layout
+from hdl.accelerator.layout import HALVES, Widths, column_layout, most_words, segment_layout
 from hdl.accelerator.signatures import KeepSignature, ParametersSignature
 from hdl.common.component import Component
 
@@ -33,7 +33,7 @@ class ColumnScanner(Component):
                 "offset_addr": Out(w.h_blocks),
                 "offsets": In(HALVES),
                 "room": In(1),
-                "segments": Out(stream.Signature(segment_layout(), always_ready=True)),
+                "segments": Out(stream.Signature(segment_layout(cfg), always_ready=True)),
                 "columns": Out(stream.Signature(column_layout(cfg), always_ready=True)),
                 "kept": Out(1),
                 "skipped": Out(1),
@@ -62,14 +62,12 @@ class ColumnScanner(Component):
         units: Any = p.h_blocks
         keep_bit: Any = self.keep.keep
         leaves_block: Any = Const(1)
-        of_stream: Any = p.h_blocks << 4
         if cfg.streams:
             single = p.u_matrix.single
             block = Mux(single, unit >> 2, unit)
             units = Mux(single, p.h_blocks << 2, p.h_blocks)
             keep_bit = self.keep.keep.bit_select(column[:2], 1)
             leaves_block = ~single | unit[:2].all()
-            of_stream = (p.h_blocks << 4) >> Cat(p.u_matrix.narrow, single)
         m.d.comb += [
             self.keep.addr.eq(block),
             self.offset_addr.eq(unit >> 2),
@@ -77,9 +75,7 @@ class ColumnScanner(Component):
             words.eq(Array(self.offsets[i] for i in range(4))[column[:2]]),
         ]
         longest = Signal(16)
-        # an eSELL block is at most a head and eight value words, a stream has no more words than a unit places for
-        # one; the decoder finds what else cannot be
-        m.d.sync += longest.eq(Mux(p.u_matrix.stream, of_stream, p.h_blocks * 18))
+        m.d.sync += longest.eq(most_words(cfg, p.h_blocks, p.u_matrix))
         segment, entry = self.segments.payload, self.columns.payload
         m.d.comb += [
             self.segments.valid.eq(keep),

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.config import BANK_LANES, AcceleratorConfig
+from golden.config import AcceleratorConfig
 from hdl.accelerator.formats import WordDecoder
 from hdl.accelerator.formats.stream_decoder import TABLE_WORDS
 from hdl.accelerator.layout import HALVES, HELD_BITS, SUM_BITS, Kind, column_layout, segment_layout, u_offset_words
@@ -28,6 +28,7 @@ from hdl.accelerator.u.block_scanner import BlockScanner
 from hdl.accelerator.u.column_scanner import ColumnScanner
 from hdl.accelerator.u.segment_loader import SegmentLoader
 from hdl.accelerator.u.setup import Setup
+from hdl.accelerator.u.step_sums import clear_both, give_sums, setup_first
 from hdl.common.component import Component
 from hdl.common.queue import Queue
 from hdl.common.ram import Ram
@@ -83,7 +84,7 @@ class RecurrentPath(Component):
         scanner: Any = BlockScanner(cfg) if cfg.delta else ColumnScanner(cfg)
         m.submodules.scanner = scanner
         m.submodules.loader = loader = SegmentLoader(cfg)
-        m.submodules.segments = segments = Queue(segment_layout(), 8)
+        m.submodules.segments = segments = Queue(segment_layout(cfg), 8)
         m.submodules.columns = columns = Queue(column_layout(cfg), 16)
         m.submodules.offsets = offsets = Ram(64, u_offset_words(cfg))
         m.submodules.ring = ring = Ring(cfg, Kind.U)
@@ -128,32 +129,10 @@ class RecurrentPath(Component):
 
         m.d.comb += self.loaded.eq(setup.done)
         if cfg.streams:
-            # Sums are added to from the first word on: those of both halves, one after the other, become zero.
-            cleared = Signal(2)
-            m.d.comb += [
-                bank.clear.eq(p.u_matrix.stream & ~bank.clearing & ~cleared.all()),
-                bank.clear_memory.eq(cleared[0]),
-                bank.clear_rows.eq(p.h_blocks),
-            ]
-            with m.If(bank.clear):
-                m.d.sync += cleared.eq(Cat(1, cleared[0]))
-        # Setup's segments and words come first, the columns' after it.
-        m.d.comb += [setup.words.payload.eq(ring.words.payload), decoder.words.payload.eq(ring.words.payload)]
-        with m.If(setup.done):
-            m.d.comb += [
-                segments.i.valid.eq(scanner.segments.valid),
-                segments.i.payload.eq(scanner.segments.payload),
-                decoder.words.valid.eq(ring.words.valid),
-                ring.words.ready.eq(decoder.words.ready),
-            ]
-        with m.Else():
-            m.d.comb += [
-                segments.i.valid.eq(setup.segments.valid),
-                segments.i.payload.eq(setup.segments.payload),
-                setup.segments.ready.eq(segments.i.ready),
-                setup.words.valid.eq(ring.words.valid),
-                ring.words.ready.eq(setup.words.ready),
-            ]
+            # sums of streams are added to from the first word on
+            clear_both(m, bank, p.u_matrix.stream, p.h_blocks)
+        setup_first(m, setup, scanner, segments.i, ring.words, decoder)
+        give_sums(m, bank, self.sums, self.step)
 
         item = decoder.items.payload
         value = Signal()
@@ -173,13 +152,6 @@ class RecurrentPath(Component):
             bank.operands.eq(Mux(zero, 0, self.block.h.as_value())),
             bank.mark.end.eq(ended),
             bank.mark.empty.eq(item.mark.first),
-            bank.read.eq(self.sums.read),
-            bank.read_memory.eq(self.sums.half),
-            bank.read_addr.eq(self.sums.row_group),
-            bank.read_clears.eq(self.sums.clears),
-            *(self.sums.sums[i].eq(bank.sums[i]) for i in range(BANK_LANES)),
-            self.step.done.eq(bank.marked.end),
-            self.step.empty.eq(bank.marked.empty),
         ]
         # before the first step there is no h in the memory unless a state was loaded
         m.d.sync += zero.eq(fresh & ~p.state_in)

@@ -16,7 +16,7 @@ class SegmentLoader(Component):
     """Offers the bursts of one of the ``segments`` after the other, while the ring has room (``space``).
 
     ``burst`` takes its entries in the ring in the cycle in which it is taken. A segment is taken when the last burst of
-    the one before is.
+    the one before is. With events ``of_u`` says whether it is of U.
 
     Parameters:
         kind: of the words.
@@ -24,17 +24,19 @@ class SegmentLoader(Component):
 
     def __init__(self, cfg: AcceleratorConfig, kind: Kind = Kind.U) -> None:
         self.cfg, self.kind = cfg, kind
+        of_u = {"of_u": Out(1)} if cfg.events else {}
         super().__init__(
             {
-                "segments": In(stream.Signature(segment_layout())),
+                "segments": In(stream.Signature(segment_layout(cfg))),
                 "burst": Out(OfferSignature(cfg)),
+                **of_u,
                 "space": In(RingSpaceSignature(cfg)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        current: Any = Signal(segment_layout())
+        current: Any = Signal(segment_layout(self.cfg))
         finished = Signal()
         words, last = burst_words(current.addr, current.words)
         m.d.comb += [
@@ -52,4 +54,6 @@ class SegmentLoader(Component):
         with m.Elif(self.burst.taken):
             # reckoned whether it is taken or not: that is known late
             m.d.sync += [current.addr.eq(current.addr + words), current.words.eq(current.words - words)]
+        if self.cfg.events:
+            m.d.comb += self.of_u.eq(current.of_u)
         return m

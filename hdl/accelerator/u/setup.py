@@ -48,7 +48,7 @@ class Setup(Component):
         super().__init__(
             {
                 "parameters": In(ParametersSignature(cfg)),
-                "segments": Out(stream.Signature(segment_layout())),
+                "segments": Out(stream.Signature(segment_layout(cfg))),
                 "words": In(stream.Signature(unsigned(64))),
                 "w_offsets": Out(WriteSignature(self.cfg.x_blocks, HALVES)),
                 "w_tables": Out(WriteSignature(TABLE_WORDS, HALVES)),

@@ -14,8 +14,8 @@ from hdl.accelerator.signatures import (
     UnitSignature,
     WriteSignature,
 )
-from hdl.accelerator.vector.activation import ACTIVATION_LATENCY, Activation
-from hdl.common.arith import FRACTION_BITS, fp16_from_q20_magnitude, round_half_up, saturate
+from hdl.accelerator.vector.activation import Activation
+from hdl.accelerator.vector.cell_stages import next_cell, unit_of_h
 from hdl.common.component import Component
 from hdl.common.ram import Ram
 
@@ -88,38 +88,14 @@ class CellUnit(Component):
                 for gate, value in enumerate(gate_values)
             ),
         ]
-        # Stage 2 multiplies. Stage 3: one saturation after the sum. Stage 4: c is written and enters tanh.
-        kept = Signal(signed(32 + GATE_BITS))
-        added = Signal(signed(2 * GATE_BITS))
-        c = Signal(signed(32))
-        m.d.sync += [
-            kept.eq(f * old),
-            added.eq(i * g),
-            c.eq(saturate(round_half_up(kept, FRACTION_BITS) + round_half_up(added, FRACTION_BITS), 32)),
-        ]
+        # Stage 2 multiplies. Stage 3: the sum. Stage 4: c is written and enters tanh.
+        c = next_cell(m, f, i, g, old)
         m.d.comb += [
             activation.z.eq(c),
             cells.write_en.eq(valids[3] | self.c.en),
             cells.write_addr.eq(Mux(self.c.en, self.c.addr, addrs[3])),
             cells.write_data.eq(Mux(self.c.en, self.c.data, c)),
         ]
-        outputs = [o] + [Signal(signed(GATE_BITS), name=f"o_{s}") for s in range(3, 5 + ACTIVATION_LATENCY)]
-        m.d.sync += [after.eq(before) for before, after in pairwise(outputs)]
         # Stage 8: o tanh(c). Stage 9: rounded to 20 fraction bits. Stage 10: to fp16.
-        product = Signal(signed(2 * GATE_BITS))
-        h = Signal(signed(22))
-        negative = Signal()
-        magnitude = Signal(21)
-        half = Signal(15)
-        m.d.comb += [
-            h.eq(round_half_up(product, FRACTION_BITS)),
-            half.eq(fp16_from_q20_magnitude(m, magnitude, "h")),
-        ]
-        m.d.sync += [
-            product.eq(outputs[-1] * activation.y),
-            negative.eq(h < 0),
-            magnitude.eq(Mux(h < 0, -h, h)),
-            self.unit.h.eq(Cat(half, negative)),
-            self.unit.valid.eq(valids[9]),
-        ]
+        m.d.sync += [self.unit.h.eq(unit_of_h(m, o, activation.y)), self.unit.valid.eq(valids[9])]
         return m

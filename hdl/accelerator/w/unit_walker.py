@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth import Array, Module, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.config import AcceleratorConfig
-from hdl.accelerator.layout import HALVES, Widths, column_layout, segment_layout, unit_layout
+from hdl.accelerator.layout import HALVES, Widths, column_layout, most_words, segment_layout, unit_layout
 from hdl.accelerator.signatures import ParametersSignature
 from hdl.common.component import Component
 
@@ -30,7 +30,7 @@ class UnitWalker(Component):
                 "offset_addr": Out(w.units),
                 "offsets": In(HALVES),
                 "room": In(1),
-                "segments": Out(stream.Signature(segment_layout(), always_ready=True)),
+                "segments": Out(stream.Signature(segment_layout(cfg), always_ready=True)),
                 "columns": Out(stream.Signature(column_layout(cfg), always_ready=True)),
                 "bad_format": Out(1),
             }
@@ -46,9 +46,7 @@ class UnitWalker(Component):
         words = Signal(16)
         needed = Signal()
         longest = Signal(16)
-        # of a stream as many as places, of eSELL heads and values; the decoder finds what else cannot be
-        of_stream = (p.h_blocks << 4) >> Cat(p.w_matrix.narrow, p.w_matrix.single)
-        m.d.sync += longest.eq(Mux(p.w_matrix.stream, of_stream, p.h_blocks * 18))
+        m.d.sync += longest.eq(most_words(self.cfg, p.h_blocks, p.w_matrix))
         m.d.comb += [
             self.units.ready.eq(self.room),
             self.offset_addr.eq(self.units.payload.unit >> 2),

@@ -112,7 +112,7 @@ class WeightSource(Component):
             return m
 
         m.submodules.walker = walker = UnitWalker(cfg)
-        m.submodules.segments = segments = Queue(segment_layout(), SEGMENTS)
+        m.submodules.segments = segments = Queue(segment_layout(cfg), SEGMENTS)
         m.submodules.columns = columns = Queue(column_layout(cfg), COLUMNS)
         m.submodules.segment_loader = segment_loader = SegmentLoader(cfg, Kind.W)
         m.submodules.offsets = offsets = Ram(64, cfg.x_blocks)
