@@ -3,6 +3,8 @@
 Fixed point is Q12.20 unless a name says otherwise: a signed 32-bit integer in units of 2^-20.
 """
 
+from typing import Any
+
 from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 
@@ -150,6 +152,19 @@ def fp16_from_q20_magnitude(m: Module, magnitude: Value, name: str) -> Value:
     return Mux(leading >= 6, rounded[:15], Cat(Const(0, 4), magnitude[:6], Const(0, 5)))
 
 
+def fp16_from_fixed(m: Module, value: Value, fraction_bits: int, name: str) -> Value:
+    """A signed whole number of 2^-fraction_bits as fp16, where it is a normal number or 0, exactly in 11 bits."""
+    bits = len(value) - 1
+    magnitude = Signal(bits, name=f"{name}_magnitude")
+    half: Any = Signal(data.StructLayout({"fraction": unsigned(10), "exponent": unsigned(5)}), name=f"{name}_half")
+    m.d.comb += magnitude.eq(Mux(value < 0, -value, value))
+    for place in range(bits):
+        with m.If(magnitude[place]):
+            aligned = magnitude << (10 - place) if place <= 10 else magnitude >> (place - 10)
+            m.d.comb += [half.fraction.eq(aligned), half.exponent.eq(place - fraction_bits + 15)]
+    return Cat(half, value < 0)
+
+
 def fp16_to_fp32(m: Module, bits: Value, name: str) -> Value:
     """The fp32 bits of a finite fp16 value, exact."""
     half = data.View(FP16, bits)
@@ -172,6 +187,7 @@ __all__ = [
     "Fp16FromFp32",
     "add_wrapping",
     "fp16_from_byte",
+    "fp16_from_fixed",
     "fp16_from_q20_magnitude",
     "fp16_magnitude",
     "fp16_to_fp32",

@@ -191,8 +191,6 @@ class Registers(Component):
         for number in Schedule:
             if number not in cfg.schedules:
                 unknown_flags |= flags.schedule == number
-        if not cfg.group_list and not cfg.events:
-            unknown_flags |= flags.x_skip
         if not cfg.delta:
             unknown_flags |= flags.delta | flags.h_fp16
         for number in InputFormat:

@@ -3,13 +3,12 @@
 from itertools import pairwise
 from typing import Any
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import data
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BLOCK_COLS
 from hdl.accelerator.layout import GRID_BITS, HALVES, HELD, HELD_BITS
-from hdl.common.arith import Fp16, fp16_magnitude, round_half_up
+from hdl.common.arith import Fp16, fp16_from_fixed, fp16_magnitude, round_half_up
 from hdl.common.component import Component
 
 SENDS_LATENCY = 4
@@ -102,25 +101,7 @@ class BlockSends(Component):
         m.d.sync += self.sent.eq(sent)
         for i, moves_by in enumerate(changes):
             m.d.sync += [
-                self.changes[i].eq(Mux(sent[i], fp16_of_grid(m, moves_by, f"change_{i}"), 0)),
+                self.changes[i].eq(Mux(sent[i], fp16_from_fixed(m, moves_by, GRID_BITS, f"change_{i}"), 0)),
                 self.held_after[i].eq(Mux(sent[i], grid_points[i], held[3][i])),
             ]
         return m
-
-
-def fp16_of_grid(m: Module, value: Value, name: str) -> Value:
-    """A whole number of 2^-10, at most 2 in magnitude, as fp16, exact; signals are created in ``m`` under ``name``."""
-    bits = len(value) - 1
-    magnitude = Signal(bits, name=f"{name}_magnitude")
-    half: Any = Signal(
-        data.StructLayout({"fraction": unsigned(GRID_BITS), "exponent": unsigned(5)}), name=f"{name}_half"
-    )
-    m.d.comb += magnitude.eq(Mux(value < 0, -value, value))
-    for place in range(bits):
-        with m.If(magnitude[place]):
-            aligned = magnitude << (GRID_BITS - place) if place <= GRID_BITS else magnitude >> (place - GRID_BITS)
-            m.d.comb += [half.fraction.eq(aligned), half.exponent.eq(place - GRID_BITS + 15)]
-    return Cat(half, value < 0)
-
-
-__all__ = ["SENDS_LATENCY", "BlockSends", "fp16_of_grid"]

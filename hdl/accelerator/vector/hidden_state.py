@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BLOCK_COLS, AcceleratorConfig
-from hdl.accelerator.layout import HALVES, HELD, HELD_BITS, Widths
+from hdl.accelerator.layout import GRID_BITS, HALVES, HELD, HELD_BITS, Widths
 from hdl.accelerator.signatures import (
     BlockSignature,
     KeepSignature,
@@ -17,8 +17,8 @@ from hdl.accelerator.signatures import (
     UnitSignature,
     WriteSignature,
 )
-from hdl.accelerator.vector.block_sends import BlockSends, fp16_of_grid
-from hdl.common.arith import fp16_magnitude
+from hdl.accelerator.vector.block_sends import BlockSends
+from hdl.common.arith import fp16_from_fixed, fp16_magnitude
 from hdl.common.component import Component
 from hdl.common.ram import Ram
 
@@ -62,11 +62,11 @@ class HiddenState(Component):
         m.submodules.blocks = blocks = Ram(64, cfg.h_blocks)
         stored = data.StructLayout({"h": HALVES, "keep": unsigned(cfg.keep_bits)})
         m.submodules.rows = rows = Ram(stored.size, 2 * cfg.h_blocks)
-        decide = self._changes if cfg.delta else self._pruned
-        write, keep, values, row_values, row_keep = decide(m)
+        addr = Signal(w.h_blocks)
+        decided = self._changes(m, addr) if cfg.delta else self._pruned(m)
+        write, keep, values, row_values, row_keep = decided
 
         # The block is written, and readable in the cycle after.
-        addr = Signal(w.h_blocks)
         last = addr + 1 == p.h_blocks
         is_state = Signal(init=1)
         half = Signal()
@@ -160,8 +160,8 @@ class HiddenState(Component):
         m.d.sync += [write.eq(complete), keep.eq(keeps_now), values.eq(block_now)]
         return write, keep, values, values, keep
 
-    def _changes(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
-        """The same in a build with DELTA, where the run says whether changes are sent or h."""
+    def _changes(self, m: Module, addr: Signal) -> tuple[Value, Value, Value, Value, Value]:
+        """The same in a build with DELTA, where the run says whether changes are sent or h. ``addr``: of the block."""
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
         m.submodules.held_values = held = Ram(HELD.size, cfg.h_blocks, lane_bits=HELD_BITS)
         m.submodules.sends = sends = BlockSends()
@@ -206,23 +206,19 @@ class HiddenState(Component):
             m.d.sync += first_step.eq(0)
 
         # After the last step nothing is sent any more: what is held then is that from before.
-        leaving = Signal(w.h_blocks)
         rows_left = Signal(w.t + 1)
         begun = Signal()
-        leaves = leaving + 1 == p.h_blocks
         last_row = rows_left == 1
         m.d.sync += begun.eq(1)
         with m.If(~begun):
             m.d.sync += rows_left.eq(p.steps + p.state_in)
-        with m.Elif(sends.done):
-            m.d.sync += leaving.eq(Mux(leaves, 0, leaving + 1))
-            with m.If(leaves):
-                m.d.sync += rows_left.eq(rows_left - 1)
-        now_held = Cat(fp16_of_grid(m, sends.held_after[i], f"held_{i}") for i in range(BLOCK_COLS))
+        with m.Elif(sends.done & (addr + 1 == p.h_blocks)):
+            m.d.sync += rows_left.eq(rows_left - 1)
+        now_held = Cat(fp16_from_fixed(m, sends.held_after[i], GRID_BITS, f"held_{i}") for i in range(BLOCK_COLS))
         stays = sends.values_after.as_value()
         m.d.comb += [
             held.write_en.eq(Mux(sends.done & ~last_row & p.delta, ~0, Mux(self.held.en, 1 << self.held.addr[:2], 0))),
-            held.write_addr.eq(Mux(sends.done, leaving, self.held.addr >> 2)),
+            held.write_addr.eq(Mux(sends.done, addr, self.held.addr >> 2)),
             held.write_data.eq(Mux(sends.done, sends.held_after, self.held.data.replicate(BLOCK_COLS))),
         ]
         return (
