@@ -1,6 +1,7 @@
 """The gate unit alone: which sums it reads when, and the gates that it makes of them, against golden's functions."""
 
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -197,20 +198,12 @@ def test_gates_are_those_of_golden(
     assert (cleared_u == quarters * ~empty[:, None, None]).all()
 
 
-@pytest.mark.parametrize(
-    ("w", "u", "overflow"), [(2**31 - 1, 1, 1), (2**31 - 1, 0, 0), (-(2**31), -1, 1), (2**30, -5, 0)]
-)
-def test_a_sum_that_leaves_32_bits_is_told(w: int, u: int, overflow: int) -> None:
-    dut = GateUnit(CFG)
+def told_of_step(dut: GateUnit, load: Callable[[Any], Awaitable[None]], w: int, u: int) -> int:
+    """Whether an overflow is told in a step of one block, w and u being the sums of row 5; load: what comes before."""
     seen: list[int] = []
 
     async def bench(ctx: Any) -> None:
-        parameters(ctx, dut, h_blocks=1)
-        for row in range(4):
-            ctx.set(dut.bias.en, 1)
-            ctx.set(dut.bias.addr, row)
-            await ctx.tick()
-        ctx.set(dut.bias.en, 0)
+        await load(ctx)
         for lane in range(BANK_LANES):
             ctx.set(dut.w_sums.sums[lane], w if lane == 5 else 0)
             ctx.set(dut.u_sums.sums[lane], u if lane == 5 else 0)
@@ -225,7 +218,24 @@ def test_a_sum_that_leaves_32_bits_is_told(w: int, u: int, overflow: int) -> Non
                 break
 
     simulate(dut, bench)
-    assert max(seen) == overflow
+    return max(seen)
+
+
+@pytest.mark.parametrize(
+    ("w", "u", "overflow"), [(2**31 - 1, 1, 1), (2**31 - 1, 0, 0), (-(2**31), -1, 1), (2**30, -5, 0)]
+)
+def test_a_sum_that_leaves_32_bits_is_told(w: int, u: int, overflow: int) -> None:
+    dut = GateUnit(CFG)
+
+    async def load(ctx: Any) -> None:
+        parameters(ctx, dut, h_blocks=1)
+        for row in range(4):
+            ctx.set(dut.bias.en, 1)
+            ctx.set(dut.bias.addr, row)
+            await ctx.tick()
+        ctx.set(dut.bias.en, 0)
+
+    assert told_of_step(dut, load, w, u) == overflow
 
 
 @pytest.mark.parametrize(
@@ -243,9 +253,8 @@ def test_a_sum_that_leaves_32_bits_is_told(w: int, u: int, overflow: int) -> Non
 )
 def test_a_sum_of_changes_that_leaves_32_bits_is_told(held: int, w: int, u: int, overflow: int) -> None:
     dut = GateUnit(replace(CFG, delta=True))
-    seen: list[int] = []
 
-    async def bench(ctx: Any) -> None:
+    async def load(ctx: Any) -> None:
         parameters(ctx, dut, h_blocks=1, delta=1, state_in=1)
         for row in range(16):
             ctx.set(dut.bias.en, int(row < 4))
@@ -255,18 +264,5 @@ def test_a_sum_of_changes_that_leaves_32_bits_is_told(held: int, w: int, u: int,
             ctx.set(dut.held_sums.data, held if row == 5 else 0)
             await ctx.tick()
         ctx.set(dut.held_sums.en, 0)
-        for lane in range(BANK_LANES):
-            ctx.set(dut.w_sums.sums[lane], w if lane == 5 else 0)
-            ctx.set(dut.u_sums.sums[lane], u if lane == 5 else 0)
-        ctx.set(dut.groups.ready, 1)
-        ctx.set(dut.groups.size, 1)
-        ctx.set(dut.step.done, 1)
-        await ctx.tick()
-        ctx.set(dut.step.done, 0)
-        async for _ in cycles(ctx, lambda: "the gates of one block", 100):
-            seen.append(ctx.get(dut.faults.acc_overflow))
-            if ctx.get(dut.quad.done):
-                break
 
-    simulate(dut, bench)
-    assert max(seen) == overflow
+    assert told_of_step(dut, load, w, u) == overflow
