@@ -167,19 +167,26 @@ class HiddenState(Component):
         m.submodules.sends = sends = BlockSends()
         width = cfg.vector_units
 
-        # Elements become blocks.
+        # Elements become blocks, of which those that come whole are not collected.
         position = Signal(2)
         block = Signal(16 * BLOCK_COLS)
-        complete = Signal()
-        elements = [self.unit.h] if width == 1 else [self.unit.h[i] for i in range(width)]
-        m.d.sync += complete.eq(0)
-        for valid, new in ((self.unit.valid, elements), (self.state.valid, [self.state.h])):
+        collected = Signal()
+        complete: Value = collected
+        entering_block: Value = block
+        arrivals = [(self.state.valid, [self.state.h])]
+        if width == BLOCK_COLS:
+            complete = self.unit.valid | collected
+            entering_block = Mux(self.unit.valid, Cat(*self.unit.h), block)
+        else:
+            arrivals.append((self.unit.valid, [self.unit.h] if width == 1 else list(self.unit.h)))
+        m.d.sync += collected.eq(0)
+        for valid, new in arrivals:
             with m.If(valid):
                 after = position + len(new)
                 m.d.sync += [
                     block.eq(Cat(block, *new)[16 * len(new) :]),
                     position.eq(after),
-                    complete.eq(after[:2] == 0),
+                    collected.eq(after[:2] == 0),
                 ]
 
         # What is held of a block leaves its memory with the block; of a first step nothing is.
@@ -195,7 +202,7 @@ class HiddenState(Component):
             held.read_addr.eq(Mux(self.held_state.read, self.held_state.addr >> 2, next_entering)),
             self.held_state.value.eq(Array(held_now[i] for i in range(BLOCK_COLS))[state_unit]),
             sends.valid.eq(complete),
-            sends.values.eq(block),
+            sends.values.eq(entering_block),
             sends.held.eq(Mux(first_step & ~p.state_in, 0, held.read_data)),
             sends.threshold.eq(p.threshold),
             sends.single.eq(p.u_matrix.single),
