@@ -73,6 +73,8 @@ class InputChanges(Component):
         row_words = Signal(range(cfg.max_x // 2 + 1))
         row_left = Signal.like(row_words)
         pending = Signal(range(cfg.window + 65))
+        # a register of its own: who asks after x for the port waits for nothing but it
+        wants = Signal()
         halves_free = Signal(2, init=2)
         half = Signal()
         fresh = Signal()
@@ -85,6 +87,7 @@ class InputChanges(Component):
         words, row_done = burst_words(addr, row_left)
         m.d.comb += [
             row_words.eq(Mux(fp32, p.x_blocks << 1, Mux(uint8, (p.x_blocks + 1) >> 1, p.x_blocks))),
+            self.burst.valid.eq(wants),
             self.burst.addr.eq(addr),
             self.burst.words.eq(words),
             self.burst.kind.eq(Kind.X),
@@ -98,13 +101,13 @@ class InputChanges(Component):
             with m.State("ROW"):
                 m.d.sync += [row_left.eq(row_words), word.eq(0)]
                 with m.If(rows_left != 0):
+                    m.d.sync += wants.eq(1)
                     m.next = "WORDS"
-            with m.State("WORDS"):
-                m.d.comb += self.burst.valid.eq(1)
-                with m.If(taken):
-                    m.d.sync += [addr.eq(addr + words), word.eq(word + words), row_left.eq(row_left - words)]
-                    with m.If(row_done):
-                        m.next = "WAIT"
+            with m.State("WORDS"), m.If(taken):
+                m.d.sync += [addr.eq(addr + words), word.eq(word + words), row_left.eq(row_left - words)]
+                with m.If(row_done):
+                    m.d.sync += wants.eq(0)
+                    m.next = "WAIT"
             with m.State("WAIT"), m.If((pending == 0) & self.enable & (halves_free != 0)):
                 m.d.comb += begin.eq(1)
                 m.next = "WALK"

@@ -161,7 +161,9 @@ class BlockScanner(Component):
         pending = Signal(BLOCK_COLS + 1)
         rest = Signal(BLOCK_COLS + 1)
         sizes = [Signal(16, name=f"size_{i}") for i in range(BLOCK_COLS)]
-        before = [Signal(18, name=f"before_{i}") for i in range(BLOCK_COLS + 1)]
+        before = [Const(0, 1), *(Signal(18, name=f"before_{i}") for i in range(1, BLOCK_COLS + 1))]
+        single_sizes = [lengths[16 * i :][:16] for i in range(BLOCK_COLS)]
+        of_block = lengths.word_select(looked.block[:2], 16)
         addr = Signal.like(self.segments.payload.addr)
         came = Signal()
         here: Any = Signal.like(looked)
@@ -172,7 +174,6 @@ class BlockScanner(Component):
         m.d.comb += [
             rest.eq(pending & (pending - 1)[: len(pending)]),
             takes_block.eq(~pending.any() | (~rest.any() & self.room)),
-            *(total.eq(reduce(add, sizes[:i])) for i, total in enumerate(before) if i),
         ]
         m.d.sync += came.eq(takes_block & looked.valid & ~looked.end)
         with m.If(takes_block):
@@ -180,12 +181,18 @@ class BlockScanner(Component):
             m.d.sync += [
                 pending.eq(Mux(looked.valid, Cat(kept, looked.end), 0)),
                 here.eq(looked),
-                sizes[0].eq(Mux(looked.single, lengths[:16], lengths.word_select(looked.block[:2], 16))),
-                *(sizes[i].eq(Mux(looked.single, lengths[16 * i :][:16], 0)) for i in range(1, BLOCK_COLS)),
+                sizes[0].eq(Mux(looked.single, single_sizes[0], of_block)),
+                *(sizes[i].eq(single_sizes[i]) for i in range(1, BLOCK_COLS)),
+                # summed before they are kept: what is sent has an address a cycle later
+                *(
+                    total.eq(Mux(looked.single, reduce(add, single_sizes[:i]), of_block))
+                    for i, total in enumerate(before)
+                    if i
+                ),
                 addr.eq(addr + before[BLOCK_COLS]),
             ]
             with m.If(~looked.valid | looked.end):
-                m.d.sync += [size.eq(0) for size in sizes]
+                m.d.sync += [size.eq(0) for size in (*sizes, before[BLOCK_COLS])]
             with m.If(looked.valid & (looked.block == 0)):
                 m.d.sync += addr.eq(Mux(looked.of_u, p.u, p.w))
         with m.Elif(self.room):

@@ -89,11 +89,13 @@ class StoreUnit(Component):
         left = Signal(bits_for(most_blocks) + 1)
         unanswered = Signal.like(left)
         row_words: Value = p.h_blocks << 1
+        next_row: Value = row_words
         elements: Value = p.h_blocks << 2
         if cfg.delta:
             # a row of fp16 has four elements to a word
             m.d.comb += halves.eq(p.h_fp16 & (section == _Section.ROW))
             row_words = Mux(p.h_fp16 & (coming == _Section.ROW), p.h_blocks, self._blocks(coming) << 1)
+            next_row = Mux(p.h_fp16, p.h_blocks, p.h_blocks << 1)
             elements = self._blocks(section) << 2
             with m.If(section_start):
                 m.d.sync += section.eq(coming)
@@ -179,7 +181,7 @@ class StoreUnit(Component):
             with m.State("ROW"), m.If(waiting != 0):
                 with m.If(p.h_seq | last):
                     m.d.comb += section_start.eq(1)
-                    m.d.sync += [addr.eq(row_addr), row_addr.eq(row_addr + row_words), prune.eq(p.h_pruned)]
+                    m.d.sync += [addr.eq(row_addr), row_addr.eq(row_addr + next_row), prune.eq(p.h_pruned)]
                     m.next = "ROW_ANSWERS"
                 with m.Else():
                     m.next = "ROW_COMPLETE"
