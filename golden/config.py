@@ -16,7 +16,7 @@ CHUNK_ROWS = 4
 BANK_LANES = 16
 LISTED_STEPS = 16
 """Time steps of one bank in a group of the list, at most."""
-VECTOR_UNITS = (1, 2, 4)
+VECTOR_UNITS = (1, 2, 4, 8)
 """Units of h that a build with events may make in a cycle."""
 RAM_BASE = 0x8000_0000
 
@@ -47,7 +47,7 @@ class AcceleratorConfig:
         delta: changes of h can be sent instead of h, with sums kept from step to step; x and rows of h can be fp16.
         events: the event schedule and no other: changes of x are sent too, W and U share one PE and one bank; x can be
             uint8.
-        vector_units: units of h that are made in a cycle, with events 1, 2 or 4.
+        vector_units: units of h that are made in a cycle, with events 1, 2, 4 or 8.
     """
 
     n_pe: int = 3
@@ -187,6 +187,26 @@ class AcceleratorConfig:
     def row_groups(self) -> int:
         """Groups of 16 gate rows in one result; with events two for each two blocks of units."""
         return 2 * -(-self.h_blocks // 2) if self.events else self.max_rows // BANK_LANES
+
+    @property
+    def sums_at_once(self) -> int:
+        """Sums of a bank that are read in a cycle: a row group, or as many as all gates of the cycle's units need."""
+        return max(BANK_LANES, GATES * self.vector_units)
+
+    @property
+    def row_units(self) -> int:
+        """Units of h whose values share a row of their memories: a block, or those of a cycle."""
+        return max(BLOCK_COLS, self.vector_units)
+
+    @property
+    def row_blocks(self) -> int:
+        """Blocks of such a row, 1 or 2."""
+        return self.row_units // BLOCK_COLS
+
+    @property
+    def unit_rows(self) -> int:
+        """Rows of ``row_units`` units; the last may be one of fewer."""
+        return -(-self.max_h // self.row_units)
 
     @property
     def x_blocks(self) -> int:

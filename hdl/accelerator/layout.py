@@ -83,6 +83,11 @@ def mark_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     return data.StructLayout({"first": unsigned(1), "half": unsigned(1), **tag, **of_u})
 
 
+def units_rows(cfg: AcceleratorConfig, h_blocks: Value) -> Value:
+    """Rows of ``row_units`` units in an h of so many blocks."""
+    return h_blocks if cfg.row_blocks == 1 else (h_blocks + 1) >> 1
+
+
 def item_layout(cfg: AcceleratorConfig) -> data.StructLayout:
     """One value word, decoded.
 

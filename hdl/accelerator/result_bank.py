@@ -1,6 +1,7 @@
 """The result bank: 16 lanes of 32-bit sums with an adder each, one value word a cycle in any order."""
 
 from functools import reduce
+from itertools import product as product_of
 from operator import or_
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
@@ -26,6 +27,7 @@ class ResultBank(Component):
             lane l takes product l mod ``products`` only (the stream formats: of a word of fewer streams than
             ``products`` each entry comes again as many entries further on).
         streams: each product has a row group of its own and may be none, and sums are cleared instead of overwritten.
+        pairs: with streams, two row groups are read and cleared at once, an even one and the next; ``depth`` is even.
 
     ``fetch`` comes one cycle before ``products``, and with it ``memory``, ``lanes``, ``addr``, one or one for each
     product, and ``first`` (overwrite instead of add; only with a crossbar). With streams ``used`` beside them says
@@ -36,22 +38,34 @@ class ResultBank(Component):
     ``read`` gives another reader the row group ``read_addr`` of ``read_memory``: ``read_data`` follows one cycle after
     ``read`` and holds until the memory is used again. It must not come in the same cycle as a fetch from the same
     memory. With streams ``read_clears`` beside it makes quarters of the row group, 4 lanes for each of its bits, zero
-    in the cycle after, in which they must be neither fetched nor read.
+    in the cycle after, in which they must be neither fetched nor read. With ``pairs`` ``read_addr`` is even, and all of
+    this is meant of the row group after it, too, whose sums follow in ``read_data``.
 
     With streams ``clear_start`` makes ``clear_rows`` row groups from ``clear_addr`` of ``clear_memory`` zero, one in
     each cycle in which that memory is not written otherwise; ``clearing`` is high from the next cycle until all are.
-    ``clear_start`` must not come while it is, and until it falls none of these row groups may be fetched or read.
+    ``clear_start`` must not come while it is, and until it falls none of these row groups may be fetched or read. With
+    ``pairs`` two become zero at once, and ``clear_addr`` and ``clear_rows`` are even.
 
     ``overflow`` pulses a cycle after a sum left the 32-bit range.
     """
 
     def __init__(
-        self, depth: int, *, memories: int = 1, products: int = 4, crossbar: bool = True, streams: bool = False
+        self,
+        depth: int,
+        *,
+        memories: int = 1,
+        products: int = 4,
+        crossbar: bool = True,
+        streams: bool = False,
+        pairs: bool = False,
     ) -> None:
         if products not in (4, 8):
             raise ValueError(f"products must be 4 or 8, not {products!r}")
         if not (crossbar or streams):
             raise ValueError("a bank without a crossbar is for streams")
+        if pairs and (depth % 2 or not streams):
+            raise ValueError(f"a bank that reads pairs must be for streams and of an even depth, not {depth}")
+        self.pairs, self.sides = pairs, 2 if pairs else 1
         self.depth, self.memories, self.crossbar, self.streams = depth, memories, crossbar, streams
         self.addresses = products if streams else 1
         memory = range(max(2, memories))
@@ -65,7 +79,7 @@ class ResultBank(Component):
             "read": In(1),
             "read_memory": In(memory),
             "read_addr": In(addr),
-            "read_data": Out(signed(32)).array(BANK_LANES),
+            "read_data": Out(signed(32)).array(2 * BANK_LANES if pairs else BANK_LANES),
             "overflow": Out(1),
         }
         if crossbar:
@@ -125,36 +139,47 @@ class ResultBank(Component):
             terms = [Mux(hits[j], self.products[i], 0).as_signed() for j, i in enumerate(taken)]
             # where the sum so far is: on its way, or in a memory
             recently = Signal(name=f"recently_{lane}")
-            stored = Signal(self.memories, name=f"stored_{lane}")
+            stored = Signal(self.memories * self.sides, name=f"stored_{lane}")
             m.d.comb += recently.eq(written[lane] & same_row[place])
             m.d.sync += [
                 hits.eq(Cat(meant)),
                 forwarded[lane].eq(recently & ~anew),
-                stored.eq(Cat(~recently & ~anew & (self.memory == i) for i in range(self.memories))),
+                stored.eq(
+                    Cat(
+                        self._of_side(~recently & ~anew & (self.memory == i), self.addr[place], side)
+                        for i in range(self.memories)
+                        for side in range(self.sides)
+                    )
+                ),
             ]
             m.d.comb += [written[lane].eq(hits.any()), product.eq(reduce(or_, terms))]
             rams = []
             total = Signal(signed(32), name=f"sum_{lane}")
             recent = Signal(signed(32), name=f"recent_{lane}")
-            for i in range(self.memories):
-                m.submodules[f"sums_{i}_{lane}"] = ram = Ram(32, self.depth)
+            for i, side in product_of(range(self.memories), range(self.sides)):
+                m.submodules[f"sums_{i}_{lane}_{side}" if self.pairs else f"sums_{i}_{lane}"] = ram = Ram(
+                    32, self.depth // self.sides
+                )
                 rams.append(ram.read_data.as_signed())
                 m.d.comb += [
                     ram.read_en.eq(reading[i] | (self.fetch & (self.memory == i))),
-                    ram.read_addr.eq(Mux(reading[i], self.read_addr, self.addr[place])),
-                    ram.write_en.eq(written[lane] & (memory == i)),
-                    ram.write_addr.eq(addr[place]),
+                    ram.read_addr.eq(Mux(reading[i], self._row(self.read_addr), self._row(self.addr[place]))),
+                    ram.write_en.eq(self._of_side(written[lane] & (memory == i), addr[place], side)),
+                    ram.write_addr.eq(self._row(addr[place])),
                     ram.write_data.eq(total),
                 ]
                 if self.streams:
                     with m.If(zeros[i][lane // 4]):
-                        m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(zero_addr)]
+                        m.d.comb += [ram.write_en.eq(1), ram.write_addr.eq(self._row(zero_addr))]
                         if self.memories > 1:
                             m.d.comb += ram.write_data.eq(0)
             sources = [(forwarded[lane], recent), *zip(stored, rams, strict=True)]
             previous = Signal(signed(32), name=f"previous_{lane}")
             m.d.comb += [
-                self.read_data[lane].eq(Array(rams)[read_memory]),
+                *(
+                    self.read_data[BANK_LANES * side + lane].eq(Array(rams[side :: self.sides])[read_memory])
+                    for side in range(self.sides)
+                ),
                 previous.eq(reduce(or_, (Mux(source, each, 0).as_signed() for source, each in sources))),
                 total.eq(previous + product),
                 overflows[lane].eq(alike[lane] & (negative[lane] ^ recent[-1])),
@@ -167,6 +192,14 @@ class ResultBank(Component):
             ]
         m.d.comb += self.overflow.eq(overflows.any())
         return m
+
+    def _row(self, addr: Value) -> Value:
+        """Where a row group lies in its memories; with pairs the even ones and the odd ones have theirs."""
+        return addr[1:] if self.pairs else addr
+
+    def _of_side(self, condition: Value, addr: Value, side: int) -> Value:
+        """The condition, where a row group is one of those of a side: with pairs of the even or odd ones."""
+        return condition & (addr[0] == side) if self.pairs else condition
 
     def _zeros(self, m: Module) -> tuple[Value, list[Value], Value]:
         """For each memory whether quarters of a row group become zero in the next cycle, which do in this one, and of
@@ -195,7 +228,7 @@ class ResultBank(Component):
             zero_addr.eq(Mux(read_clears, self.read_addr, next_addr)),
         ]
         with m.If(clears):
-            m.d.sync += [rows_left.eq(rows_left - 1), next_addr.eq(next_addr + 1)]
+            m.d.sync += [rows_left.eq(rows_left - self.sides), next_addr.eq(next_addr + self.sides)]
         with m.If(self.clear_start):
             m.d.sync += [
                 rows_left.eq(self.clear_rows),

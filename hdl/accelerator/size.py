@@ -59,11 +59,12 @@ def _by_events(cfg: AcceleratorConfig) -> int:
     port = target_layout(cfg).size * cfg.window + 2 * burst_layout(cfg).size + _WORD_BITS * w.ring_depth
     queues = 8 * segment_layout(cfg).size + 16 * column_layout(cfg).size + 16 * _WORD_BITS
     offsets = _WORD_BITS * (cfg.x_blocks + cfg.h_blocks)
+    units = cfg.row_units * cfg.unit_rows
     # two results, the sums of all steps, biases and cells
-    sums = SUM_BITS * (2 * BANK_LANES * cfg.row_groups + cfg.max_rows + cfg.max_h) + _WORD_BITS * cfg.max_h
+    sums = SUM_BITS * (2 * BANK_LANES * cfg.row_groups + 5 * units) + _WORD_BITS * units
     # a row that is loaded, what is held, and of two steps what is sent
     of_x = 128 * -(-cfg.x_blocks // 2) + cfg.x_blocks * (HELD.size + 2 * (_WORD_BITS + cfg.keep_bits))
-    hidden = 3 * (_WORD_BITS + cfg.keep_bits) * cfg.h_blocks + HELD.size * cfg.h_blocks
+    hidden = (3 * (_WORD_BITS + cfg.keep_bits) + HELD.size) * units // BLOCK_COLS
     tables = cfg.entries * _WORD_BITS * 2 * TABLE_WORDS if cfg.stream8 else 0
     tanh = 5 * cfg.vector_units * TANH_ROW_BITS * TANH_SEGMENTS
     return port + queues + offsets + sums + of_x + hidden + tables + tanh + COUNTER_BITS * len(Counter)

@@ -26,15 +26,16 @@ class SpmvBank(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
+        words = self.words
         m.submodules.sums = bank = ResultBank(
             self.depth,
             memories=self.memories,
             products=cfg.entries,
             crossbar=cfg.esell,
             streams=cfg.clears,
+            pairs=len(words.sums) > BANK_LANES,
         )
         # Stage 1 multiplies, stage 2 rounds while the bank fetches and finds out where to, stage 3 adds.
-        words = self.words
         lanes = [Signal.like(words.item.lanes, name=f"lanes_{i}") for i in range(1, 3)]
         first = Signal(2)
         working = Signal(LANE_LATENCY)
@@ -69,7 +70,7 @@ class SpmvBank(Component):
             bank.read.eq(words.read),
             bank.read_memory.eq(words.read_memory),
             bank.read_addr.eq(words.read_addr),
-            *(words.sums[lane].eq(bank.read_data[lane]) for lane in range(BANK_LANES)),
+            *(words.sums[lane].eq(bank.read_data[lane]) for lane in range(len(words.sums))),
             words.overflow.eq(lost | bank.overflow),
         ]
         if cfg.esell:

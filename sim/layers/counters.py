@@ -101,7 +101,7 @@ def expected(call: LayerCall, golden: LayerResult, config: AcceleratorConfig) ->
         Counter.SKIPPED_BLOCKS: golden.kept.size - kept,
         Counter.N_FUSE: n_fuse,
         Counter.PE_BUSY: of_w[Counter.PE_BUSY] + _u_items(packed.u, golden),
-        Counter.GATE_BUSY: steps * packed.h // config.vector_units,
+        Counter.GATE_BUSY: steps * -(-packed.h // config.vector_units),
     }
 
 

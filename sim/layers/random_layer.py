@@ -45,7 +45,7 @@ EVENT_CONFIGS = tuple(
         n_pe=1, slots=0, max_x=64, max_h=64, max_t=255, window=window, esell=False, stream16=True, stream8=eight,
         delta=True, events=True, vector_units=units,
     )
-    for window, eight, units in ((16, True, 1), (64, True, 2), (8, False, 4), (32, True, 4))
+    for window, eight, units in ((16, True, 1), (64, True, 2), (8, False, 4), (32, True, 4), (64, True, 8))
 )  # fmt: skip
 """By events alone."""
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
-from golden.config import BLOCK_COLS, AcceleratorConfig
-from hdl.accelerator.layout import SUM_BITS, Widths
+from golden.config import AcceleratorConfig
+from hdl.accelerator.layout import SUM_BITS, Widths, units_rows
 from hdl.accelerator.signatures import (
     CellReadSignature,
     ParametersSignature,
@@ -42,8 +42,9 @@ class EventCell(Component):
         m = Module()
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
         width = cfg.vector_units
-        slices = BLOCK_COLS // width
-        cells = Ram(SUM_BITS * BLOCK_COLS, cfg.h_blocks, lane_bits=SUM_BITS)
+        row_bits = cfg.row_units.bit_length() - 1
+        slices = cfg.row_units // width
+        cells = Ram(SUM_BITS * cfg.row_units, cfg.unit_rows, lane_bits=SUM_BITS)
         m.submodules.cells = cells
 
         # Stage 0: the block's cells leave their memory; stage 1: those of the units are there, stage 2: with the gates.
@@ -60,13 +61,14 @@ class EventCell(Component):
             *(after.eq(before) for stages in (blocks, parts) for before, after in pairwise(stages)),
             fresh.eq(first_row & ~p.state_in),
         ]
-        with m.If(self.gates.coming & (self.gates.block + 1 == p.h_blocks) & (self.gates.part == slices - 1)):
+        last_row = self.gates.block + 1 == units_rows(cfg, p.h_blocks)
+        with m.If(self.gates.coming & last_row & (self.gates.part == slices - 1)):
             m.d.sync += first_row.eq(0)
-        state_unit = Signal(2)
-        m.d.sync += state_unit.eq(self.read.addr[:2])
+        state_unit = Signal(row_bits)
+        m.d.sync += state_unit.eq(self.read.addr[:row_bits])
         m.d.comb += [
             cells.read_en.eq(1),
-            cells.read_addr.eq(Mux(self.read.read, self.read.addr >> 2, self.gates.block)),
+            cells.read_addr.eq(Mux(self.read.read, self.read.addr >> row_bits, self.gates.block)),
             self.read.c.eq(cells.read_data.word_select(state_unit, SUM_BITS)),
         ]
 
@@ -84,9 +86,9 @@ class EventCell(Component):
             written.append(c)
         lane_en = ((1 << width) - 1) << (width * parts[4] if slices > 1 else 0)
         m.d.comb += [
-            cells.write_en.eq(Mux(valids[4], lane_en, Mux(self.c.en, 1 << self.c.addr[:2], 0))),
-            cells.write_addr.eq(Mux(self.c.en, self.c.addr >> 2, blocks[4])),
-            cells.write_data.eq(Mux(self.c.en, self.c.data.replicate(BLOCK_COLS), Cat(written).replicate(slices))),
+            cells.write_en.eq(Mux(valids[4], lane_en, Mux(self.c.en, 1 << self.c.addr[:row_bits], 0))),
+            cells.write_addr.eq(Mux(self.c.en, self.c.addr >> row_bits, blocks[4])),
+            cells.write_data.eq(Mux(self.c.en, self.c.data.replicate(cfg.row_units), Cat(written).replicate(slices))),
         ]
         m.d.sync += self.unit.valid.eq(valids[last - 1])
         return m

@@ -21,6 +21,7 @@ class BankSignature(Signature):
         depth: row groups in each memory of the bank.
         memories: memories of the bank.
         mark: shape of what travels beside the words.
+        sums: of a read, those of a row group or of two.
 
     With ``issue`` a PE takes ``item``; its sums are in row group ``addr`` of memory ``memory``, or each value's in one
     of its own. ``operands`` is the block that it meets, one cycle later. ``mark`` comes back as ``marked`` when the
@@ -36,7 +37,9 @@ class BankSignature(Signature):
     ``overflow`` pulses a cycle after a product or a sum left the 32-bit range.
     """
 
-    def __init__(self, cfg: AcceleratorConfig, depth: int, *, memories: int = 1, mark: ShapeLike = 1) -> None:
+    def __init__(
+        self, cfg: AcceleratorConfig, depth: int, *, memories: int = 1, mark: ShapeLike = 1, sums: int = BANK_LANES
+    ) -> None:
         memory = range(max(2, memories))
         addr = range(max(2, depth))
         super().__init__(
@@ -52,7 +55,7 @@ class BankSignature(Signature):
                 "read_memory": Out(memory),
                 "read_addr": Out(addr),
                 "read_clears": Out(4),
-                "sums": In(signed(SUM_BITS)).array(BANK_LANES),
+                "sums": In(signed(SUM_BITS)).array(sums),
                 "clear": Out(1),
                 "clear_memory": Out(memory),
                 "clear_rows": Out(range(depth + 1)),
@@ -70,7 +73,7 @@ def w_bank_signature(cfg: AcceleratorConfig) -> BankSignature:
 def u_bank_signature(cfg: AcceleratorConfig) -> BankSignature:
     """The bank of U h; ``mark``: that a step ended, and whether it had no column."""
     mark = data.StructLayout({"end": unsigned(1), "empty": unsigned(1)})
-    return BankSignature(cfg, cfg.row_groups, memories=2, mark=mark)
+    return BankSignature(cfg, cfg.row_groups, memories=2, mark=mark, sums=cfg.sums_at_once)
 
 
 class WeightSumsSignature(Signature):
@@ -91,8 +94,8 @@ class WeightSumsSignature(Signature):
 
 
 class RecurrentSumsSignature(Signature):
-    """A read of 16 sums U s(h), seen from the reader; ``sums`` follow one cycle later and hold. ``clears``: the
-    quarters of them that are not read again."""
+    """A read of 16 sums U s(h), seen from the reader, or of 32 that lie in an even row group and the next; ``sums``
+    follow one cycle later and hold. ``clears``: the quarters of a row group that are not read again."""
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
         super().__init__(
@@ -101,7 +104,7 @@ class RecurrentSumsSignature(Signature):
                 "half": Out(1),
                 "row_group": Out(Widths(cfg).row_group),
                 "clears": Out(4),
-                "sums": In(signed(SUM_BITS)).array(BANK_LANES),
+                "sums": In(signed(SUM_BITS)).array(cfg.sums_at_once),
             }
         )
 

@@ -4,7 +4,7 @@ from amaranth import signed
 from amaranth.hdl import ShapeLike
 from amaranth.lib.wiring import In, Out, Signature
 
-from golden.config import BLOCK_COLS, GATES, AcceleratorConfig
+from golden.config import GATES, AcceleratorConfig
 from hdl.accelerator.layout import (
     GATE_BITS,
     HALVES,
@@ -35,7 +35,7 @@ class UnitGatesSignature(Signature):
     """All gates of the units that are made in a cycle, seen from who makes them.
 
     ``coming`` says two cycles ahead of ``gates[gate][unit]``, in units of 2^-20, which units those are: part ``part``
-    of block ``block``.
+    of block ``block``; of eight units a cycle ``block`` counts pairs of blocks, and the last may be one block alone.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -43,14 +43,17 @@ class UnitGatesSignature(Signature):
             {
                 "coming": Out(1),
                 "block": Out(Widths(cfg).h_blocks),
-                "part": Out(range(max(2, BLOCK_COLS // cfg.vector_units))),
+                "part": Out(range(max(2, cfg.row_units // cfg.vector_units))),
                 "gates": Out(signed(GATE_BITS)).array(GATES, cfg.vector_units),
             }
         )
 
 
 class UnitSignature(Signature):
-    """Elements of h in ascending order: with ``valid`` one of them, ``h`` in fp16, or ``units`` of them at once."""
+    """Elements of h in ascending order: with ``valid`` one of them, ``h`` in fp16, or ``units`` of them at once.
+
+    Of eight the last four mean nothing where they are beyond the end of h.
+    """
 
     def __init__(self, units: int = 1) -> None:
         super().__init__({"valid": Out(1), "h": Out(16) if units == 1 else Out(16).array(units)})
@@ -65,8 +68,8 @@ class StateReadSignature(Signature):
 
 
 class KeepSignature(Signature):
-    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read; in
-    builds with DELTA bits that were asked for stay until ``en``.
+    """Keep bits of h, seen from who holds it: ``published`` pulses, in order, a cycle before a block can be read, or
+    says how many blocks; in builds with DELTA bits that were asked for stay until ``en``.
 
     Parameters:
         addr: shape of a block's number, if it is not one of h.
@@ -75,7 +78,9 @@ class KeepSignature(Signature):
     def __init__(self, cfg: AcceleratorConfig, addr: ShapeLike | None = None) -> None:
         blocks = Widths(cfg).h_blocks if addr is None else addr
         enable = {"en": In(1)} if cfg.delta else {}
-        super().__init__({"published": Out(1), "addr": In(blocks), **enable, "keep": Out(cfg.keep_bits)})
+        at_once = 1 if addr is not None else cfg.row_blocks
+        published = Out(range(at_once + 1))
+        super().__init__({"published": published, "addr": In(blocks), **enable, "keep": Out(cfg.keep_bits)})
 
 
 class BlockSignature(Signature):

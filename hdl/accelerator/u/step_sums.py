@@ -4,8 +4,6 @@ from typing import Any
 
 from amaranth import Cat, Module, Signal, Value
 
-from golden.config import BANK_LANES
-
 
 def clear_both(m: Module, bank: Any, needed: Value, rows: Value) -> None:
     """What runs before left in the sums goes first where it is ``needed``: that of both steps, one after the other.
@@ -29,7 +27,7 @@ def give_sums(m: Module, bank: Any, sums: Any, step: Any) -> None:
         bank.read_memory.eq(sums.half),
         bank.read_addr.eq(sums.row_group),
         bank.read_clears.eq(sums.clears),
-        *(sums.sums[i].eq(bank.sums[i]) for i in range(BANK_LANES)),
+        *(sums.sums[i].eq(bank.sums[i]) for i in range(len(sums.sums))),
         step.done.eq(bank.marked.end),
         step.empty.eq(bank.marked.empty),
     ]

@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import ValueLike
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BLOCK_COLS, AcceleratorConfig
-from hdl.accelerator.layout import GRID_BITS, HALVES, HELD, HELD_BITS, Widths
+from hdl.accelerator.layout import GRID_BITS, HALVES, HELD, HELD_BITS, Widths, bits_for, units_rows
 from hdl.accelerator.signatures import (
     BlockSignature,
     KeepSignature,
@@ -31,10 +32,11 @@ class HiddenState(Component):
     to be stored. Where units of U's columns may be single ones a block has a keep bit for each of its four elements,
     which are all alike if U's are not.
 
-    In builds with DELTA elements may come several at once. Where the run says so ``keep`` has what is sent of a block,
-    ``block`` its changes; what is held of it is written by ``held``, where a state is loaded, and read by
-    ``held_state``. Rows to be stored are h, or what is held (H_PRUNED); the last h is kept beside its row
-    (``row.raw``), where there would be changes for a step that does not come.
+    In builds with DELTA elements may come several at once; of eight, two blocks are decided on in a cycle, and lie in a
+    row of each memory. Where the run says so ``keep`` has what is sent of a block, ``block`` its changes; what is held
+    of it is written by ``held``, where a state is loaded, and read by ``held_state``. Rows to be stored are h, or what
+    is held (H_PRUNED); the last h is kept beside its row (``row.raw``), where there would be changes for a step that
+    does not come.
     """
 
     def __init__(self, cfg: AcceleratorConfig) -> None:
@@ -58,56 +60,74 @@ class HiddenState(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
-        m.submodules.keeps = keeps = Ram(cfg.keep_bits, cfg.h_blocks)
-        m.submodules.blocks = blocks = Ram(64, cfg.h_blocks)
+        m.submodules.keeps = keeps = Ram(cfg.keep_bits * cfg.row_blocks, cfg.unit_rows)
+        m.submodules.blocks = blocks = Ram(64 * cfg.row_blocks, cfg.unit_rows)
         stored = data.StructLayout({"h": HALVES, "keep": unsigned(cfg.keep_bits)})
-        m.submodules.rows = rows = Ram(stored.size, 2 * cfg.h_blocks)
+        m.submodules.rows = rows = Ram(stored.size * cfg.row_blocks, 2 * cfg.unit_rows)
+        # a row has as many blocks as fit, 2 to this power
+        sides, side_bits = range(cfg.row_blocks), cfg.row_blocks - 1
         addr = Signal(w.h_blocks)
         decided = self._changes(m, addr) if cfg.delta else self._pruned(m)
         write, keep, values, row_values, row_keep = decided
 
-        # The block is written, and readable in the cycle after.
-        last = addr + 1 == p.h_blocks
+        # The block, or two of them, is written, and readable in the cycle after.
+        last = addr + 1 == units_rows(cfg, p.h_blocks)
         is_state = Signal(init=1)
         half = Signal()
         with m.If(write):
             m.d.sync += addr.eq(Mux(last, 0, addr + 1))
             with m.If(last):
                 m.d.sync += [is_state.eq(0), half.eq(half ^ ~(is_state & p.state_in))]
-        m.d.comb += self.keep.published.eq(write)
-        row_write: Any = Signal(stored)
-        row_read = data.View(stored, rows.read_data)
+        published: Value = write
+        if cfg.row_blocks == 2:
+            # of an odd number of blocks the last row has but one
+            alone = last & p.h_blocks[0]
+            published = Cat(write & alone, write & ~alone)
+        m.d.comb += self.keep.published.eq(published)
+        row_write: list[Any] = [Signal(stored, name=f"row_write_{i}" if i else "row_write") for i in sides]
+        row_read = data.View(stored, self._block_of(m, rows, 1, self.row.addr, "row"))
         block_read, block_addr = self.block.en, self.block.addr
         if cfg.delta:
             block_read, block_addr = block_read | self.row.raw, Mux(self.row.raw, self.row.addr, block_addr)
+        block = self._block_of(m, blocks, block_read, block_addr, "block")
         m.d.comb += [
             self.row.done.eq(write & last & ~(is_state & p.state_in)),
             keeps.write_en.eq(write),
             keeps.write_addr.eq(addr),
             keeps.write_data.eq(keep),
             keeps.read_en.eq(self.keep.en if cfg.delta else 1),
-            keeps.read_addr.eq(self.keep.addr),
-            self.keep.keep.eq(keeps.read_data),
+            keeps.read_addr.eq(self.keep.addr[side_bits:]),
+            self.keep.keep.eq(self._block_of(m, keeps, keeps.read_en, self.keep.addr, "keep")),
             blocks.write_en.eq(write),
             blocks.write_addr.eq(addr),
             blocks.write_data.eq(values),
             blocks.read_en.eq(block_read),
-            blocks.read_addr.eq(block_addr),
-            self.block.h.eq(blocks.read_data),
+            blocks.read_addr.eq(block_addr[side_bits:]),
+            self.block.h.eq(block),
             rows.write_en.eq(write),
-            rows.write_addr.eq(addr + Mux(half, cfg.h_blocks, 0)),
-            row_write.h.eq(row_values),
-            row_write.keep.eq(row_keep),
-            rows.write_data.eq(row_write),
+            rows.write_addr.eq(addr + Mux(half, cfg.unit_rows, 0)),
+            *(row_write[i].h.eq(row_values[64 * i :][:64]) for i in sides),
+            *(row_write[i].keep.eq(row_keep[cfg.keep_bits * i :][: cfg.keep_bits]) for i in sides),
+            rows.write_data.eq(Cat(row_write)),
             rows.read_en.eq(1),
-            rows.read_addr.eq(self.row.addr + Mux(self.row.half, cfg.h_blocks, 0)),
+            rows.read_addr.eq(self.row.addr[side_bits:] + Mux(self.row.half, cfg.unit_rows, 0)),
             self.row.h.eq(row_read.h),
             self.row.keep.eq(row_read.keep),
         ]
         if cfg.delta:
             with m.If(self.row.raw):
-                m.d.comb += self.row.h.eq(blocks.read_data)
+                m.d.comb += self.row.h.eq(block)
         return m
+
+    def _block_of(self, m: Module, memory: Ram, enable: ValueLike, addr: Value, name: str) -> Value:
+        """What was read of the block ``addr``, whose row has another one beside it where two are written at once."""
+        if self.cfg.row_blocks == 1:
+            return memory.read_data
+        upper = Signal(name=f"{name}_upper")
+        with m.If(enable):
+            m.d.sync += upper.eq(addr[0])
+        half = memory.width // 2
+        return Mux(upper, memory.read_data[half:], memory.read_data[:half])
 
     def _pruned(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
         """Without DELTA, an element a cycle: when a block is complete, which of it is kept, and its values, for U and
@@ -161,77 +181,103 @@ class HiddenState(Component):
         return write, keep, values, values, keep
 
     def _changes(self, m: Module, addr: Signal) -> tuple[Value, Value, Value, Value, Value]:
-        """The same in a build with DELTA, where the run says whether changes are sent or h. ``addr``: of the block."""
+        """The same in a build with DELTA, where the run says whether changes are sent or h, of all blocks of a row.
+        ``addr``: of the row."""
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
-        m.submodules.held_values = held = Ram(HELD.size, cfg.h_blocks, lane_bits=HELD_BITS)
-        m.submodules.sends = sends = BlockSends()
-        width = cfg.vector_units
-
-        # Elements become blocks, of which those that come whole are not collected.
-        position = Signal(2)
-        block = Signal(16 * BLOCK_COLS)
-        collected = Signal()
-        complete: Value = collected
-        entering_block: Value = block
-        arrivals = [(self.state.valid, [self.state.h])]
-        if width == BLOCK_COLS:
-            complete = self.unit.valid | collected
-            entering_block = Mux(self.unit.valid, Cat(*self.unit.h), block)
-        else:
-            arrivals.append((self.unit.valid, [self.unit.h] if width == 1 else list(self.unit.h)))
-        m.d.sync += collected.eq(0)
-        for valid, new in arrivals:
-            with m.If(valid):
-                after = position + len(new)
-                m.d.sync += [
-                    block.eq(Cat(block, *new)[16 * len(new) :]),
-                    position.eq(after),
-                    collected.eq(after[:2] == 0),
-                ]
+        held_row = data.ArrayLayout(signed(HELD_BITS), cfg.row_units)
+        unit_bits = bits_for(cfg.row_units - 1)
+        m.submodules.held_values = held = Ram(held_row.size, cfg.unit_rows, lane_bits=HELD_BITS)
+        sends = [BlockSends() for _ in range(cfg.row_blocks)]
+        for side, part in enumerate(sends):
+            m.submodules[f"sends_{side}" if side else "sends"] = part
 
         # What is held of a block leaves its memory with the block; of a first step nothing is.
         entering = Signal(w.h_blocks)
         next_entering = Signal(w.h_blocks)
         first_step = Signal(init=1)
-        row_end = entering + 1 == p.h_blocks
-        state_unit = Signal(2)
-        held_now: Any = data.View(HELD, held.read_data)
+        row_end = entering + 1 == units_rows(cfg, p.h_blocks)
+        complete, values = self._collected(m, row_end)
+        state_unit = Signal(unit_bits)
+        held_now: Any = data.View(held_row, held.read_data)
         m.d.comb += [
             next_entering.eq(Mux(complete, Mux(row_end, 0, entering + 1), entering)),
             held.read_en.eq(1),
-            held.read_addr.eq(Mux(self.held_state.read, self.held_state.addr >> 2, next_entering)),
-            self.held_state.value.eq(Array(held_now[i] for i in range(BLOCK_COLS))[state_unit]),
-            sends.valid.eq(complete),
-            sends.values.eq(entering_block),
-            sends.held.eq(Mux(first_step & ~p.state_in, 0, held.read_data)),
-            sends.threshold.eq(p.threshold),
-            sends.single.eq(p.u_matrix.single),
-            sends.plain.eq(~p.delta),
+            held.read_addr.eq(Mux(self.held_state.read, self.held_state.addr >> unit_bits, next_entering)),
+            self.held_state.value.eq(Array(held_now[i] for i in range(cfg.row_units))[state_unit]),
         ]
+        for side, part in enumerate(sends):
+            m.d.comb += [
+                part.valid.eq(complete),
+                part.values.eq(values[part.values.shape().size * side :]),
+                part.held.eq(Mux(first_step & ~p.state_in, 0, held.read_data[HELD.size * side :][: HELD.size])),
+                part.threshold.eq(p.threshold),
+                part.single.eq(p.u_matrix.single),
+                part.plain.eq(~p.delta),
+            ]
         m.d.sync += [entering.eq(next_entering), state_unit.eq(self.held_state.addr)]
         with m.If(complete & row_end):
             m.d.sync += first_step.eq(0)
 
         # After the last step nothing is sent any more: what is held then is that from before.
+        done = sends[0].done
         rows_left = Signal(w.t + 1)
         begun = Signal()
         last_row = rows_left == 1
         m.d.sync += begun.eq(1)
         with m.If(~begun):
             m.d.sync += rows_left.eq(p.steps + p.state_in)
-        with m.Elif(sends.done & (addr + 1 == p.h_blocks)):
+        with m.Elif(done & (addr + 1 == units_rows(cfg, p.h_blocks))):
             m.d.sync += rows_left.eq(rows_left - 1)
-        now_held = Cat(fp16_from_fixed(m, sends.held_after[i], GRID_BITS, f"held_{i}") for i in range(BLOCK_COLS))
-        stays = sends.values_after.as_value()
+        held_after = Cat(part.held_after for part in sends)
+        now_held = Cat(
+            fp16_from_fixed(m, part.held_after[i], GRID_BITS, f"held_{BLOCK_COLS * side + i}")
+            for side, part in enumerate(sends)
+            for i in range(BLOCK_COLS)
+        )
+        names = ("sent", "changes", "values_after")
+        sent, changes, stays = (Cat(getattr(part, name) for part in sends) for name in names)
+        lane = self.held.addr[:unit_bits]
         m.d.comb += [
-            held.write_en.eq(Mux(sends.done & ~last_row & p.delta, ~0, Mux(self.held.en, 1 << self.held.addr[:2], 0))),
-            held.write_addr.eq(Mux(sends.done, addr, self.held.addr >> 2)),
-            held.write_data.eq(Mux(sends.done, sends.held_after, self.held.data.replicate(BLOCK_COLS))),
+            held.write_en.eq(Mux(done & ~last_row & p.delta, ~0, Mux(self.held.en, 1 << lane, 0))),
+            held.write_addr.eq(Mux(done, addr, self.held.addr >> unit_bits)),
+            held.write_data.eq(Mux(done, held_after, self.held.data.replicate(cfg.row_units))),
         ]
         return (
-            sends.done,
-            sends.sent,
-            Mux(p.delta & ~last_row, sends.changes, stays),
+            done,
+            sent,
+            Mux(p.delta & ~last_row, changes, stays),
             Mux(p.delta & p.h_pruned, now_held, stays),
-            sends.sent | p.delta.replicate(cfg.keep_bits),
+            sent | p.delta.replicate(len(sent)),
         )
+
+    def _collected(self, m: Module, row_end: Value) -> tuple[Value, Value]:
+        """Elements become blocks, one or two: that all of a row are there, and their values. ``row_end``: the row is
+        the last, which of an odd number of blocks has but one of two. What comes whole is not collected."""
+        cfg = self.cfg
+        position = Signal(range(cfg.row_units))
+        block = Signal(16 * cfg.row_units)
+        collected = Signal()
+        units = [self.unit.h] if cfg.vector_units == 1 else list(self.unit.h)
+        whole = len(units) == cfg.row_units
+        m.d.sync += collected.eq(0)
+        if cfg.row_blocks == 1:
+            for valid, new in ((self.state.valid, [self.state.h]), *([] if whole else [(self.unit.valid, units)])):
+                with m.If(valid):
+                    after = position + len(new)
+                    m.d.sync += [
+                        block.eq(Cat(block, *new)[16 * len(new) :]),
+                        position.eq(after),
+                        collected.eq(after[:2] == 0),
+                    ]
+        else:
+            alone = row_end & self.parameters.h_blocks[0]
+            last = Mux(alone, BLOCK_COLS - 1, cfg.row_units - 1)
+            with m.If(self.state.valid):
+                m.d.sync += [
+                    block.word_select(position, 16).eq(self.state.h),
+                    position.eq(Mux(position == last, 0, position + 1)),
+                    collected.eq(position == last),
+                ]
+        if not whole:
+            return collected, block
+        return self.unit.valid | collected, Mux(self.unit.valid, Cat(units), block)

@@ -1,6 +1,7 @@
 """The result bank of the stream formats alone: a row group for each product, sums that are cleared, and eSELL beside
 it, against sums in Python."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ class Traffic:
         self.dut = dut
         self.rng = np.random.default_rng(seed)
         self.products = len(dut.products)
+        # row groups that are read, and cleared, at once
+        self.at_once = 2 if dut.pairs else 1
         self.sums = np.zeros((dut.memories, DEPTH, BANK_LANES), dtype=np.int64)
         self.kinds = ["stream-16", *["stream-8"] * (self.products == 8), *["esell"] * dut.crossbar]
         # Row groups (memory, row) that are in work: of the word before, of the read before, of those being cleared
@@ -32,6 +35,14 @@ class Traffic:
         self.word: dict[str, Any] | None = None
         self.overflows = [False, False]
         self.forwarded = 0
+
+    def beside(self, memory: int, addr: int) -> set[tuple[int, int]]:
+        """The row groups that are read with one."""
+        return {(memory, addr + i) for i in range(self.at_once)}
+
+    def sums_from(self, memory: int, addr: int) -> np.ndarray:
+        """What a read gives."""
+        return self.sums[memory, addr : addr + self.at_once].reshape(-1).copy()
 
     def new_word(self, memory: int) -> dict[str, Any]:
         """A word for some rows, few of them, so that words meet at every distance."""
@@ -101,7 +112,8 @@ class Traffic:
 
         before_read, self.read = self.read, set()
         memories = [m for m in range(dut.memories) if not (fetches and m == memory)]
-        rows = [(m, a) for m in memories for a in range(DEPTH) if (m, a) not in before | before_read | self.cleared]
+        in_work = before | before_read | self.cleared
+        rows = [(m, a) for m in memories for a in range(0, DEPTH, self.at_once) if not self.beside(m, a) & in_work]
         reads = rows[int(rng.integers(0, len(rows)))] if rows and rng.random() < 0.5 else None
         clears = int(rng.choice([0, 15, int(rng.integers(0, 16))]))
         ctx.set(dut.read, int(reads is not None))
@@ -110,13 +122,14 @@ class Traffic:
         if reads:
             ctx.set(dut.read_memory, reads[0])
             ctx.set(dut.read_addr, reads[1])
-            self.read = {reads} if clears else set()
+            self.read = self.beside(*reads) if clears else set()
 
         ctx.set(dut.clear_start, 0)
         if not clearing and rng.random() < 0.1:
             m, first, count = int(rng.integers(0, dut.memories)), int(rng.integers(0, DEPTH - 2)), 2
+            first -= first % self.at_once
             rows_cleared = {(m, first + i) for i in range(count)}
-            if not rows_cleared & (before | self.fetched | {reads}):
+            if not rows_cleared & (before | self.fetched | (self.beside(*reads) if reads else set())):
                 self.cleared = rows_cleared
                 ctx.set(dut.clear_start, 1)
                 ctx.set(dut.clear_memory, m)
@@ -127,11 +140,17 @@ class Traffic:
 
 
 @pytest.mark.parametrize(
-    ("seed", "memories", "products", "crossbar"),
-    [(1, 1, 4, False), (2, 2, 8, False), (3, 2, 4, True), (4, 1, 8, True)],
+    ("seed", "memories", "products", "crossbar", "pairs"),
+    [
+        (1, 1, 4, False, False),
+        (2, 2, 8, False, False),
+        (3, 2, 4, True, False),
+        (4, 1, 8, True, False),
+        (5, 2, 8, False, True),
+    ],
 )
-def test_sums_of_streams(seed: int, memories: int, products: int, crossbar: bool) -> None:
-    dut = ResultBank(DEPTH, memories=memories, products=products, crossbar=crossbar, streams=True)
+def test_sums_of_streams(seed: int, memories: int, products: int, crossbar: bool, pairs: bool) -> None:
+    dut = ResultBank(DEPTH, memories=memories, products=products, crossbar=crossbar, streams=True, pairs=pairs)
     traffic = Traffic(dut, seed)
     found = 0
 
@@ -146,7 +165,7 @@ def test_sums_of_streams(seed: int, memories: int, products: int, crossbar: bool
             ctx.set(dut.clear_start, 0)
             async for cycle in cycles(ctx, lambda: "rows to be cleared", DEPTH + 3):
                 if not ctx.get(dut.clearing):
-                    assert cycle == DEPTH + 1, f"seed {seed}: {DEPTH} rows took {cycle} cycles"
+                    assert cycle == DEPTH // traffic.at_once + 1, f"seed {seed}: {DEPTH} rows took {cycle} cycles"
                     break
 
     async def bench(ctx: Any) -> None:
@@ -163,7 +182,7 @@ def test_sums_of_streams(seed: int, memories: int, products: int, crossbar: bool
             if cycle == COUNT:
                 break
             reads = traffic.drive(ctx)
-            wanted = None if reads is None else traffic.sums[reads].copy()
+            wanted = None if reads is None else traffic.sums_from(*reads)
             for memory, row in traffic.read:
                 traffic.sums[memory, row, traffic.zeroed] = 0
         traffic.give_products(ctx)
@@ -172,14 +191,14 @@ def test_sums_of_streams(seed: int, memories: int, products: int, crossbar: bool
         ctx.set(dut.clear_start, 0)
         for _ in range(4):
             await ctx.tick()
-        for memory, row in np.ndindex(memories, DEPTH):
+        for memory, row in product(range(memories), range(0, DEPTH, traffic.at_once)):
             ctx.set(dut.read, 1)
             ctx.set(dut.read_clears, 0)
             ctx.set(dut.read_memory, memory)
             ctx.set(dut.read_addr, row)
             await ctx.tick()
             got = [ctx.get(value) for value in dut.read_data]
-            want = traffic.sums[memory, row].tolist()
+            want = traffic.sums_from(memory, row).tolist()
             assert got == want, f"seed {seed}: at the end memory {memory}, row group {row} has {got}, not {want}"
 
     simulate(dut, bench)
@@ -193,3 +212,5 @@ def test_parts_say_what_they_cannot_be() -> None:
         SpmvPe(macs=5)
     with pytest.raises(ValueError, match="a bank without a crossbar is for streams"):
         ResultBank(DEPTH, crossbar=False)
+    with pytest.raises(ValueError, match="reads pairs must be for streams and of an even depth, not 5"):
+        ResultBank(5, streams=True, pairs=True)

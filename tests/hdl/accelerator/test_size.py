@@ -18,6 +18,9 @@ NARROW = replace(SMALL, esell=False, stream8=True)
 CHANGES = replace(ODD, delta=True)
 EVENTS = replace(ODD, n_pe=1, slots=0, esell=False, stream16=True, delta=True, events=True, vector_units=2)
 
+WIDE = replace(EVENTS, vector_units=8)
+"""Memories have rows of two blocks, and the last has one."""
+
 
 def counted(config: AcceleratorConfig) -> int:
     top = TOPS["accelerator"]
@@ -26,7 +29,7 @@ def counted(config: AcceleratorConfig) -> int:
 
 @pytest.mark.parametrize(
     "config",
-    [SMALL, *(pytest.param(config, marks=pytest.mark.slow) for config in (ODD, LISTED, NARROW, CHANGES, EVENTS))],
+    [SMALL, *(pytest.param(config, marks=pytest.mark.slow) for config in (ODD, LISTED, NARROW, CHANGES, EVENTS, WIDE))],
 )
 def test_odd_configurations(config: AcceleratorConfig) -> None:
     assert memory_bits(config) == counted(config)
