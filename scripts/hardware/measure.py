@@ -62,7 +62,7 @@ DESIGNS = (
         (Measured("accelerator", name, sizes) for name, sizes in ACCELERATOR_PRESETS.items()),
         key=lambda design: design.sizes.n_pe * design.sizes.max_h if design.sizes else 0,
     ),
-    Measured("soc", "default", ACCELERATOR_PRESETS["default"]),
+    *(Measured("soc", name, ACCELERATOR_PRESETS[name]) for name in ("event", "default")),
 )
 """In the order in which they are measured: what takes least first."""
 
