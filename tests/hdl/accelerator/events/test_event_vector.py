@@ -16,8 +16,8 @@ from hdl.accelerator.events.event_gates import EventGates
 from tests.hdl.accelerator.unit_bench import cycles, simulate
 
 CFG = preset("event")
-LARGE = 0x7BFF
-"""The largest of fp16."""
+ONE = 0x3C00
+"""1 in fp16."""
 
 
 def lane_of(row: int, h: int) -> tuple[int, int]:
@@ -60,7 +60,7 @@ def test_sums_become_h(units: int, seed: int, blocks: int, state: int) -> None:
     passes = 0
 
     async def bench(ctx: Any) -> None:
-        # a run of a block more leaves sums behind its own that overflow whatever is added
+        # a run of a block more leaves sums behind that overflow by their bias
         ctx.set(gates.parameters.h_blocks, blocks + 1)
         for gate in range(4):
             for unit in range(h, h + 4):
@@ -69,7 +69,7 @@ def test_sums_become_h(units: int, seed: int, blocks: int, state: int) -> None:
                 ctx.set(gates.held_sums.data, (1 << 31) - 1)
                 ctx.set(gates.bias.en, 1)
                 ctx.set(gates.bias.addr, gate * (blocks + 1) + blocks)
-                ctx.set(gates.bias.data, [LARGE] * 4)
+                ctx.set(gates.bias.data, [ONE] * 4)
                 await ctx.tick()
         ctx.set(gates.held_sums.en, 0)
         for part in (gates, cell):
