@@ -76,7 +76,7 @@ COUNTER_MEANINGS: dict[Counter, str] = {
     Counter.U_STARVED: "cycles in which a word of U was due and not there",
     Counter.U_IDLE: "cycles in which no word of U was due: the next block of h was not known, or a step was closed",
     Counter.PE_BUSY: "cycles in which a PE worked, summed over all PEs, with one for the zeros of an empty first chunk",
-    Counter.GATE_BUSY: "cycles in which the gate unit took four sums",
+    Counter.GATE_BUSY: "cycles in which the gate unit took the four sums of a unit of h, or by events of several",
     Counter.GATE_WAIT_W: "cycles in which a step's U sums waited for its W sums",
     Counter.GATE_WAIT_STORE: "cycles in which a step with all its sums waited for a row of h to be stored",
     Counter.GATE_IDLE: "cycles in which the gate unit waited for a step's U sums",
