@@ -43,6 +43,9 @@ class Widths:
         self.units = bits_for(cfg.max_x)
         self.h_units = bits_for(cfg.max_h)
         self.h_blocks = bits_for(cfg.h_blocks)
+        # which unit of a row of its memory, and which block
+        self.row_unit = bits_for(cfg.row_units - 1)
+        self.row_block = (cfg.row_blocks - 1).bit_length()
         self.columns = max(self.x_blocks, self.h_blocks)
         self.blocks = bits_for(cfg.max_rows // 8)
         self.row_group = bits_for(cfg.row_groups - 1)

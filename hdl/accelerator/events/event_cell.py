@@ -42,7 +42,6 @@ class EventCell(Component):
         m = Module()
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
         width = cfg.vector_units
-        row_bits = cfg.row_units.bit_length() - 1
         slices = cfg.row_units // width
         cells = Ram(SUM_BITS * cfg.row_units, cfg.unit_rows, lane_bits=SUM_BITS)
         m.submodules.cells = cells
@@ -64,11 +63,11 @@ class EventCell(Component):
         last_row = self.gates.block + 1 == units_rows(cfg, p.h_blocks)
         with m.If(self.gates.coming & last_row & (self.gates.part == slices - 1)):
             m.d.sync += first_row.eq(0)
-        state_unit = Signal(row_bits)
-        m.d.sync += state_unit.eq(self.read.addr[:row_bits])
+        state_unit = Signal(w.row_unit)
+        m.d.sync += state_unit.eq(self.read.addr[: w.row_unit])
         m.d.comb += [
             cells.read_en.eq(1),
-            cells.read_addr.eq(Mux(self.read.read, self.read.addr >> row_bits, self.gates.block)),
+            cells.read_addr.eq(Mux(self.read.read, self.read.addr >> w.row_unit, self.gates.block)),
             self.read.c.eq(cells.read_data.word_select(state_unit, SUM_BITS)),
         ]
 
@@ -86,8 +85,8 @@ class EventCell(Component):
             written.append(c)
         lane_en = ((1 << width) - 1) << (width * parts[4] if slices > 1 else 0)
         m.d.comb += [
-            cells.write_en.eq(Mux(valids[4], lane_en, Mux(self.c.en, 1 << self.c.addr[:row_bits], 0))),
-            cells.write_addr.eq(Mux(self.c.en, self.c.addr >> row_bits, blocks[4])),
+            cells.write_en.eq(Mux(valids[4], lane_en, Mux(self.c.en, 1 << self.c.addr[: w.row_unit], 0))),
+            cells.write_addr.eq(Mux(self.c.en, self.c.addr >> w.row_unit, blocks[4])),
             cells.write_data.eq(Mux(self.c.en, self.c.data.replicate(cfg.row_units), Cat(written).replicate(slices))),
         ]
         m.d.sync += self.unit.valid.eq(valids[last - 1])

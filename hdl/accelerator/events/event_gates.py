@@ -66,8 +66,6 @@ class EventGates(Component):
         pairs = width == _PAIR_UNITS
         ticks = _PAIR_UNITS // width
         slices = cfg.row_units // width
-        # a row of the memories has as many blocks as fit, 2 to this power
-        side_bits = cfg.row_blocks - 1
         # of two row groups that are read together the sums of a pair are there at once, else a cycle later
         pick = 1 if pairs else 2
 
@@ -134,7 +132,7 @@ class EventGates(Component):
             makes.eq(running & (Cat(odd, pair[1:]) < p.h_blocks)),
             now.valid.eq(makes),
             now.tick.eq(tick),
-            now.block.eq(Cat(odd, pair[1:])[side_bits:]),
+            now.block.eq(Cat(odd, pair[1:])[w.row_block :]),
             now.part.eq(tick[: len(tick) - 1] if slices > 1 else 0),
             now.odd.eq(odd),
             now.fresh.eq(fresh & ~p.state_in),
@@ -156,7 +154,7 @@ class EventGates(Component):
         late = slices == BLOCK_COLS
         written = stages[pick + (4 if late else 3)]
         state_gate = Signal(2)
-        state_unit = Signal(2 + side_bits)
+        state_unit = Signal(w.row_unit)
         m.d.sync += state_unit.eq(self.state.addr[: len(state_unit)])
         sums_after = []
         for gate in range(GATES):
@@ -169,7 +167,7 @@ class EventGates(Component):
             m.d.comb += [
                 bias_block.eq(self.bias.addr - base),
                 bias_memory.write_en.eq(self._of_block(self.bias.en & begins, bias_block)),
-                bias_memory.write_addr.eq(bias_block[side_bits:]),
+                bias_memory.write_addr.eq(bias_block[w.row_block :]),
                 bias_memory.write_data.eq(self.bias.data.as_value().replicate(cfg.row_blocks)),
                 bias_memory.read_en.eq(1),
                 bias_memory.read_addr.eq(stages[pick - 1].block),
@@ -221,12 +219,12 @@ class EventGates(Component):
             m.d.comb += state_block.eq(self.held_sums.addr[2:] - base)
             of_state = self.held_sums.en & (state_block < p.h_blocks)
             lane_en = Const((1 << width) - 1, cfg.row_units) << (width * (written.part if slices > 1 else 0))
-            state_lane = Cat(self.held_sums.addr[:2], state_block[:side_bits])
+            state_lane = Cat(self.held_sums.addr[:2], state_block[: w.row_block])
             read_block = (self.state.addr >> 2) - base
             m.d.comb += [
-                memory.read_addr.eq(Mux(self.state.read, read_block[side_bits:], picked.block)),
+                memory.read_addr.eq(Mux(self.state.read, read_block[w.row_block :], picked.block)),
                 memory.write_en.eq(Mux(written.valid, lane_en[: cfg.row_units], Mux(of_state, 1 << state_lane, 0))),
-                memory.write_addr.eq(Mux(written.valid, written.block, state_block[side_bits:])),
+                memory.write_addr.eq(Mux(written.valid, written.block, state_block[w.row_block :])),
                 memory.write_data.eq(
                     Mux(written.valid, Cat(*mine).replicate(slices), self.held_sums.data.replicate(cfg.row_units))
                 ),

@@ -8,7 +8,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import BLOCK_COLS, AcceleratorConfig
-from hdl.accelerator.layout import GRID_BITS, HALVES, HELD, HELD_BITS, Widths, bits_for, units_rows
+from hdl.accelerator.layout import GRID_BITS, HALVES, HELD, HELD_BITS, Widths, units_rows
 from hdl.accelerator.signatures import (
     BlockSignature,
     KeepSignature,
@@ -64,8 +64,7 @@ class HiddenState(Component):
         m.submodules.blocks = blocks = Ram(64 * cfg.row_blocks, cfg.unit_rows)
         stored = data.StructLayout({"h": HALVES, "keep": unsigned(cfg.keep_bits)})
         m.submodules.rows = rows = Ram(stored.size * cfg.row_blocks, 2 * cfg.unit_rows)
-        # a row has as many blocks as fit, 2 to this power
-        sides, side_bits = range(cfg.row_blocks), cfg.row_blocks - 1
+        sides = range(cfg.row_blocks)
         addr = Signal(w.h_blocks)
         decided = self._changes(m, addr) if cfg.delta else self._pruned(m)
         write, keep, values, row_values, row_keep = decided
@@ -96,13 +95,13 @@ class HiddenState(Component):
             keeps.write_addr.eq(addr),
             keeps.write_data.eq(keep),
             keeps.read_en.eq(self.keep.en if cfg.delta else 1),
-            keeps.read_addr.eq(self.keep.addr[side_bits:]),
+            keeps.read_addr.eq(self.keep.addr[w.row_block :]),
             self.keep.keep.eq(self._block_of(m, keeps, keeps.read_en, self.keep.addr, "keep")),
             blocks.write_en.eq(write),
             blocks.write_addr.eq(addr),
             blocks.write_data.eq(values),
             blocks.read_en.eq(block_read),
-            blocks.read_addr.eq(block_addr[side_bits:]),
+            blocks.read_addr.eq(block_addr[w.row_block :]),
             self.block.h.eq(block),
             rows.write_en.eq(write),
             rows.write_addr.eq(addr + Mux(half, cfg.unit_rows, 0)),
@@ -110,7 +109,7 @@ class HiddenState(Component):
             *(row_write[i].keep.eq(row_keep[cfg.keep_bits * i :][: cfg.keep_bits]) for i in sides),
             rows.write_data.eq(Cat(row_write)),
             rows.read_en.eq(1),
-            rows.read_addr.eq(self.row.addr[side_bits:] + Mux(self.row.half, cfg.unit_rows, 0)),
+            rows.read_addr.eq(self.row.addr[w.row_block :] + Mux(self.row.half, cfg.unit_rows, 0)),
             self.row.h.eq(row_read.h),
             self.row.keep.eq(row_read.keep),
         ]
@@ -185,7 +184,6 @@ class HiddenState(Component):
         ``addr``: of the row."""
         cfg, w, p = self.cfg, Widths(self.cfg), self.parameters
         held_row = data.ArrayLayout(signed(HELD_BITS), cfg.row_units)
-        unit_bits = bits_for(cfg.row_units - 1)
         m.submodules.held_values = held = Ram(held_row.size, cfg.unit_rows, lane_bits=HELD_BITS)
         sends = [BlockSends() for _ in range(cfg.row_blocks)]
         for side, part in enumerate(sends):
@@ -197,12 +195,12 @@ class HiddenState(Component):
         first_step = Signal(init=1)
         row_end = entering + 1 == units_rows(cfg, p.h_blocks)
         complete, values = self._collected(m, row_end)
-        state_unit = Signal(unit_bits)
+        state_unit = Signal(w.row_unit)
         held_now: Any = data.View(held_row, held.read_data)
         m.d.comb += [
             next_entering.eq(Mux(complete, Mux(row_end, 0, entering + 1), entering)),
             held.read_en.eq(1),
-            held.read_addr.eq(Mux(self.held_state.read, self.held_state.addr >> unit_bits, next_entering)),
+            held.read_addr.eq(Mux(self.held_state.read, self.held_state.addr >> w.row_unit, next_entering)),
             self.held_state.value.eq(Array(held_now[i] for i in range(cfg.row_units))[state_unit]),
         ]
         for side, part in enumerate(sends):
@@ -236,10 +234,10 @@ class HiddenState(Component):
         )
         names = ("sent", "changes", "values_after")
         sent, changes, stays = (Cat(getattr(part, name) for part in sends) for name in names)
-        lane = self.held.addr[:unit_bits]
+        lane = self.held.addr[: w.row_unit]
         m.d.comb += [
             held.write_en.eq(Mux(done & ~last_row & p.delta, ~0, Mux(self.held.en, 1 << lane, 0))),
-            held.write_addr.eq(Mux(done, addr, self.held.addr >> unit_bits)),
+            held.write_addr.eq(Mux(done, addr, self.held.addr >> w.row_unit)),
             held.write_data.eq(Mux(done, held_after, self.held.data.replicate(cfg.row_units))),
         ]
         return (
