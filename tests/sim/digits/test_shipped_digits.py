@@ -1,4 +1,4 @@
-"""The shipped network on the RTL: all shipped digits bit-exact, and one digit in the same cycles on Icarus."""
+"""The shipped network on the RTL: all shipped digits bit-exact, and on Icarus in the same cycles."""
 
 import pytest
 
@@ -6,33 +6,27 @@ from golden.config import preset
 from sim.digits.network import Network, Setup
 from sim.engines import registry
 from sim.protocol.timing import MemoryTiming
-from software.checkpoint import MNIST_CHECKPOINT, MNIST_DIGITS, Digits, load_checkpoint, load_digits
-from software.tuning.networks import NETWORKS
+from software.checkpoint import MNIST_DIGITS, Digits, load_checkpoint, load_digits
+from software.tuning.networks import NETWORKS, PAPER
 
 PART = 20
 """Digits of one test: parts let two processes share them."""
 
 
-def network(engine: str, first: int, count: int, name: str = "default", rows: int = 28) -> Network:
-    digits = load_digits(MNIST_DIGITS)
-    chosen = Digits(digits.images[first : first + count, :rows], digits.labels[first : first + count])
-    setup = Setup(registry.get("accelerator", engine), preset(name), MemoryTiming())
-    return Network(setup, load_checkpoint(MNIST_CHECKPOINT), chosen)
-
-
-def by_events(engine: str) -> Network:
-    chosen, digits = NETWORKS["tiny"], load_digits(MNIST_DIGITS)
+def network(engine: str, first: int, count: int, preset_name: str, name: str = PAPER, rows: int = 28) -> Network:
+    chosen, digits = NETWORKS[name], load_digits(MNIST_DIGITS)
+    some = Digits(digits.images[first : first + count, :rows], digits.labels[first : first + count])
     setup = Setup(
-        registry.get("accelerator", engine), preset(chosen.preset), MemoryTiming(), chosen.schedule, chosen.formats
+        registry.get("accelerator", engine), preset(preset_name), MemoryTiming(), chosen.schedule, chosen.formats
     )
-    return Network(setup, load_checkpoint(chosen.path), Digits(digits.images[:1], digits.labels[:1]))
+    return Network(setup, load_checkpoint(chosen.path), some)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 100, PART))
 def test_all_shipped_digits_are_exact(first: int) -> None:
     # one simulation at a time: the tests beside this one need the other core
-    runs = network(registry.DEFAULT, first, PART).run(workers=1)
+    runs = network(registry.DEFAULT, first, PART, "default").run(workers=1)
     assert len(runs) == PART
     wrong = {first + run.record.index: run.problems for run in runs if run.problems}
     assert not wrong
@@ -54,8 +48,8 @@ def test_a_digit_takes_the_same_cycles_on_the_emitted_verilog() -> None:
 
     The regressions on the emitted Verilog have the list and the streams.
     """
-    (fast,) = network(registry.DEFAULT, 0, 1, "mnist", PART_OF_A_DIGIT).run()
-    (slow,) = network("icarus", 0, 1, "mnist", PART_OF_A_DIGIT).run()
+    (fast,) = network(registry.DEFAULT, 0, 1, "mnist", rows=PART_OF_A_DIGIT).run()
+    (slow,) = network("icarus", 0, 1, "mnist", rows=PART_OF_A_DIGIT).run()
     assert not slow.problems
     assert all(layer.n_fuse < layer.t == PART_OF_A_DIGIT for layer in slow.record.layers)
     assert slow.record == fast.record
@@ -64,7 +58,7 @@ def test_a_digit_takes_the_same_cycles_on_the_emitted_verilog() -> None:
 @pytest.mark.slow
 @pytest.mark.first
 def test_a_whole_digit_by_events_takes_the_same_cycles_on_the_emitted_verilog() -> None:
-    (fast,) = by_events(registry.DEFAULT).run()
-    (slow,) = by_events("icarus").run()
+    (fast,) = network(registry.DEFAULT, 0, 1, "event", "tiny").run()
+    (slow,) = network("icarus", 0, 1, "event", "tiny").run()
     assert not slow.problems and slow.record.prediction == slow.record.label
     assert slow.record == fast.record
