@@ -82,7 +82,8 @@ def status(rows: Mapping[str, Row]) -> str:
               "LUT4, MULT18, DP16KD", "clock (MHz)", "cycles per MNIST digit (L1 + L2)", "verified by")  # fmt: skip
     shown = []
     by_name = {design.name: design for design in DESIGNS}
-    for name in (*(f"accelerator {preset}" for preset in ACCELERATOR_PRESETS), "soc default", "soc event"):
+    socs = [design.name for design in DESIGNS if design.top == "soc"]
+    for name in (*(f"accelerator {preset}" for preset in ACCELERATOR_PRESETS), *socs):
         design, row = by_name[name], rows[name]
         sizes = design.sizes
         assert sizes
